@@ -1,0 +1,79 @@
+/*-------------------------------------------------------------------------
+ *
+ * pg_compat.h
+ *	  Everything in which PostgreSQL 14 to 18 differ for us, in one place.
+ *
+ * src/base/pg_compat.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef REFUNDX_PG_COMPAT_H
+#define REFUNDX_PG_COMPAT_H
+
+#include "postgres.h"
+
+#include "access/xlog.h"
+#include "funcapi.h"
+#include "miscadmin.h"
+#include "storage/latch.h"
+#include "storage/lwlock.h"
+#include "storage/proc.h"
+#include "storage/shmem.h"
+#include "utils/guc.h"
+#include "utils/wait_event.h"
+#if PG_VERSION_NUM >= 160000
+#include "utils/guc_hooks.h"
+#endif
+#if PG_VERSION_NUM >= 180000
+#include "storage/waiteventset.h"
+#endif
+
+#if PG_VERSION_NUM < 140000
+#error "refundx needs PostgreSQL 14 or later"
+#endif
+
+/* 15 introduced MarkGUCPrefixReserved */
+#if PG_VERSION_NUM < 150000
+#define MarkGUCPrefixReserved(prefix)	EmitWarningsOnPlaceholders(prefix)
+#endif
+
+/* 15 gave materialized set-returning functions their name; 14 has no helper */
+#if PG_VERSION_NUM < 150000
+extern void compat_materialized_srf(FunctionCallInfo fcinfo);
+#define InitMaterializedSRF(fcinfo, flags)	compat_materialized_srf(fcinfo)
+#endif
+
+/* 17 made the process number a global of its own */
+#if PG_VERSION_NUM >= 170000
+#define compat_my_procno()	MyProcNumber
+#else
+#define compat_my_procno()	(MyProc->pgprocno)
+#endif
+
+/* 17 ties wait sets to a resource owner instead of a memory context */
+#if PG_VERSION_NUM >= 170000
+#define compat_create_wait_event_set(n)	CreateWaitEventSet(NULL, (n))
+#else
+#define compat_create_wait_event_set(n)	CreateWaitEventSet(TopMemoryContext, (n))
+#endif
+
+/* 17 lets extensions name their wait events */
+#if PG_VERSION_NUM >= 170000
+#define compat_wait_event(name)	WaitEventExtensionNew(name)
+#else
+#define compat_wait_event(name)	PG_WAIT_EXTENSION
+#endif
+
+/* 15 replaced the global ThisTimeLineID */
+#if PG_VERSION_NUM >= 150000
+#define compat_current_timeline()	GetWALInsertionTimeLine()
+#else
+#define compat_current_timeline()	ThisTimeLineID
+#endif
+
+/* 15 has a hook in which alone shared memory may be asked for */
+#if PG_VERSION_NUM >= 150000
+#define COMPAT_HAVE_SHMEM_REQUEST_HOOK 1
+#endif
+
+#endif							/* REFUNDX_PG_COMPAT_H */

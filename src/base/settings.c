@@ -1,0 +1,275 @@
+/*-------------------------------------------------------------------------
+ *
+ * settings.c
+ *	  The refundx.* settings (GUCs).
+ *
+ * Whatever a worker would otherwise have to die of is refused here, in a
+ * check hook, where the DBA sees it: a worker that fails on a bad setting
+ * only restarts, and fails again.
+ *
+ * src/base/settings.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/pg_compat.h"
+
+#include <ctype.h>
+#include <limits.h>
+
+#include "base/settings.h"
+
+char	   *rx_databases = NULL;
+int			rx_max_databases = 8;
+char	   *rx_key_directory = NULL;
+char	   *rx_public_base_url = NULL;
+bool		rx_dispatch = true;
+bool		rx_allow_drop = false;
+char	   *rx_listen_address = NULL;
+char	   *rx_tls_certificate_file = NULL;
+char	   *rx_tls_key_file = NULL;
+char	   *rx_ca_file = NULL;
+int			rx_listen_max_connections = 1000;
+int			rx_listen_max_body = 256;
+int			rx_listen_request_timeout = 10000;
+int			rx_max_calls = 200;
+int			rx_batch_size = 500;
+int			rx_poll_interval = 1000;
+int			rx_clerk_interval = 60;
+int			rx_clock_offset = 0;
+char	   *rx_test_point = NULL;
+
+/*
+ * "shop:8443, crm:8444, archive": a name, and a port if callbacks are to be
+ * received.  Names may be quoted as identifiers are.
+ */
+int
+settings_parse_databases(const char *value, DatabaseSetting *out, char *err, size_t errsize)
+{
+	const char *p = value ? value : "";
+	int			n = 0;
+
+	for (;;)
+	{
+		DatabaseSetting entry = {{0}, 0};
+		size_t		len = 0;
+		bool		quoted = false;
+		int			i;
+
+		while (isspace((unsigned char) *p))
+			p++;
+		if (*p == '\0' && n == 0)
+			return 0;
+		if (*p == '"')
+		{
+			quoted = true;
+			p++;
+		}
+		while (*p != '\0' &&
+			   (quoted ? *p != '"' || p[1] == '"'
+				: *p != ':' && *p != ',' && !isspace((unsigned char) *p)))
+		{
+			if (quoted && *p == '"')
+				p++;			/* "" inside quotes is one */
+			if (len >= NAMEDATALEN - 1)
+			{
+				snprintf(err, errsize, "a database name is longer than %d bytes", NAMEDATALEN - 1);
+				return -1;
+			}
+			entry.name[len++] = *p++;
+		}
+		if (quoted && *p++ != '"')
+		{
+			snprintf(err, errsize, "a quoted database name does not end");
+			return -1;
+		}
+		if (len == 0)
+		{
+			snprintf(err, errsize, "entry %d has no database name", n + 1);
+			return -1;
+		}
+		while (isspace((unsigned char) *p))
+			p++;
+		if (*p == ':')
+		{
+			char	   *end;
+			long		port;
+
+			port = strtol(p + 1, &end, 10);
+			if (end == p + 1 || port < 1 || port > 65535)
+			{
+				snprintf(err, errsize, "the port of database \"%s\" is not a number from 1 to 65535",
+						 entry.name);
+				return -1;
+			}
+			entry.port = (int) port;
+			p = end;
+			while (isspace((unsigned char) *p))
+				p++;
+		}
+		for (i = 0; i < n; i++)
+		{
+			if (strcmp(out[i].name, entry.name) == 0 ||
+				(entry.port != 0 && out[i].port == entry.port))
+			{
+				snprintf(err, errsize, "entries %d and %d have the same %s", i + 1, n + 1,
+						 strcmp(out[i].name, entry.name) == 0 ? "database" : "port");
+				return -1;
+			}
+		}
+		if (n >= SETTINGS_MAX_DATABASES)
+		{
+			snprintf(err, errsize, "more than %d databases", SETTINGS_MAX_DATABASES);
+			return -1;
+		}
+		out[n++] = entry;
+		if (*p == '\0')
+			return n;
+		if (*p != ',')
+		{
+			snprintf(err, errsize, "expected \",\" after database \"%s\"", entry.name);
+			return -1;
+		}
+		p++;
+	}
+}
+
+static bool
+check_databases(char **newval, void **extra, GucSource source)
+{
+	DatabaseSetting entries[SETTINGS_MAX_DATABASES];
+	char		err[160];
+
+	if (settings_parse_databases(*newval, entries, err, sizeof(err)) < 0)
+	{
+		GUC_check_errdetail("%s.", err);
+		GUC_check_errhint("Write a list such as: shop:8443, crm:8444");
+		return false;
+	}
+	return true;
+}
+
+/* A key pasted into a configuration is refused, and not repeated in the log. */
+static bool
+check_key_directory(char **newval, void **extra, GucSource source)
+{
+	if (*newval != NULL && strstr(*newval, "-----BEGIN") != NULL)
+	{
+		/* the server prints the rejected value: leave nothing of it */
+		memset(*newval, 'x', strlen(*newval));
+		GUC_check_errdetail("This is key material; name the directory that holds the key files.");
+		return false;
+	}
+	if (*newval != NULL && (*newval)[0] != '\0' && !is_absolute_path(*newval))
+	{
+		GUC_check_errdetail("The key directory must be an absolute path.");
+		return false;
+	}
+	return true;
+}
+
+static bool
+check_public_base_url(char **newval, void **extra, GucSource source)
+{
+	const char *v = *newval;
+
+	if (v == NULL || v[0] == '\0')
+		return true;
+	if (strncmp(v, "https://", 8) != 0 && strncmp(v, "http://", 7) != 0)
+	{
+		GUC_check_errdetail("It must begin with https:// (http:// only for a sandbox on loopback).");
+		return false;
+	}
+	if (strpbrk(v, "?# \t\r\n") != NULL || strlen(v) > 180)
+	{
+		GUC_check_errdetail("It must have no query, fragment or white space, and at most 180 bytes.");
+		return false;
+	}
+	return true;
+}
+
+void
+settings_define(void)
+{
+	DefineCustomBoolVariable("refundx.allow_drop",
+							 "Allows DROP EXTENSION refundx although its journal is not empty.",
+							 "The journal goes with it. Set it in the session that drops.",
+							 &rx_allow_drop, false, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("refundx.batch_size",
+							"Rows that a worker handles in one transaction, at most.",
+							NULL, &rx_batch_size, 500, 1, 10000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("refundx.ca_file",
+							   "Certificate authorities trusted for calls to channels and SMS providers.",
+							   "Empty: the operating system's.",
+							   &rx_ca_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+	DefineCustomIntVariable("refundx.clerk_interval",
+							"Time between two rounds of the clerk.",
+							NULL, &rx_clerk_interval, 60, 1, 86400,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
+	DefineCustomIntVariable("refundx.clock_offset",
+							"Moves refundx's own clock forward; for tests only.",
+							"Signatures and certificates go by the real clock.",
+							&rx_clock_offset, 0, 0, INT_MAX / 1000,
+							PGC_SIGHUP, GUC_UNIT_S | GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL,
+							NULL, NULL, NULL);
+	DefineCustomStringVariable("refundx.databases",
+							   "Databases in which refundx's workers run, each with its callback port.",
+							   "For example: shop:8443, crm:8444. A reload suffices.",
+							   &rx_databases, "", PGC_SIGHUP, 0, check_databases, NULL, NULL);
+	DefineCustomBoolVariable("refundx.dispatch",
+							 "Whether anything is sent to channels and SMS providers.",
+							 "Turn it off before a snapshot or a copy of this server is started.",
+							 &rx_dispatch, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("refundx.key_directory",
+							   "Directory of the key files that channel configurations name.",
+							   "Owned by the server's user, files with mode 0600.",
+							   &rx_key_directory, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY,
+							   check_key_directory, NULL, NULL);
+	DefineCustomStringVariable("refundx.listen_address",
+							   "Address on which callbacks are received.",
+							   "One IPv4 or IPv6 literal. Anything but loopback should have TLS, or a reverse proxy before it.",
+							   &rx_listen_address, "127.0.0.1", PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("refundx.listen_max_body",
+							"Largest callback body accepted.",
+							NULL, &rx_listen_max_body, 256, 1, 16384,
+							PGC_SIGHUP, GUC_UNIT_KB, NULL, NULL, NULL);
+	DefineCustomIntVariable("refundx.listen_max_connections",
+							"Connections that the listener of a database holds open, at most.",
+							"Above four fifths of it the oldest one without a complete request is closed.",
+							&rx_listen_max_connections, 1000, 5, 50000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("refundx.listen_request_timeout",
+							"Time in which a callback must have arrived whole.",
+							NULL, &rx_listen_request_timeout, 10000, 100, 600000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomIntVariable("refundx.max_calls",
+							"Calls to channels that a dispatcher has under way, at most.",
+							NULL, &rx_max_calls, 200, 1, 5000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("refundx.max_databases",
+							"Databases that shared memory has room for.",
+							NULL, &rx_max_databases, 8, 1, SETTINGS_MAX_DATABASES,
+							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("refundx.poll_interval",
+							"Longest time that a worker sleeps without looking for work.",
+							"Workers are woken at commit; this is the safety net.",
+							&rx_poll_interval, 1000, 10, 60000,
+							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomStringVariable("refundx.public_base_url",
+							   "Where channels reach the listener from outside, without the path.",
+							   "A channel's configuration may have its own. The callback URL is this and /v1/CHANNEL.",
+							   &rx_public_base_url, "", PGC_SIGHUP, 0, check_public_base_url, NULL, NULL);
+	DefineCustomStringVariable("refundx.test_point",
+							   "Names a place in the code at which a test wants something to happen.",
+							   "Only in builds made with TESTPOINTS=1.",
+							   &rx_test_point, "", PGC_SIGHUP,
+							   GUC_SUPERUSER_ONLY | GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL, NULL, NULL, NULL);
+	DefineCustomStringVariable("refundx.tls_certificate_file",
+							   "The listener's certificate chain (PEM). Empty: plain HTTP.",
+							   NULL, &rx_tls_certificate_file, "", PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("refundx.tls_key_file",
+							   "The listener's private key (PEM), with the mode that ssl_key_file needs.",
+							   NULL, &rx_tls_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+
+	MarkGUCPrefixReserved("refundx");
+}

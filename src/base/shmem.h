@@ -1,0 +1,109 @@
+/*-------------------------------------------------------------------------
+ *
+ * shmem.h
+ *	  What the processes of refundx know of each other: shared memory, wake-up.
+ *
+ * Nothing that matters lives here: shared memory is rebuilt after a crash.
+ * It holds who runs where (for latches, views, DROP DATABASE), and counters.
+ *
+ * Locking: `state->lock` protects the membership of slots and everything in
+ * them that is not atomic.  Only the launcher adds and removes databases; a
+ * worker writes its own WorkerSlot.  A reader that wakes somebody needs no
+ * lock: procno is one int, and a stale one only wakes a stranger.
+ *
+ * src/base/shmem.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef REFUNDX_SHMEM_H
+#define REFUNDX_SHMEM_H
+
+#include "base/pg_compat.h"
+#include "datatype/timestamp.h"
+#include "port/atomics.h"
+#include "storage/condition_variable.h"
+
+typedef enum WorkerKind
+{
+	WORKER_DISPATCHER,
+	WORKER_LISTENER,
+	WORKER_SETTLER,
+	WORKER_COURIER,
+	WORKER_CLERK
+} WorkerKind;
+
+#define WORKER_KINDS	(WORKER_CLERK + 1)
+
+extern const char *worker_kind_name(WorkerKind kind);	/* "dispatcher" */
+
+typedef struct WorkerSlot
+{
+	pid_t		pid;			/* 0 = not running */
+	pg_atomic_uint32 procno;	/* for its latch; WORKER_NO_PROC if none */
+	TimestampTz started_at;
+	TimestampTz stopped_at;		/* of its last run; 0 = never stopped */
+	TimestampTz start_after;	/* the launcher's restart delay */
+	int			quick_failures; /* in a row; sets the delay */
+	int64		restarts;		/* since the server's start */
+	TimestampTz last_round;		/* the last time it went through its loop */
+	TimestampTz behind_since;	/* when the oldest work it still has came in; 0 = idle */
+	int64		done;			/* items finished since its start */
+	int64		backlog;		/* items it knows of and has not begun */
+	int64		active;			/* items under way */
+	char		doing[64];		/* what, for the health view */
+	char		problem[256];	/* why it cannot work, plain words; "" = fine */
+} WorkerSlot;
+
+#define WORKER_NO_PROC	PG_UINT32_MAX
+
+typedef struct DatabaseSlot
+{
+	bool		used;
+	Oid			dboid;
+	NameData	name;
+	int			port;			/* 0 = no listener */
+	int			bound_port;		/* what the listener really has */
+	pid_t		held_by;		/* a backend that needs the workers gone (DROP
+								 * DATABASE); 0 = nobody */
+	bool		present;		/* the extension is installed there */
+	char		problem[256];	/* why nothing runs there; "" = fine */
+	WorkerSlot	worker[WORKER_KINDS];
+	ConditionVariable settled;	/* broadcast after each commit of the settler */
+} DatabaseSlot;
+
+typedef struct SharedState
+{
+	LWLock	   *lock;
+	pid_t		launcher_pid;
+	pg_atomic_uint32 launcher_procno;
+	ConditionVariable workers_changed;	/* a worker started or stopped */
+	int			ndatabases;		/* array length: refundx.max_databases */
+	DatabaseSlot database[FLEXIBLE_ARRAY_MEMBER];
+} SharedState;
+
+extern SharedState *rx_shared;	/* NULL if not preloaded */
+
+extern void shmem_install_hooks(void);	/* from _PG_init while preloading */
+
+/* ERROR (RX009) with a hint unless the library was preloaded. */
+extern void shmem_require(void);
+
+/* The slot of this process' database, or NULL (then nobody works there). */
+extern DatabaseSlot *shmem_my_database(void);
+
+/* In a worker: announce / withdraw oneself.  kind -1 is the launcher. */
+extern void shmem_worker_started(DatabaseSlot *db, WorkerKind kind);
+extern void shmem_worker_stopped(DatabaseSlot *db, WorkerKind kind);
+
+extern void wake_worker(DatabaseSlot *db, WorkerKind kind);
+extern void wake_launcher(void);
+
+/*
+ * Wake these workers of this database when the current transaction commits.
+ * A rolled back savepoint may leave a needless wake-up; nobody minds.  After
+ * PREPARE TRANSACTION it is COMMIT PREPARED that wakes (worker/hooks.c).
+ */
+extern void wake_at_commit(WorkerKind kind);
+extern void wake_install_callback(void);
+
+#endif							/* REFUNDX_SHMEM_H */
