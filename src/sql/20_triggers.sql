@@ -1,0 +1,31 @@
+/*
+ * Triggers: what is written once is not rewritten, not even by the owner by
+ * accident; and an xid8 is never carried over by a dump.
+ */
+CREATE FUNCTION refundx.refuse_change() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'refundx_refuse_change';
+COMMENT ON FUNCTION refundx.refuse_change() IS 'Trigger of the append-only tables: raises RX015';
+
+CREATE FUNCTION refundx.stamp_xid() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'refundx_stamp_xid';
+COMMENT ON FUNCTION refundx.stamp_xid() IS 'Trigger: a row belongs to the transaction that inserts it, also when a dump is restored';
+
+DO $$
+DECLARE
+	t text;
+BEGIN
+	FOREACH t IN ARRAY ARRAY['journal', 'event', 'evidence', 'attempt', 'request', 'audit'] LOOP
+		EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON refundx.%I
+						FOR EACH ROW EXECUTE FUNCTION refundx.refuse_change()', t);
+		EXECUTE format('CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON refundx.%I
+						FOR EACH STATEMENT EXECUTE FUNCTION refundx.refuse_change()', t);
+		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER append_only', t);
+		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER append_only_truncate', t);
+	END LOOP;
+	FOREACH t IN ARRAY ARRAY['event', 'evidence', 'notice'] LOOP
+		EXECUTE format('CREATE TRIGGER stamp_xid BEFORE INSERT ON refundx.%I
+						FOR EACH ROW EXECUTE FUNCTION refundx.stamp_xid()', t);
+		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER stamp_xid', t);
+	END LOOP;
+END
+$$;
