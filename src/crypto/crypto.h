@@ -20,6 +20,12 @@
 #include "base/buf.h"
 
 /* ---- encodings (encode.c) ---- */
+/*
+ * The server exports functions of these two names, and the dynamic linker
+ * would bind our calls to them.
+ */
+#define hex_encode refundx_hex_encode
+#define hex_decode refundx_hex_decode
 extern void hex_encode(Buf *out, const void *data, size_t len);	/* lower case */
 extern bool hex_decode(Buf *out, const char *s, size_t len);
 extern void base64_encode(Buf *out, const void *data, size_t len);	/* no line breaks */

@@ -1,0 +1,107 @@
+/*-------------------------------------------------------------------------
+ *
+ * digest.c
+ *	  SHA-256, HMAC, random bytes, and comparison in constant time.
+ *
+ * OpenSSL 3 looks an algorithm up by name at every use unless it is fetched
+ * once and kept, which costs more than hashing a callback does.
+ *
+ * src/crypto/digest.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <limits.h>
+#include <string.h>
+
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+
+#include "crypto/crypto.h"
+
+static const EVP_MD *sha256_algorithm(void);
+
+/*
+ * The fetched algorithm lives as long as the process.  If fetching fails, the
+ * implicit one still works, only slower.
+ */
+static const EVP_MD *
+sha256_algorithm(void)
+{
+	static EVP_MD *fetched = NULL;
+
+	if (fetched == NULL)
+		fetched = EVP_MD_fetch(NULL, "SHA256", NULL);
+	return fetched ? fetched : EVP_sha256();
+}
+
+bool
+sha256(const void *data, size_t len, unsigned char out[32])
+{
+	unsigned int outlen = 0;
+	bool		ok;
+
+	ERR_set_mark();
+	ok = EVP_Digest(len > 0 ? data : "", len, out, &outlen, sha256_algorithm(), NULL) == 1 &&
+		outlen == 32;
+	ERR_pop_to_mark();
+	return ok;
+}
+
+bool
+hmac_sha256(const void *key, size_t keylen,
+			const void *data, size_t len, unsigned char out[32])
+{
+	unsigned int outlen = 0;
+	bool		ok;
+
+	if (keylen > INT_MAX)
+		return false;
+	ERR_set_mark();
+	/* an empty key is a legal key, but OpenSSL takes NULL for "no key given" */
+	ok = HMAC(sha256_algorithm(), keylen > 0 ? key : "", (int) keylen,
+			  len > 0 ? data : (const void *) "", len, out, &outlen) != NULL &&
+		outlen == 32;
+	ERR_pop_to_mark();
+	return ok;
+}
+
+bool
+random_bytes(void *out, size_t len)
+{
+	bool		ok;
+
+	if (len > INT_MAX)
+		return false;
+	ERR_set_mark();
+	ok = RAND_bytes(out, (int) len) == 1;
+	ERR_pop_to_mark();
+	return ok;
+}
+
+bool
+random_nonce(char out[33])
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned char raw[16];
+	int			i;
+
+	out[0] = '\0';
+	if (!random_bytes(raw, sizeof(raw)))
+		return false;
+	for (i = 0; i < 16; i++)
+	{
+		out[2 * i] = digits[raw[i] >> 4];
+		out[2 * i + 1] = digits[raw[i] & 0x0f];
+	}
+	out[32] = '\0';
+	return true;
+}
+
+bool
+equal_constant_time(const void *a, const void *b, size_t len)
+{
+	return len == 0 || CRYPTO_memcmp(a, b, len) == 0;
+}
