@@ -253,7 +253,15 @@ extern const Channel *channel_at(int i);	/* NULL past the end */
 extern const VerdictRule *channel_judge(const Channel *channel, ChannelCall call,
 										int http_status, const char *code);
 
-/* Shared by channels: the number rule and the currency list of `limits`. */
+/* Shared by channels: the number rule of `limits`. */
 extern bool channel_number_acceptable(const Channel *channel, const char *no, ChannelError *err);
+
+/*
+ * What a configuration may change for a sandbox, which must be on a loopback
+ * address; otherwise the limit itself, and 1.  time_scale is how much faster
+ * the channel's clock runs: delays and spacings are divided by it.
+ */
+extern int	channel_not_found_after(const Channel *channel, const char *config_json);
+extern double channel_time_scale(const char *config_json);
 
 #endif							/* REFUNDX_CHANNEL_H */
