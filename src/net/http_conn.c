@@ -25,13 +25,14 @@
 
 #include "net/http_conn.h"
 
-/* A client that has had its answer for this long and not taken it may go. */
-#define ANSWER_MIN_MS	1000
+/* How long a connection is safe when room is needed; see next_victim(). */
+#define ARRIVAL_GRACE_MS	20
+#define ANSWER_GRACE_MS		1000
 
 static void unlink_conn(HttpConns *conns, HttpConn *conn);
 static void append_conn(HttpConns *conns, HttpConn *conn, HttpConnState state);
 static void cut(HttpConns *conns, HttpConn *conn);
-static bool make_room(HttpConns *conns);
+static HttpConn *next_victim(const HttpConns *conns, int64_t *due_ms);
 static bool address_is_full(const HttpConns *conns, const struct in6_addr *address);
 static void take_address(HttpConn *conn, const struct sockaddr *addr);
 static int	allowance_ms(const HttpConns *conns, HttpConnState state);
@@ -114,7 +115,7 @@ http_conn_open(HttpConns *conns, int fd, const struct sockaddr *addr)
 		(o->acquire_fd == NULL || o->acquire_fd());
 	conn->accounted = welcome && o->acquire_fd != NULL;
 	append_conn(conns, conn, CONN_ARRIVING);
-	if (!welcome || !make_room(conns))
+	if (!welcome)
 	{
 		conns->stats.refused++;
 		cut(conns, conn);
@@ -135,36 +136,35 @@ http_conn_close(HttpConns *conns, HttpConn *conn)
 }
 
 /*
- * The newcomer is already counted, and the last of its list.  Above four
- * fifths of the bound the oldest connection without a complete request goes;
- * if there is none, one that will not take its answer; if there is none
- * either, the last fifth fills up, and then libmicrohttpd stops accepting.
- * What waits for its answer is never closed: it would be sent again, and cost
- * more than it saved.
+ * Above four fifths of the bound, who goes to make room, and when?  The
+ * oldest connection without a complete request; if there is none, one that
+ * does not take its answer; if there is none either, the last fifth fills up,
+ * and then libmicrohttpd stops accepting.  What waits for its answer is never
+ * closed: it would be sent again, and cost more than was saved.
+ *
+ * A connection has a moment's grace.  In a burst many are accepted before the
+ * first is read, and their requests may be complete in the kernel's buffers.
  */
-static bool
-make_room(HttpConns *conns)
+static HttpConn *
+next_victim(const HttpConns *conns, int64_t *due_ms)
 {
 	HttpConn   *arriving = conns->list[CONN_ARRIVING].head;
-	HttpConn   *idle = conns->list[CONN_IDLE].head;
-	HttpConn   *slow = conns->list[CONN_ANSWERING].head;
-	HttpConn   *victim = arriving;
+	HttpConn   *victim = conns->list[CONN_IDLE].head;
 	int			max = conns->options.max_connections;
-	int			open = conns->stats.open - conns->list[CONN_DOOMED].count;
 
-	if (open <= max - max / 5)
-		return true;
-	if (arriving == conns->list[CONN_ARRIVING].tail)
-		victim = NULL;			/* that is the newcomer */
-	if (idle && (victim == NULL || idle->since_ms < victim->since_ms))
-		victim = idle;
-	if (victim == NULL && slow && conns->now_ms - slow->since_ms >= ANSWER_MIN_MS)
-		victim = slow;
-	if (victim == NULL)
-		return open <= max;
-	conns->stats.evicted++;
-	cut(conns, victim);
-	return true;
+	if (conns->stats.open - conns->list[CONN_DOOMED].count <= max - max / 5)
+		return NULL;
+	if (victim == NULL || (arriving && arriving->since_ms < victim->since_ms))
+		victim = arriving;
+	if (victim)
+	{
+		*due_ms = victim->since_ms + ARRIVAL_GRACE_MS;
+		return victim;
+	}
+	victim = conns->list[CONN_ANSWERING].head;
+	if (victim)
+		*due_ms = victim->since_ms + ANSWER_GRACE_MS;
+	return victim;
 }
 
 static bool
@@ -223,8 +223,14 @@ void
 http_conn_expire(HttpConns *conns)
 {
 	HttpConn   *conn;
+	int64_t		due;
 	int			state;
 
+	while ((conn = next_victim(conns, &due)) != NULL && due <= conns->now_ms)
+	{
+		conns->stats.evicted++;
+		cut(conns, conn);
+	}
 	for (state = 0; state < CONN_STATE_COUNT; state++)
 	{
 		int			allowed = allowance_ms(conns, state);
@@ -245,6 +251,8 @@ http_conn_next_expiry_ms(const HttpConns *conns)
 	int64_t		next = -1;
 	int			state;
 
+	if (next_victim(conns, &next) == NULL)
+		next = -1;
 	for (state = 0; state < CONN_STATE_COUNT; state++)
 	{
 		const HttpConn *conn = conns->list[state].head;

@@ -72,7 +72,7 @@ extern HttpConn *http_conn_open(HttpConns *conns, int fd, const struct sockaddr 
 extern void http_conn_close(HttpConns *conns, HttpConn *conn);
 extern void http_conn_move(HttpConns *conns, HttpConn *conn, HttpConnState state);
 
-/* Cut off whoever is late; and when the next one will be, -1 = nobody. */
+/* Cut off whoever is late or in the way; and when the next one will be, -1 = nobody. */
 extern void http_conn_expire(HttpConns *conns);
 extern int64_t http_conn_next_expiry_ms(const HttpConns *conns);
 

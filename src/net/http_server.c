@@ -3,19 +3,11 @@
  * http_server.c
  *	  An HTTP server whose requests wait for an answer; see http_server.h.
  *
- * libmicrohttpd parses; this file bounds, queues and answers.  A request is
- * taken in by on_request(), which libmicrohttpd calls once with the header,
- * then with pieces of the body, then once more at its end.  There the
- * connection is suspended and the request queued.  http_server_answer()
- * leaves the answer with the request and resumes the connection, whereupon
- * libmicrohttpd calls on_request() a last time and gets it.
+ * Starting, running, handing out and answering; http_arrival.c takes requests
+ * in, http_conn.c looks after the connections, libmicrohttpd parses.
  *
- * A request that breaks a bound is answered from here and never handed out.
- * One whose body is too large is first read to its end, up to DRAIN_MAX: a
- * socket closed with unread bytes sends a reset, and the client would never
- * see the 413.
- *
- * Nothing in here may call Postgres: libmicrohttpd's frames are on the stack.
+ * Nothing in these files may call Postgres: libmicrohttpd's frames are on the
+ * stack.
  *
  * src/net/http_server.c
  *
@@ -23,62 +15,25 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
-#include "net/http_conn.h"
+#include "net/http_arrival.h"
 
 #define DEFAULT_MAX_CONNECTIONS		1000
 #define DEFAULT_MAX_HEADER			((size_t) 16 * 1024)
 #define DEFAULT_MAX_BODY			((size_t) 256 * 1024)
 #define DEFAULT_REQUEST_TIMEOUT_MS	10000
 #define DEFAULT_IDLE_TIMEOUT_MS		60000
-#define DRAIN_MAX					((uint64_t) 16 * 1024 * 1024)
 
 /* What libmicrohttpd needs of a connection's pool beside the header's bytes. */
 #define POOL_OVERHEAD				((size_t) 8 * 1024)
 #define OWN_DESCRIPTORS				4	/* listening socket, two epolls, wake-up */
 #define LISTEN_BACKLOG				511
 #define TLS_PRIORITIES				"NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
-
-struct HttpServerRequest
-{
-	HttpServerRequest *next;	/* in the queue of complete ones */
-	HttpServer *server;
-	HttpConn   *conn;
-	struct MHD_Connection *connection;
-	char		method[16];
-	char	   *path;
-	HttpHeaders headers;
-	Buf			body;
-	uint64_t	received;		/* bytes of body, kept or not */
-	int64_t		arrived_us;
-	bool		begun;			/* the header has been seen */
-	int			refusal;		/* status to answer instead of handing it out */
-	bool		answered;
-	int			status;
-	struct MHD_Response *response;
-};
-
-struct HttpServer
-{
-	HttpConns	conns;
-	struct MHD_Daemon *daemon;
-	int			epfd;
-	int			port;
-	int			descriptors;	/* acquired for ourselves */
-	bool		resumed;		/* answers wait for the next run */
-	bool		stopping;
-	HttpServerRequest *ready_head;
-	HttpServerRequest *ready_tail;
-	char		complaint[200]; /* libmicrohttpd's last words at start */
-};
 
 static void take_options(HttpServer *server, const HttpServerOptions *options);
 static bool take_descriptors(HttpServer *server);
@@ -91,22 +46,6 @@ static void answer_waiting(HttpServer *server);
 static void on_log(void *arg, const char *fmt, va_list ap);
 static void on_connection(void *arg, struct MHD_Connection *connection, void **socket_context,
 						  enum MHD_ConnectionNotificationCode code);
-static void *on_request_line(void *arg, const char *uri, struct MHD_Connection *connection);
-static enum MHD_Result on_request(void *arg, struct MHD_Connection *connection,
-								  const char *url, const char *method, const char *version,
-								  const char *data, size_t *size, void **context);
-static void on_completed(void *arg, struct MHD_Connection *connection, void **context,
-						 enum MHD_RequestTerminationCode code);
-static enum MHD_Result begin_request(HttpServerRequest *r, const char *url, const char *method);
-static enum MHD_Result take_header(void *arg, enum MHD_ValueKind kind,
-								   const char *name, size_t name_len,
-								   const char *value, size_t value_len);
-static int	judge_header(HttpServerRequest *r, const char *url, const char *method,
-						 uint64_t *declared);
-static enum MHD_Result take_body(HttpServerRequest *r, const char *data, size_t size);
-static enum MHD_Result end_request(HttpServerRequest *r);
-static enum MHD_Result refuse(HttpServerRequest *r, int status);
-static void request_free(HttpServerRequest *r);
 
 /* ---- starting and stopping ---- */
 
@@ -278,7 +217,7 @@ start_daemon(HttpServer *server, int listener)
 	}
 	else
 		tls[0].option = MHD_OPTION_END;
-	return MHD_start_daemon(flags, 0, NULL, NULL, on_request, server,
+	return MHD_start_daemon(flags, 0, NULL, NULL, http_arrival_step, server,
 							MHD_OPTION_EXTERNAL_LOGGER, on_log, server,
 							MHD_OPTION_LISTEN_SOCKET, listener,
 							MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
@@ -287,8 +226,8 @@ start_daemon(HttpServer *server, int listener)
 							MHD_OPTION_CONNECTION_TIMEOUT, 0u,
 							MHD_OPTION_CONNECTION_MEMORY_LIMIT, o->max_header + POOL_OVERHEAD,
 							MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,
-							MHD_OPTION_URI_LOG_CALLBACK, on_request_line, server,
-							MHD_OPTION_NOTIFY_COMPLETED, on_completed, server,
+							MHD_OPTION_URI_LOG_CALLBACK, http_arrival_line, server,
+							MHD_OPTION_NOTIFY_COMPLETED, http_arrival_completed, server,
 							MHD_OPTION_ARRAY, tls,
 							MHD_OPTION_END);
 }
@@ -502,226 +441,4 @@ on_connection(void *arg, struct MHD_Connection *connection, void **socket_contex
 									 addr ? addr->client_addr : NULL);
 	if (*socket_context == NULL)
 		shutdown(fd->connect_fd, SHUT_RDWR);
-}
-
-/* ---- libmicrohttpd's callbacks: requests ---- */
-
-/* The request line is complete; what is returned becomes the context. */
-static void *
-on_request_line(void *arg, const char *uri, struct MHD_Connection *connection)
-{
-	HttpServer *server = arg;
-	const union MHD_ConnectionInfo *info;
-	HttpServerRequest *r;
-
-	info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-	if (info->socket_context == NULL)
-		return NULL;
-	r = calloc(1, sizeof(*r));
-	if (r == NULL)
-		return NULL;
-	r->server = server;
-	r->conn = info->socket_context;
-	r->connection = connection;
-	r->body.limit = server->conns.options.max_body;
-	/* decoded, it would end the path early */
-	if (strstr(uri, "%00") != NULL)
-		r->refusal = MHD_HTTP_BAD_REQUEST;
-	http_conn_move(&server->conns, r->conn, CONN_ARRIVING);
-	return r;
-}
-
-static enum MHD_Result
-on_request(void *arg, struct MHD_Connection *connection, const char *url, const char *method,
-		   const char *version, const char *data, size_t *size, void **context)
-{
-	HttpServerRequest *r = *context;
-	enum MHD_Result result;
-
-	(void) arg;
-	(void) connection;
-	(void) version;
-	if (r == NULL || r->conn->state == CONN_DOOMED)
-		return MHD_NO;
-	if (!r->begun)
-	{
-		r->begun = true;
-		return begin_request(r, url, method);
-	}
-	if (*size > 0)
-	{
-		result = take_body(r, data, *size);
-		*size = 0;
-		return result;
-	}
-	if (!r->answered)
-		return end_request(r);
-	if (r->response == NULL)
-		return MHD_NO;
-	return MHD_queue_response(r->connection, (unsigned int) r->status, r->response);
-}
-
-/* Also called for a request that never became complete. */
-static void
-on_completed(void *arg, struct MHD_Connection *connection, void **context,
-			 enum MHD_RequestTerminationCode code)
-{
-	HttpServer *server = arg;
-	HttpServerRequest *r = *context;
-
-	(void) connection;
-	(void) code;
-	if (r == NULL)
-		return;
-	http_conn_move(&server->conns, r->conn, CONN_IDLE);
-	request_free(r);
-	*context = NULL;
-}
-
-static enum MHD_Result
-begin_request(HttpServerRequest *r, const char *url, const char *method)
-{
-	uint64_t	declared = 0;
-	const char *expect;
-	int			status;
-
-	MHD_get_connection_values_n(r->connection, MHD_HEADER_KIND, take_header, r);
-	status = judge_header(r, url, method, &declared);
-	if (r->refusal == 0)
-		r->refusal = status;
-	if (r->refusal == 0 && declared > r->server->conns.options.max_body)
-		r->refusal = MHD_HTTP_CONTENT_TOO_LARGE;
-	if (r->refusal == 0)
-		return MHD_YES;
-
-	/* a client that waits for "100 Continue" need not send its body at all */
-	expect = http_header_get(&r->headers, "Expect");
-	if (r->refusal != MHD_HTTP_CONTENT_TOO_LARGE || expect != NULL || declared > DRAIN_MAX)
-		return refuse(r, r->refusal);
-	return MHD_YES;
-}
-
-static enum MHD_Result
-take_header(void *arg, enum MHD_ValueKind kind, const char *name, size_t name_len,
-			const char *value, size_t value_len)
-{
-	HttpServerRequest *r = arg;
-
-	(void) kind;
-	while (value_len > 0 && (value[value_len - 1] == ' ' || value[value_len - 1] == '\t'))
-		value_len--;
-	http_header_add_n(&r->headers, name, name_len, value ? value : "", value_len);
-	return r->headers.overflow ? MHD_NO : MHD_YES;
-}
-
-/*
- * 0, or the status to refuse with.  Two lengths, or a length and chunks, are
- * refused because a proxy before us may have believed the other one.
- */
-static int
-judge_header(HttpServerRequest *r, const char *url, const char *method, uint64_t *declared)
-{
-	size_t		size = strlen(method) + strlen(url);
-	int			lengths = 0;
-	bool		encoded = false;
-	int			i;
-
-	for (i = 0; i < r->headers.count; i++)
-	{
-		const HttpHeader *h = &r->headers.item[i];
-
-		size += strlen(h->name) + strlen(h->value) + 4;
-		if (strcasecmp(h->name, "Content-Length") == 0)
-		{
-			lengths++;
-			*declared = strtoull(h->value, NULL, 10);
-		}
-		if (strcasecmp(h->name, "Transfer-Encoding") == 0)
-			encoded = true;
-	}
-	if (r->headers.overflow || size > r->server->conns.options.max_header)
-		return MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE;
-	if (lengths > 1 || (lengths == 1 && encoded))
-		return MHD_HTTP_BAD_REQUEST;
-	if (!str_copy(r->method, sizeof(r->method), method))
-		return MHD_HTTP_NOT_IMPLEMENTED;
-	r->path = strdup(url);
-	return r->path ? 0 : MHD_HTTP_SERVICE_UNAVAILABLE;
-}
-
-static enum MHD_Result
-take_body(HttpServerRequest *r, const char *data, size_t size)
-{
-	r->received += size;
-	if (r->received > DRAIN_MAX && r->received > r->server->conns.options.max_body)
-	{
-		r->server->conns.stats.too_large++;
-		return MHD_NO;
-	}
-	if (r->refusal == 0)
-		buf_add(&r->body, data, size);
-	if (r->body.failed)
-	{
-		r->refusal = r->received > r->server->conns.options.max_body ?
-			MHD_HTTP_CONTENT_TOO_LARGE : MHD_HTTP_SERVICE_UNAVAILABLE;
-		buf_free(&r->body);
-	}
-	return MHD_YES;
-}
-
-static enum MHD_Result
-end_request(HttpServerRequest *r)
-{
-	HttpServer *server = r->server;
-	struct timespec ts;
-
-	if (r->refusal != 0)
-		return refuse(r, r->refusal);
-	if (server->stopping)
-		return refuse(r, MHD_HTTP_SERVICE_UNAVAILABLE);
-	clock_gettime(CLOCK_REALTIME, &ts);
-	r->arrived_us = (int64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
-	r->conn->request = r;
-	http_conn_move(&server->conns, r->conn, CONN_WAITING);
-	if (server->ready_tail)
-		server->ready_tail->next = r;
-	else
-		server->ready_head = r;
-	server->ready_tail = r;
-	MHD_suspend_connection(r->connection);
-	return MHD_YES;
-}
-
-/* Answer without asking anybody, and close. */
-static enum MHD_Result
-refuse(HttpServerRequest *r, int status)
-{
-	HttpServerStats *stats = &r->server->conns.stats;
-	struct MHD_Response *response;
-	enum MHD_Result result;
-
-	if (status == MHD_HTTP_CONTENT_TOO_LARGE ||
-		status == MHD_HTTP_REQUEST_HEADER_FIELDS_TOO_LARGE)
-		stats->too_large++;
-	else if (status == MHD_HTTP_BAD_REQUEST || status == MHD_HTTP_NOT_IMPLEMENTED)
-		stats->malformed++;
-	response = MHD_create_response_from_buffer(0, (void *) "", MHD_RESPMEM_PERSISTENT);
-	if (response == NULL)
-		return MHD_NO;
-	MHD_add_response_header(response, MHD_HTTP_HEADER_CONNECTION, "close");
-	http_conn_move(&r->server->conns, r->conn, CONN_ANSWERING);
-	result = MHD_queue_response(r->connection, (unsigned int) status, response);
-	MHD_destroy_response(response);
-	return result;
-}
-
-static void
-request_free(HttpServerRequest *r)
-{
-	if (r->response)
-		MHD_destroy_response(r->response);
-	free(r->path);
-	http_headers_free(&r->headers);
-	buf_free(&r->body);
-	free(r);
 }
