@@ -30,6 +30,7 @@ put_file(const char *name, const char *text, mode_t mode)
 	FILE	   *f;
 
 	snprintf(path, sizeof(path), "%s/%s", dir, name);
+	(void) unlink(path);		/* its mode may forbid even us to write, unless root */
 	f = fopen(path, "w");
 	if (f == NULL || fputs(text, f) < 0 || fclose(f) != 0 || chmod(path, mode) != 0)
 	{
