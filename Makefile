@@ -78,7 +78,7 @@ override with_llvm = no
 # user other than root; test/run starts one that fits.
 REGRESS = $(patsubst $(here)/sql/%.sql,%,$(sort $(wildcard $(here)/sql/*.sql)))
 ISOLATION = $(patsubst $(here)/test/isolation/specs/%.spec,%,$(sort $(wildcard $(here)/test/isolation/specs/*.spec)))
-ISOLATION_OPTS = --inputdir=$(here)/test/isolation
+ISOLATION_OPTS = --inputdir=$(here)/test/isolation --load-extension=refundx
 TAP_TESTS = $(if $(wildcard $(here)/test/t/*.pl),1)
 PROVE_TESTS = test/t/*.pl
 PROVE_FLAGS += -I test/lib

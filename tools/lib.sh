@@ -35,16 +35,18 @@ run_user()
 	fi
 }
 
-# as_run_user COMMAND...: with the caller's environment.
+# What makes a command the run user's, with the caller's environment: nothing,
+# unless that is root.  For a command whose process id matters (it becomes that
+# process); otherwise as_run_user reads better.
+AS_RUN_USER=()
+if [ "$(id -u)" = 0 ]; then
+	AS_RUN_USER=(setpriv "--reuid=$(run_user)" "--regid=$(id -g "$(run_user)")"
+		--clear-groups --inh-caps=-all)
+fi
+
 as_run_user()
 {
-	if [ "$(id -u)" = 0 ]; then
-		local user
-		user=$(run_user)
-		setpriv --reuid="$user" --regid="$(id -g "$user")" --clear-groups --inh-caps=-all "$@"
-	else
-		"$@"
-	fi
+	"${AS_RUN_USER[@]}" "$@"
 }
 
 # work_dir NAME: a new directory that the run user owns, short enough a path
@@ -100,18 +102,19 @@ server_copy()
 	echo "$1$bindir"
 }
 
-# processes_under DIR: whose executable lies there; servers that a killed test
-# has left behind.
+# processes_under DIR: whose executable or current directory lies there: what
+# a test that was killed has left behind.
 processes_under()
 {
-	local exe target
+	local link target pid
 
-	for exe in /proc/[0-9]*/exe; do
-		target=$(readlink "$exe" 2>/dev/null) || continue
+	for link in /proc/[0-9]*/exe /proc/[0-9]*/cwd; do
+		target=$(readlink "$link" 2>/dev/null) || continue
 		case $target in
-			"$1"/*)
-				exe=${exe#/proc/}
-				echo "${exe%/exe}"
+			"$1" | "$1"/*)
+				pid=${link#/proc/}
+				pid=${pid%/*}
+				[ "$pid" = $$ ] || [ "$pid" = "$BASHPID" ] || echo "$pid"
 				;;
 		esac
 	done
