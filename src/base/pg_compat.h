@@ -71,6 +71,17 @@ extern void compat_materialized_srf(FunctionCallInfo fcinfo);
 #define compat_current_timeline()	ThisTimeLineID
 #endif
 
+/* 16 has one ownership check for all kinds of objects */
+#if PG_VERSION_NUM >= 160000
+#define compat_database_ownercheck(oid, role) \
+	object_ownercheck(DatabaseRelationId, (oid), (role))
+#define compat_extension_ownercheck(oid, role) \
+	object_ownercheck(ExtensionRelationId, (oid), (role))
+#else
+#define compat_database_ownercheck(oid, role)	pg_database_ownercheck((oid), (role))
+#define compat_extension_ownercheck(oid, role)	pg_extension_ownercheck((oid), (role))
+#endif
+
 /* 15 has a hook in which alone shared memory may be asked for */
 #if PG_VERSION_NUM >= 150000
 #define COMPAT_HAVE_SHMEM_REQUEST_HOOK 1

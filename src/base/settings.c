@@ -246,10 +246,12 @@ settings_define(void)
 							"Calls to channels that a dispatcher has under way, at most.",
 							NULL, &rx_max_calls, 200, 1, 5000,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
-	DefineCustomIntVariable("refundx.max_databases",
-							"Databases that shared memory has room for.",
-							NULL, &rx_max_databases, 8, 1, SETTINGS_MAX_DATABASES,
-							PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	/* once the server runs, defining such a variable is a FATAL error */
+	if (process_shared_preload_libraries_in_progress)
+		DefineCustomIntVariable("refundx.max_databases",
+								"Databases that shared memory has room for.",
+								NULL, &rx_max_databases, 8, 1, SETTINGS_MAX_DATABASES,
+								PGC_POSTMASTER, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("refundx.poll_interval",
 							"Longest time that a worker sleeps without looking for work.",
 							"Workers are woken at commit; this is the safety net.",

@@ -36,9 +36,19 @@ typedef enum WorkerKind
 
 extern const char *worker_kind_name(WorkerKind kind);	/* "dispatcher" */
 
+/* How far a worker's present, or last, life has come. */
+typedef enum WorkerPhase
+{
+	PHASE_NONE,					/* never started */
+	PHASE_CONNECTING,			/* took its slot; not yet at work */
+	PHASE_WORKING,
+	PHASE_LEFT					/* went by itself, so its end is no failure */
+} WorkerPhase;
+
 typedef struct WorkerSlot
 {
 	pid_t		pid;			/* 0 = not running */
+	WorkerPhase phase;
 	pg_atomic_uint32 procno;	/* for its latch; WORKER_NO_PROC if none */
 	TimestampTz started_at;
 	TimestampTz stopped_at;		/* of its last run; 0 = never stopped */
@@ -91,7 +101,7 @@ extern void shmem_require(void);
 /* The slot of this process' database, or NULL (then nobody works there). */
 extern DatabaseSlot *shmem_my_database(void);
 
-/* In a worker: announce / withdraw oneself.  kind -1 is the launcher. */
+/* In a worker: announce / withdraw oneself. */
 extern void shmem_worker_started(DatabaseSlot *db, WorkerKind kind);
 extern void shmem_worker_stopped(DatabaseSlot *db, WorkerKind kind);
 

@@ -22,6 +22,14 @@ BEGIN
 		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER append_only', t);
 		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER append_only_truncate', t);
 	END LOOP;
+	FOREACH t IN ARRAY ARRAY['merchant', 'channel', 'account', 'payment', 'instruction', 'external_refund'] LOOP
+		EXECUTE format('CREATE TRIGGER never_deleted BEFORE DELETE ON refundx.%I
+						FOR EACH ROW EXECUTE FUNCTION refundx.refuse_change()', t);
+		EXECUTE format('CREATE TRIGGER never_truncated BEFORE TRUNCATE ON refundx.%I
+						FOR EACH STATEMENT EXECUTE FUNCTION refundx.refuse_change()', t);
+		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER never_deleted', t);
+		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER never_truncated', t);
+	END LOOP;
 	FOREACH t IN ARRAY ARRAY['event', 'evidence', 'notice'] LOOP
 		EXECUTE format('CREATE TRIGGER stamp_xid BEFORE INSERT ON refundx.%I
 						FOR EACH ROW EXECUTE FUNCTION refundx.stamp_xid()', t);

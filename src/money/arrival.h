@@ -1,0 +1,49 @@
+/*-------------------------------------------------------------------------
+ *
+ * arrival.h
+ *	  Reading an insert-only table as a queue, by snapshots.
+ *
+ * src/money/arrival.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef REFUNDX_ARRIVAL_H
+#define REFUNDX_ARRIVAL_H
+
+#include "base/sql.h"
+
+typedef struct Arrival
+{
+	char	   *seen;			/* pg_snapshot as text: what has been read;
+								 * malloc'd, so that it outlives transactions */
+	char	   *reading;		/* the snapshot of the transaction that reads now */
+} Arrival;
+
+/*
+ * Begin at now: everything visible to the active snapshot counts as seen.
+ * The caller has read it by other means (its start-up scan), in this very
+ * transaction and under this very snapshot.
+ */
+extern void arrival_begin(Arrival *a);
+
+/*
+ * Run a statement whose last parameter is a pg_snapshot (as text) and whose
+ * condition is ARRIVAL_CONDITION(n): the rows that are visible now and were
+ * not before.  Call arrival_done() after the transaction that handled them
+ * has committed; until then they will be found again.
+ */
+extern uint64 arrival_read(Arrival *a, Statement *s, Values *v);
+extern void arrival_done(Arrival *a);
+
+/*
+ * Not visible in the old snapshot means: in progress then, or begun since.
+ * Written as these two, and not as NOT pg_visible_in_snapshot(), because
+ * they are index conditions: a transaction that stays open for hours keeps
+ * the old snapshot's xmin where it is, and everything since would be read
+ * again and again.
+ */
+#define ARRIVAL_CONDITION(param) \
+	"(xid = ANY (ARRAY(SELECT pg_snapshot_xip((" param ")::pg_snapshot)))" \
+	" OR xid >= pg_snapshot_xmax((" param ")::pg_snapshot))"
+
+#endif							/* REFUNDX_ARRIVAL_H */

@@ -1,0 +1,133 @@
+/*-------------------------------------------------------------------------
+ *
+ * external.c
+ *	  Verified evidence about a refund that is not ours.
+ *
+ * Somebody refunded in the channel's console, or another system did, or we
+ * did, before this database was restored from a backup: then it may be the
+ * only trace.  It is kept, counted against what is left of the payment, so
+ * that we do not pay it again, and handed to a person.
+ *
+ * src/money/external.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/sql.h"
+
+#include "money/external.h"
+#include "utils/builtins.h"
+
+static int64 count_against(int64 payment_id, const EvidenceFacts *e);
+
+/*
+ * Find the payment and lock it; -1 if it is there and somebody holds it, 0 if
+ * it is not known.  SKIP LOCKED because the batch already holds locks that
+ * come after payments in the order.
+ */
+static int64
+lock_payment(const EvidenceFacts *e)
+{
+	static Statement find = {
+		"SELECT p.payment_id FROM refundx.payment p JOIN refundx.channel c USING (channel_id)"
+		" WHERE c.merchant_id = $1 AND p.payment_no = $2"
+		"   AND ($3 IS NULL OR p.channel_payment_id IS NULL OR p.channel_payment_id = $3)"
+		" ORDER BY p.payment_id LIMIT 1", ARGS(INT4OID, TEXTOID, TEXTOID)
+	};
+	static Statement lock = {
+		"SELECT payment_id FROM refundx.payment WHERE payment_id = $1 FOR NO KEY UPDATE SKIP LOCKED",
+		ARGS(INT8OID)
+	};
+	Values		v = {0};
+	int64		payment_id;
+
+	values_int4(&v, e->merchant_id);
+	values_text(&v, e->payment_no);
+	values_text(&v, e->channel_payment_id);
+	if (statement_run(&find, &v) != 1)
+		return 0;
+	payment_id = row_int8(0, 1);
+	values_reset(&v);
+	values_int8(&v, payment_id);
+	return statement_run(&lock, &v) == 1 ? payment_id : -1;
+}
+
+bool
+external_keep(const EvidenceFacts *e, char **note)
+{
+	static Statement insert = {
+		"INSERT INTO refundx.external_refund (channel_id, merchant_id, wire_no, payment_id, amount,"
+		"       evidence_id, person_reason, person_suggestion)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+		" ON CONFLICT (merchant_id, wire_no) DO NOTHING",
+		ARGS(INT4OID, INT4OID, TEXTOID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID)
+	};
+	static Statement set_counted = {
+		"UPDATE refundx.external_refund SET counted = $3 WHERE merchant_id = $1 AND wire_no = $2",
+		ARGS(INT4OID, TEXTOID, INT8OID)
+	};
+	Values		v = {0};
+	int64		payment_id;
+	int64		counted;
+
+	/* only what the channel has paid, or has taken on, is money */
+	if (!e->proof || (e->verdict != VERDICT_ACCEPTED && e->verdict != VERDICT_SUCCEEDED &&
+					  e->verdict != VERDICT_ABNORMAL))
+	{
+		*note = "a number that is not known here; it moved no money";
+		return true;
+	}
+	payment_id = lock_payment(e);
+	if (payment_id < 0)
+		return false;
+
+	values_int4(&v, e->channel_id);
+	values_int4(&v, e->merchant_id);
+	values_text(&v, e->wire_no);
+	values_datum(&v, Int64GetDatum(payment_id), payment_id == 0);
+	values_datum(&v, Int64GetDatum(e->amount), !e->has_amount);
+	values_int8(&v, e->evidence_id);
+	values_text(&v, payment_id ? "the channel speaks of a refund that was not made here"
+				: "the channel speaks of a refund, and of a payment, that are not known here");
+	values_text(&v, "Find out who made it: the channel's console, another system, or this database before a restore.");
+	if (statement_run(&insert, &v) == 0)
+	{
+		*note = "a refund made elsewhere; known";
+		return true;
+	}
+	counted = payment_id && e->has_amount ? count_against(payment_id, e) : 0;
+	if (counted > 0)
+	{
+		values_reset(&v);
+		values_int4(&v, e->merchant_id);
+		values_text(&v, e->wire_no);
+		values_int8(&v, counted);
+		statement_run(&set_counted, &v);
+	}
+	*note = psprintf("a refund made elsewhere; %lld counted against the payment", (long long) counted);
+	return true;
+}
+
+/*
+ * Count as much as the payment has left.  If that is less than the refund,
+ * more has left the channel than was paid: stop the payment.
+ */
+static int64
+count_against(int64 payment_id, const EvidenceFacts *e)
+{
+	static Statement count = {
+		"UPDATE refundx.payment p"
+		"   SET elsewhere = p.elsewhere + least($2, l.amount),"
+		"       hold = CASE WHEN $2 > l.amount THEN coalesce(p.hold, $3) ELSE p.hold END"
+		"  FROM (SELECT paid - refunding - refunded - returned - elsewhere - already_refunded AS amount"
+		"          FROM refundx.payment WHERE payment_id = $1) l"
+		" WHERE p.payment_id = $1"
+		" RETURNING least($2, l.amount)",
+		ARGS(INT8OID, INT8OID, TEXTOID)
+	};
+	Values		v = {0};
+
+	values_int8(&v, payment_id);
+	values_int8(&v, e->amount);
+	values_text(&v, psprintf("refund %s, made elsewhere, exceeds what was left of the payment", e->wire_no));
+	return statement_run(&count, &v) == 1 ? row_int8(0, 1) : 0;
+}

@@ -1,0 +1,266 @@
+/*-------------------------------------------------------------------------
+ *
+ * journal.c
+ *	  Accounts and their journal (流水): append-only, double entry.
+ *
+ * The account's row is a lock and is never updated; the balance is the
+ * account's newest line.  Updating a hot row would leave a dead version each
+ * time, and while anything holds back the xmin horizon (a pg_dump is enough)
+ * each reader walks them all.
+ *
+ * A line is written under the account's lock, and says what was there before
+ * it by its version: (account, version) is the key, so two lines can never
+ * continue from the same one, whatever is wrong above this file.
+ *
+ * src/money/journal.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "money/journal.h"
+
+#include "base/errors.h"
+#include "utils/builtins.h"
+
+/* How a type moves an amount: (available, frozen, outside), each -1, 0, 1. */
+static const struct
+{
+	const char *name;
+	int			available;
+	int			frozen;
+	int			outside;
+}			types[] = {
+	[JOURNAL_CREDIT] = {"credit", 1, 0, -1},
+	[JOURNAL_DEBIT] = {"debit", -1, 0, 1},
+	[JOURNAL_FREEZE] = {"freeze", -1, 1, 0},
+	[JOURNAL_RELEASE] = {"release", 1, -1, 0},
+	[JOURNAL_PAY_OUT] = {"pay_out", 0, -1, 1},
+	[JOURNAL_RETURN] = {"return", 1, 0, -1},
+};
+
+const char *
+journal_type_name(JournalType type)
+{
+	return types[type].name;
+}
+
+bool
+journal_type_of_effect(Effect effect, JournalType *type)
+{
+	switch (effect)
+	{
+		case EFFECT_PAY_OUT:
+			*type = JOURNAL_PAY_OUT;
+			return true;
+		case EFFECT_RELEASE:
+		case EFFECT_DIVERT:
+			*type = JOURNAL_RELEASE;
+			return true;
+		case EFFECT_RETURN:
+			*type = JOURNAL_RETURN;
+			return true;
+		case EFFECT_NONE:
+			break;
+	}
+	return false;
+}
+
+/*
+ * The account has not enough, or its balance would pass the range of bigint;
+ * find out what there is and say so.
+ */
+static void
+journal_complain(int64 account_id, JournalType type, int64 amount)
+{
+	static Statement balance = {
+		"SELECT a.account_no, a.currency, coalesce(j.available, 0), coalesce(j.frozen, 0)"
+		"  FROM refundx.account a"
+		"  LEFT JOIN LATERAL (SELECT available, frozen FROM refundx.journal"
+		"                      WHERE account_id = a.account_id"
+		"                      ORDER BY version DESC LIMIT 1) j ON true"
+		" WHERE a.account_id = $1", ARGS(INT8OID)
+	};
+	Values		v = {0};
+	char	   *account_no;
+	char	   *currency;
+	int64		available;
+	int64		frozen;
+
+	values_int8(&v, account_id);
+	if (statement_run(&balance, &v) != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_RX_UNKNOWN_ACCOUNT),
+				 errmsg("account %lld does not exist", (long long) account_id)));
+	account_no = row_text(0, 1);
+	currency = row_text(0, 2);
+	available = row_int8(0, 3);
+	frozen = row_int8(0, 4);
+
+	if (types[type].available < 0 && available < amount)
+		ereport(ERROR,
+				(errcode(ERRCODE_RX_NOT_ENOUGH),
+				 errmsg("account \"%s\" has not enough available", account_no),
+				 errdetail("%lld %s (minor units) are needed; %lld are available and %lld are frozen.",
+						   (long long) amount, currency, (long long) available, (long long) frozen),
+				 errhint("Credit the account with refundx.account_credit(), or wait until what is frozen is settled.")));
+
+	/*
+	 * There was enough after all when we looked again: another line came in
+	 * between, which under the account's lock only an older snapshot explains.
+	 */
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access to account \"%s\"", account_no),
+			 errdetail("Its journal has a line that this transaction's snapshot does not see."),
+			 errhint("Retry the transaction.")));
+}
+
+void
+journal_post(int64 account_id, JournalType type, int64 amount,
+			 int64 instruction_id, const char *reference, const char *note)
+{
+	static Statement lock = {
+		"SELECT 1 FROM refundx.account WHERE account_id = $1 FOR NO KEY UPDATE", ARGS(INT8OID)
+	};
+
+	/*
+	 * A statement of its own after the lock: it takes a new snapshot, which
+	 * sees the line of whoever we waited for.  Where the transaction's
+	 * snapshot is fixed, ON CONFLICT meets a line that the snapshot does not
+	 * see, and raises 40001.
+	 */
+	static Statement post = {
+		"INSERT INTO refundx.journal (account_id, version, type, instruction_id, reference, note,"
+		"       d_available, d_frozen, d_outside, available, frozen)"
+		" SELECT $1, coalesce(l.version, 0) + 1, $2, $3, $4, $5, $6, $7, $8,"
+		"        coalesce(l.available, 0) + $6, coalesce(l.frozen, 0) + $7"
+		"   FROM (VALUES (1)) one"
+		"   LEFT JOIN LATERAL (SELECT version, available, frozen FROM refundx.journal"
+		"                       WHERE account_id = $1 ORDER BY version DESC LIMIT 1) l ON true"
+		"  WHERE coalesce(l.available, 0) + $6 >= 0 AND coalesce(l.frozen, 0) + $7 >= 0"
+		" ON CONFLICT (account_id, version) DO NOTHING",
+		ARGS(INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID, INT8OID)
+	};
+	Values		v = {0};
+
+	values_int8(&v, account_id);
+	if (statement_run(&lock, &v) != 1)
+		journal_complain(account_id, type, amount);
+
+	values_text(&v, types[type].name);
+	values_datum(&v, Int64GetDatum(instruction_id), instruction_id == 0);
+	values_text(&v, reference);
+	values_text(&v, note);
+	values_int8(&v, amount * types[type].available);
+	values_int8(&v, amount * types[type].frozen);
+	values_int8(&v, amount * types[type].outside);
+	if (statement_run(&post, &v) != 1)
+		journal_complain(account_id, type, amount);
+}
+
+int
+journal_lock_many(Column *account_ids, AccountBalance **balances)
+{
+	static Statement lock = {
+		"SELECT account_id FROM refundx.account WHERE account_id = ANY ($1)"
+		" ORDER BY account_id FOR NO KEY UPDATE SKIP LOCKED", ARGS(INT8ARRAYOID)
+	};
+
+	/* again a statement of its own, for a snapshot younger than the locks */
+	static Statement newest = {
+		"SELECT a.id, coalesce(l.version, 0), coalesce(l.available, 0), coalesce(l.frozen, 0)"
+		"  FROM unnest($1) WITH ORDINALITY a(id, n)"
+		"  LEFT JOIN LATERAL (SELECT version, available, frozen FROM refundx.journal"
+		"                      WHERE account_id = a.id ORDER BY version DESC LIMIT 1) l ON true"
+		" ORDER BY a.n", ARGS(INT8ARRAYOID)
+	};
+	Values		v = {0};
+	Column		locked;
+	uint64		n;
+	uint64		i;
+
+	*balances = NULL;
+	if (account_ids->n == 0)
+		return 0;
+	values_column(&v, account_ids);
+	n = statement_run(&lock, &v);
+	if (n == 0)
+		return 0;
+	column_init(&locked, INT8OID);
+	for (i = 0; i < n; i++)
+		column_int8(&locked, row_int8(i, 1));
+
+	values_reset(&v);
+	values_column(&v, &locked);
+	n = statement_run(&newest, &v);
+	*balances = palloc(n * sizeof(AccountBalance));
+	for (i = 0; i < n; i++)
+	{
+		AccountBalance *b = &(*balances)[i];
+
+		b->account_id = row_int8(i, 1);
+		b->version = row_int8(i, 2);
+		b->available = row_int8(i, 3);
+		b->frozen = row_int8(i, 4);
+	}
+	return (int) n;
+}
+
+void
+journal_batch_init(JournalBatch *batch)
+{
+	column_init(&batch->account_id, INT8OID);
+	column_init(&batch->version, INT8OID);
+	column_init(&batch->type, TEXTOID);
+	column_init(&batch->instruction_id, INT8OID);
+	column_init(&batch->d_available, INT8OID);
+	column_init(&batch->d_frozen, INT8OID);
+	column_init(&batch->d_outside, INT8OID);
+	column_init(&batch->available, INT8OID);
+	column_init(&batch->frozen, INT8OID);
+}
+
+void
+journal_batch_add(JournalBatch *batch, AccountBalance *balance, JournalType type,
+				  int64 amount, int64 instruction_id)
+{
+	balance->version++;
+	balance->available += amount * types[type].available;
+	balance->frozen += amount * types[type].frozen;
+
+	column_int8(&batch->account_id, balance->account_id);
+	column_int8(&batch->version, balance->version);
+	column_text(&batch->type, types[type].name);
+	column_int8(&batch->instruction_id, instruction_id);
+	column_int8(&batch->d_available, amount * types[type].available);
+	column_int8(&batch->d_frozen, amount * types[type].frozen);
+	column_int8(&batch->d_outside, amount * types[type].outside);
+	column_int8(&batch->available, balance->available);
+	column_int8(&batch->frozen, balance->frozen);
+}
+
+/* The table's own constraints are the last word: nothing is filtered here. */
+void
+journal_batch_write(JournalBatch *batch)
+{
+	static Statement post = {
+		"INSERT INTO refundx.journal (account_id, version, type, instruction_id,"
+		"       d_available, d_frozen, d_outside, available, frozen)"
+		" SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+		ARGS(INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, INT8ARRAYOID, INT8ARRAYOID,
+			 INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID)
+	};
+	Values		v = {0};
+
+	if (batch->account_id.n == 0)
+		return;
+	values_column(&v, &batch->account_id);
+	values_column(&v, &batch->version);
+	values_column(&v, &batch->type);
+	values_column(&v, &batch->instruction_id);
+	values_column(&v, &batch->d_available);
+	values_column(&v, &batch->d_frozen);
+	values_column(&v, &batch->d_outside);
+	values_column(&v, &batch->available);
+	values_column(&v, &batch->frozen);
+	statement_run(&post, &v);
+}

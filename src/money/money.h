@@ -1,0 +1,55 @@
+/*-------------------------------------------------------------------------
+ *
+ * money.h
+ *	  Payments and instructions: what the functions that users call share.
+ *
+ * src/money/money.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef REFUNDX_MONEY_H
+#define REFUNDX_MONEY_H
+
+#include "base/sql.h"
+#include "channel/channel.h"
+
+/* What a caller says of a payment; NULL and 0 are "not said". */
+typedef struct PaymentWords
+{
+	const char *channel;
+	const char *payment_no;
+	int64		amount;			/* minor units */
+	const char *currency;
+	const char *channel_payment_id;
+	int64		paid_at;		/* TimestampTz */
+	int64		already_refunded;
+	const char *account_no;
+	const char *contact;		/* a telephone number: never in a message */
+	const char *language;
+	const char *channel_data;	/* JSON text */
+} PaymentWords;
+
+/*
+ * Record a payment; true if it is new.  The same words again are a no-op,
+ * other words an ERROR (RX003) that names the difference.
+ */
+extern bool payment_record(const PaymentWords *words);
+
+/* The ERROR for a channel that does not exist or is closed (RX008, RX018). */
+extern void channel_complain(const char *name) pg_attribute_noreturn();
+
+extern void event_add(int64 instruction_id, const char *type,
+					  const char *from_state, const char *to_state, const char *note);
+
+/* A ChannelError as an ERROR. */
+extern void channel_error(int sqlstate, const char *what, const ChannelError *err)
+			pg_attribute_noreturn();
+
+/* Limits of input that no channel decides. */
+#define PAYMENT_NO_MAX		64
+#define REFERENCE_MAX		128
+
+/* ERROR 22023 naming the argument, unless 1..max bytes without control characters. */
+extern const char *argument_text(const char *name, const char *value, int max);
+
+#endif							/* REFUNDX_MONEY_H */

@@ -1,0 +1,388 @@
+/*-------------------------------------------------------------------------
+ *
+ * settle.c
+ *	  The one function that turns evidence into states and postings.
+ *
+ * Answers, callbacks, queries, bills and operators all come through here, so
+ * that there is one transaction, one order of locks, and one set of columns,
+ * whoever brings the news.  It works on sets: a batch of hundreds costs a few
+ * statements, not some per row.
+ *
+ *	1. Read the evidence that has not been weighed.
+ *	2. Lock payments, then instructions, then (only where money will move)
+ *	   accounts, each in key order, passing over what somebody else holds: an
+ *	   application that sits on a row holds up that row and nothing else.
+ *	   Each lock is followed by a statement of its own, whose snapshot is
+ *	   younger than the lock.
+ *	3. Decide in memory, in the order of arrival (weigh.c, state.c).
+ *	4. Write journal, payments, instructions, events and notices.
+ *
+ * The event of each piece of evidence is its receipt: evidence_id is unique
+ * in refundx.event, so that nothing is applied twice even if two sessions
+ * settle at once, and whatever has no event is found again after a crash.
+ *
+ * src/money/settle.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "money/evidence.h"
+
+#include "base/clock.h"
+#include "base/shmem.h"
+#include "money/external.h"
+#include "money/journal.h"
+#include "money/settle.h"
+#include "money/state.h"
+#include "money/weigh.h"
+#include "utils/builtins.h"
+
+static void batch_read(Batch *b, Column *evidence_ids, SettleResult *result);
+static void batch_lock_payments(Batch *b);
+static void batch_lock_instructions(Batch *b);
+static void batch_lock_accounts(Batch *b);
+static void batch_decide(Batch *b, SettleResult *result);
+
+void
+settle(Column *evidence_ids, SettleResult *result)
+{
+	Batch		b = {0};
+
+	result->applied = result->known = 0;
+	column_init(&result->waiting, INT8OID);
+	if (evidence_ids->n == 0)
+		return;
+
+	b.now = clock_now();
+	batch_read(&b, evidence_ids, result);
+	if (b.npieces == 0)
+		return;
+	timings_load(&b);
+	batch_lock_payments(&b);
+	batch_lock_instructions(&b);
+	batch_lock_accounts(&b);
+	batch_decide(&b, result);
+	settle_write(&b);
+
+	/* the dispatcher schedules the next call, the courier sends the notice */
+	wake_at_commit(WORKER_DISPATCHER);
+	if (b.moves > 0)
+		wake_at_commit(WORKER_COURIER);
+}
+
+static void
+batch_read(Batch *b, Column *evidence_ids, SettleResult *result)
+{
+	static Statement read = {
+		"SELECT e.evidence_id, e.channel_id, e.merchant_id, e.source, e.verdict, e.proof, e.wire_no,"
+		"       e.attempt_started_at, e.received_at, e.code, e.message, e.detail, e.merchant_no,"
+		"       e.payment_no, e.channel_payment_id, e.channel_refund_id, e.amount, e.payer_amount,"
+		"       e.currency, e.retry_after, i.instruction_id, i.payment_id"
+		"  FROM unnest($1) u(id)"
+		"  JOIN refundx.evidence e ON e.evidence_id = u.id"
+		"  LEFT JOIN refundx.event x ON x.evidence_id = e.evidence_id"
+		"  LEFT JOIN refundx.instruction i ON i.merchant_id = e.merchant_id AND i.wire_no = e.wire_no"
+		" WHERE x.evidence_id IS NULL"
+		" ORDER BY e.evidence_id", ARGS(INT8ARRAYOID)
+	};
+	Values		v = {0};
+	uint64		n;
+	uint64		row;
+
+	values_column(&v, evidence_ids);
+	n = statement_run(&read, &v);
+	b->pieces = palloc0(Max(n, 1) * sizeof(Piece));
+	b->npieces = (int) n;
+	result->known = evidence_ids->n - (int) n;
+	for (row = 0; row < n; row++)
+	{
+		Piece	   *p = &b->pieces[row];
+		EvidenceFacts *e = &p->facts;
+
+		e->evidence_id = row_int8(row, 1);
+		e->channel_id = row_int4(row, 2);
+		e->merchant_id = row_int4(row, 3);
+		e->source = row_text(row, 4);
+		(void) verdict_from_name(row_text(row, 5), &e->verdict);
+		e->proof = row_bool(row, 6);
+		e->wire_no = row_text(row, 7);
+		e->attempt_started_at = row_time(row, 8);
+		e->received_at = row_time(row, 9);
+		e->code = row_text(row, 10);
+		e->message = row_text(row, 11);
+		e->detail = row_text(row, 12);
+		e->merchant_no = row_text(row, 13);
+		e->payment_no = row_text(row, 14);
+		e->channel_payment_id = row_text(row, 15);
+		e->channel_refund_id = row_text(row, 16);
+		e->has_amount = !row_null(row, 17);
+		e->amount = row_int8(row, 17);
+		e->has_payer_amount = !row_null(row, 18);
+		e->payer_amount = row_int8(row, 18);
+		e->currency = row_text(row, 19);
+		e->retry_after = row_int4(row, 20);
+		p->instruction_id = row_int8(row, 21);
+		p->payment_id = row_int8(row, 22);
+	}
+}
+
+static int
+compare_int8(const void *a, const void *b)
+{
+	int64		x = *(const int64 *) a;
+	int64		y = *(const int64 *) b;
+
+	return x < y ? -1 : x > y ? 1 : 0;
+}
+
+/* The distinct non-zero ids among n, in key order, as an array argument. */
+static void
+distinct_ids(Column *out, int64 *ids, int n)
+{
+	int			i;
+
+	qsort(ids, n, sizeof(int64), compare_int8);
+	column_init(out, INT8OID);
+	for (i = 0; i < n; i++)
+		if (ids[i] != 0 && (i == 0 || ids[i] != ids[i - 1]))
+			column_int8(out, ids[i]);
+}
+
+static void
+batch_lock_payments(Batch *b)
+{
+	static Statement lock = {
+		"SELECT payment_id FROM refundx.payment WHERE payment_id = ANY ($1)"
+		" ORDER BY payment_id FOR NO KEY UPDATE SKIP LOCKED", ARGS(INT8ARRAYOID)
+	};
+	int64	   *ids = palloc(b->npieces * sizeof(int64));
+	Column		wanted;
+	Values		v = {0};
+	uint64		n;
+	uint64		row;
+	int			i;
+
+	for (i = 0; i < b->npieces; i++)
+		ids[i] = b->pieces[i].payment_id;
+	distinct_ids(&wanted, ids, b->npieces);
+	if (wanted.n == 0)
+		return;
+	values_column(&v, &wanted);
+	n = statement_run(&lock, &v);
+	b->payments = palloc0(Max(n, 1) * sizeof(PaymentDelta));
+	b->npayments = (int) n;
+	for (row = 0; row < n; row++)
+		b->payments[row].payment_id = row_int8(row, 1);
+}
+
+/* Binary search in an array of structs that begin with an int64 key, sorted. */
+static void *
+find_by_key(void *base, int n, size_t size, int64 key)
+{
+	return n > 0 ? bsearch(&key, base, n, size, compare_int8) : NULL;
+}
+
+static void
+instruction_from_row(Subject *s, uint64 row)
+{
+	Instruction *i = &s->row;
+
+	s->instruction_id = i->instruction_id = row_int8(row, 1);
+	i->payment_id = row_int8(row, 2);
+	i->account_id = row_int8(row, 3);
+	i->channel_id = row_int4(row, 4);
+	i->amount = row_int8(row, 5);
+	i->currency = row_text(row, 6);
+	i->may_send = row_bool(row, 7);
+	i->attempts = row_int4(row, 8);
+	i->first_attempt_at = row_time(row, 9);
+	if (!state_from_name(row_text(row, 10), &i->state))
+		elog(ERROR, "instruction %lld has an unknown state", (long long) i->instruction_id);
+	i->detail = row_text(row, 11);
+	i->state_since = row_time(row, 12);
+	i->due_at = row_time(row, 13);
+	i->due_call = row_text(row, 14);
+	i->polls = row_int4(row, 15);
+	i->unexplained = row_int4(row, 16);
+	i->refusal = row_text(row, 17);
+	i->last_attempt_at = row_time(row, 18);
+	i->person_reason = row_text(row, 19);
+	i->person_suggestion = row_text(row, 20);
+	i->person_since = row_time(row, 21);
+	i->has_payer_amount = !row_null(row, 22);
+	i->payer_amount = row_int8(row, 22);
+	i->channel_refund_id = row_text(row, 23);
+	i->received_by = row_text(row, 24);
+	i->payment_no = row_text(row, 25);
+	i->channel_payment_id = row_text(row, 26);
+	i->merchant_no = row_text(row, 27);
+}
+
+static void
+batch_lock_instructions(Batch *b)
+{
+	static Statement lock = {
+		"SELECT i.instruction_id, i.payment_id, i.account_id, i.channel_id, i.amount, i.currency, i.may_send,"
+		"       i.attempts, i.first_attempt_at, i.state, i.detail, i.state_since, i.due_at, i.due_call,"
+		"       i.polls, i.unexplained, i.refusal, i.last_attempt_at, i.person_reason,"
+		"       i.person_suggestion, i.person_since, i.payer_amount, i.channel_refund_id, i.received_by,"
+		"       p.payment_no, p.channel_payment_id, m.merchant_no"
+		"  FROM refundx.instruction i"
+		"  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id"
+		"  LEFT JOIN refundx.merchant m ON m.merchant_id = i.merchant_id"
+		" WHERE i.instruction_id = ANY ($1)"
+		" ORDER BY i.instruction_id FOR NO KEY UPDATE OF i SKIP LOCKED", ARGS(INT8ARRAYOID)
+	};
+	int64	   *ids = palloc(b->npieces * sizeof(int64));
+	Column		wanted;
+	Values		v = {0};
+	uint64		n;
+	uint64		row;
+	int			i;
+
+	for (i = 0; i < b->npieces; i++)
+	{
+		Piece	   *p = &b->pieces[i];
+
+		ids[i] = p->payment_id == 0 ||
+			find_by_key(b->payments, b->npayments, sizeof(PaymentDelta), p->payment_id)
+			? p->instruction_id : 0;
+	}
+	distinct_ids(&wanted, ids, b->npieces);
+	if (wanted.n == 0)
+		return;
+	values_column(&v, &wanted);
+	n = statement_run(&lock, &v);
+	b->subjects = palloc0(Max(n, 1) * sizeof(Subject));
+	b->nsubjects = (int) n;
+	for (row = 0; row < n; row++)
+		instruction_from_row(&b->subjects[row], row);
+}
+
+static Subject *
+subject_of(Batch *b, const Piece *p)
+{
+	return find_by_key(b->subjects, b->nsubjects, sizeof(Subject), p->instruction_id);
+}
+
+/*
+ * Which accounts will be moved is known only after weighing, and weighing for
+ * good must wait for the accounts' locks: so weigh copies first.
+ */
+static void
+batch_lock_accounts(Batch *b)
+{
+	int64	   *ids;
+	Column		wanted;
+	Instruction *trial;
+	int			i;
+
+	if (b->nsubjects == 0)
+		return;
+	ids = palloc0(b->nsubjects * sizeof(int64));
+	trial = palloc(b->nsubjects * sizeof(Instruction));
+	for (i = 0; i < b->nsubjects; i++)
+		trial[i] = b->subjects[i].row;
+	for (i = 0; i < b->npieces; i++)
+	{
+		Subject    *s = subject_of(b, &b->pieces[i]);
+		Decision	d;
+		int			at;
+
+		if (s == NULL || s->row.account_id == 0)
+			continue;
+		at = (int) (s - b->subjects);
+		weigh(&trial[at], &b->pieces[i].facts, timing_of(b, s->row.channel_id), b->now, &d);
+		if (d.effect != EFFECT_NONE)
+		{
+			ids[at] = s->row.account_id;
+			s->needs_account = true;
+		}
+	}
+	distinct_ids(&wanted, ids, b->nsubjects);
+	b->nbalances = journal_lock_many(&wanted, &b->balances);
+}
+
+static void
+payment_delta(PaymentDelta *p, const Instruction *i, Effect effect, const EvidenceFacts *e)
+{
+	if (p == NULL || effect == EFFECT_NONE)
+		return;
+	p->touched = true;
+	switch (effect)
+	{
+		case EFFECT_PAY_OUT:
+			p->refunding -= i->amount;
+			p->refunded += i->amount;
+			break;
+		case EFFECT_RELEASE:
+			p->refunding -= i->amount;
+			/* refused before it was one; a dead number was one of the fifty */
+			if (e->verdict != VERDICT_DEAD)
+				p->parts--;
+			break;
+		case EFFECT_DIVERT:
+			p->refunding -= i->amount;
+			p->returned += i->amount;
+			break;
+		case EFFECT_RETURN:
+			p->refunded -= i->amount;
+			p->returned += i->amount;
+			break;
+		case EFFECT_NONE:
+			break;
+	}
+}
+
+static void
+batch_decide(Batch *b, SettleResult *result)
+{
+	int			n;
+
+	b->decisions = palloc0(b->npieces * sizeof(Decision));
+	for (n = 0; n < b->npieces; n++)
+	{
+		Piece	   *p = &b->pieces[n];
+		Decision   *d = &b->decisions[n];
+		Subject    *s = subject_of(b, p);
+		AccountBalance *balance = NULL;
+		JournalType type;
+
+		if (p->instruction_id == 0)
+		{
+			if (!external_keep(&p->facts, &d->note))
+			{
+				p->state = PIECE_WAITING;
+				column_int8(&result->waiting, p->facts.evidence_id);
+				continue;
+			}
+			p->state = PIECE_UNKNOWN_NUMBER;
+			d->type = "external";
+			result->applied++;
+			continue;
+		}
+		if (s != NULL && s->needs_account)
+			balance = find_by_key(b->balances, b->nbalances, sizeof(AccountBalance), s->row.account_id);
+		if (s == NULL || (s->needs_account && balance == NULL))
+		{
+			p->state = PIECE_WAITING;
+			column_int8(&result->waiting, p->facts.evidence_id);
+			continue;
+		}
+		weigh(&s->row, &p->facts, timing_of(b, s->row.channel_id), b->now, d);
+		p->state = PIECE_WEIGHED;
+		s->touched = true;
+		s->hold |= d->hold;
+		if (d->from != d->to)
+			b->moves++;
+		payment_delta(find_by_key(b->payments, b->npayments, sizeof(PaymentDelta), s->row.payment_id),
+					  &s->row, d->effect, &p->facts);
+		if (s->row.account_id != 0 && journal_type_of_effect(d->effect, &type))
+		{
+			if (!b->journal_begun)
+				journal_batch_init(&b->journal);
+			b->journal_begun = true;
+			journal_batch_add(&b->journal, balance, type, s->row.amount, s->row.instruction_id);
+		}
+		result->applied++;
+	}
+}

@@ -1,0 +1,86 @@
+/*-------------------------------------------------------------------------
+ *
+ * settle.h
+ *	  A batch of evidence on its way through settle.c and settle_write.c.
+ *
+ * src/money/settle.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef REFUNDX_SETTLE_H
+#define REFUNDX_SETTLE_H
+
+#include "money/journal.h"
+#include "money/weigh.h"
+
+typedef enum PieceState
+{
+	PIECE_WAITING,				/* somebody else holds a row that it needs */
+	PIECE_WEIGHED,
+	PIECE_UNKNOWN_NUMBER
+} PieceState;
+
+/* One piece of evidence. */
+typedef struct Piece
+{
+	EvidenceFacts facts;
+	int64		instruction_id; /* 0 = we have no such number */
+	int64		payment_id;
+	PieceState	state;
+} Piece;
+
+/* What a batch does to one locked payment.  Sorted by the key, which is first. */
+typedef struct PaymentDelta
+{
+	int64		payment_id;
+	bool		touched;
+	int64		refunding;
+	int64		refunded;
+	int64		returned;
+	int			parts;
+} PaymentDelta;
+
+/* One locked instruction.  Sorted by the key, which is first. */
+typedef struct Subject
+{
+	int64		instruction_id;
+	Instruction row;
+	bool		touched;
+	bool		hold;
+	bool		needs_account;
+} Subject;
+
+typedef struct ChannelTiming
+{
+	int64		channel_id;		/* key, first */
+	Timing		timing;
+} ChannelTiming;
+
+typedef struct Batch
+{
+	int64		now;
+	Piece	   *pieces;			/* in order of arrival */
+	int			npieces;
+	Decision   *decisions;		/* one per piece */
+	PaymentDelta *payments;
+	int			npayments;
+	Subject    *subjects;
+	int			nsubjects;
+	AccountBalance *balances;
+	int			nbalances;
+	JournalBatch journal;
+	bool		journal_begun;
+	ChannelTiming *timings;
+	int			ntimings;
+	int			moves;
+} Batch;
+
+/* timing.c */
+extern void timings_load(Batch *b);
+extern const Timing *timing_of(const Batch *b, int32 channel_id);
+extern void timing_from_config(Timing *t, const Channel *channel, const char *config_json);
+
+/* settle_write.c */
+extern void settle_write(Batch *b);
+
+#endif							/* REFUNDX_SETTLE_H */

@@ -1,0 +1,345 @@
+/*-------------------------------------------------------------------------
+ *
+ * settle_write.c
+ *	  Writing down what a batch of evidence came to.
+ *
+ * Journal first: its constraints and its unique index per (instruction, step)
+ * are the last guard of the money, and if one of them fires, nothing else of
+ * the batch has been done yet, and the whole of it is undone.  Events last:
+ * they are the receipt for everything above.
+ *
+ * src/money/settle_write.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/sql.h"
+
+#include "money/settle.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+static void write_payments(Batch *b);
+static void write_instructions(Batch *b);
+static void write_holds(Batch *b);
+static void write_events(Batch *b);
+static void write_notices(Batch *b);
+static void write_merchants(Batch *b);
+
+void
+settle_write(Batch *b)
+{
+	if (b->journal_begun)
+		journal_batch_write(&b->journal);
+	write_payments(b);
+	write_instructions(b);
+	write_holds(b);
+	write_merchants(b);
+	write_notices(b);
+	write_events(b);
+}
+
+static void
+write_payments(Batch *b)
+{
+	static Statement update = {
+		"UPDATE refundx.payment p"
+		"   SET refunding = p.refunding + u.refunding, refunded = p.refunded + u.refunded,"
+		"       returned = p.returned + u.returned, parts = p.parts + u.parts"
+		"  FROM unnest($1, $2, $3, $4, $5) u(id, refunding, refunded, returned, parts)"
+		" WHERE p.payment_id = u.id",
+		ARGS(INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID)
+	};
+	Column		id,
+				refunding,
+				refunded,
+				returned,
+				parts;
+	Values		v = {0};
+	int			n;
+
+	column_init(&id, INT8OID);
+	column_init(&refunding, INT8OID);
+	column_init(&refunded, INT8OID);
+	column_init(&returned, INT8OID);
+	column_init(&parts, INT4OID);
+	for (n = 0; n < b->npayments; n++)
+	{
+		PaymentDelta *p = &b->payments[n];
+
+		if (!p->touched)
+			continue;
+		column_int8(&id, p->payment_id);
+		column_int8(&refunding, p->refunding);
+		column_int8(&refunded, p->refunded);
+		column_int8(&returned, p->returned);
+		column_int4(&parts, p->parts);
+	}
+	if (id.n == 0)
+		return;
+	values_column(&v, &id);
+	values_column(&v, &refunding);
+	values_column(&v, &refunded);
+	values_column(&v, &returned);
+	values_column(&v, &parts);
+	if (statement_run(&update, &v) != (uint64) id.n)
+		elog(ERROR, "a locked payment vanished");
+}
+
+static void
+write_instructions(Batch *b)
+{
+	static Statement update = {
+		"UPDATE refundx.instruction i"
+		"   SET state = u.state, detail = u.detail, state_since = u.state_since,"
+		"       due_at = u.due_at, due_call = u.due_call, polls = u.polls,"
+		"       unexplained = u.unexplained, refusal = u.refusal, last_attempt_at = u.last_attempt_at,"
+		"       person_reason = u.person_reason, person_suggestion = u.person_suggestion,"
+		"       person_since = u.person_since, payer_amount = u.payer_amount,"
+		"       channel_refund_id = u.channel_refund_id, received_by = u.received_by"
+		"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+		"       u(id, state, detail, state_since, due_at, due_call, polls, unexplained, refusal,"
+		"         last_attempt_at, person_reason, person_suggestion, person_since, payer_amount,"
+		"         channel_refund_id, received_by)"
+		" WHERE i.instruction_id = u.id",
+		ARGS(INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID,
+			 TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID,
+			 TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID)
+	};
+	static const Oid types[] = {
+		INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID,
+		TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID
+	};
+	Column		c[lengthof(types)];
+	Values		v = {0};
+	int			n;
+
+	for (n = 0; n < (int) lengthof(types); n++)
+		column_init(&c[n], types[n]);
+	for (n = 0; n < b->nsubjects; n++)
+	{
+		Instruction *i = &b->subjects[n].row;
+
+		if (!b->subjects[n].touched)
+			continue;
+		column_int8(&c[0], i->instruction_id);
+		column_text(&c[1], state_name(i->state));
+		column_text(&c[2], i->detail);
+		column_time(&c[3], i->state_since);
+		column_time(&c[4], i->due_at);
+		column_text(&c[5], i->due_call);
+		column_int4(&c[6], i->polls);
+		column_int4(&c[7], i->unexplained);
+		column_text(&c[8], i->refusal);
+		column_time(&c[9], i->last_attempt_at);
+		column_text(&c[10], i->person_reason);
+		column_text(&c[11], i->person_suggestion);
+		column_time(&c[12], i->person_since);
+		if (i->has_payer_amount)
+			column_int8(&c[13], i->payer_amount);
+		else
+			column_null(&c[13]);
+		column_text(&c[14], i->channel_refund_id);
+		column_text(&c[15], i->received_by);
+	}
+	if (c[0].n == 0)
+		return;
+	for (n = 0; n < (int) lengthof(types); n++)
+		values_column(&v, &c[n]);
+	if (statement_run(&update, &v) != (uint64) c[0].n)
+		elog(ERROR, "a locked instruction vanished");
+}
+
+/* A contradiction stops the payment and the account until it is resolved. */
+static void
+write_holds(Batch *b)
+{
+	static Statement hold_payment = {
+		"UPDATE refundx.payment SET hold = coalesce(hold, $2) WHERE payment_id = $1",
+		ARGS(INT8OID, TEXTOID)
+	};
+	static Statement hold_account = {
+		"UPDATE refundx.account SET hold = coalesce(hold, $2) WHERE account_id = $1",
+		ARGS(INT8OID, TEXTOID)
+	};
+	int			n;
+
+	for (n = 0; n < b->nsubjects; n++)
+	{
+		Instruction *i = &b->subjects[n].row;
+		Values		v = {0};
+
+		if (!b->subjects[n].hold)
+			continue;
+		values_int8(&v, i->payment_id);
+		values_text(&v, i->person_reason);
+		statement_run(&hold_payment, &v);
+		values_reset(&v);
+		values_int8(&v, i->account_id);
+		values_text(&v, i->person_reason);
+		statement_run(&hold_account, &v);
+	}
+}
+
+static void
+write_events(Batch *b)
+{
+	static Statement insert = {
+		"INSERT INTO refundx.event (instruction_id, evidence_id, type, from_state, to_state, actor, note)"
+		" SELECT u.instruction_id, u.evidence_id, u.type, u.from_state, u.to_state, session_user, u.note"
+		"   FROM unnest($1, $2, $3, $4, $5, $6) WITH ORDINALITY"
+		"        u(instruction_id, evidence_id, type, from_state, to_state, note, n)"
+		"  ORDER BY u.n",
+		ARGS(INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID)
+	};
+	Column		c[6];
+	Values		v = {0};
+	int			n;
+
+	column_init(&c[0], INT8OID);
+	column_init(&c[1], INT8OID);
+	for (n = 2; n < 6; n++)
+		column_init(&c[n], TEXTOID);
+	for (n = 0; n < b->npieces; n++)
+	{
+		Piece	   *p = &b->pieces[n];
+		Decision   *d = &b->decisions[n];
+		bool		ours = p->state == PIECE_WEIGHED;
+
+		if (p->state == PIECE_WAITING)
+			continue;
+		if (ours)
+			column_int8(&c[0], p->instruction_id);
+		else
+			column_null(&c[0]);
+		column_int8(&c[1], p->facts.evidence_id);
+		column_text(&c[2], d->type);
+		column_text(&c[3], ours ? state_name(d->from) : NULL);
+		column_text(&c[4], ours ? state_name(d->to) : NULL);
+		column_text(&c[5], d->note);
+	}
+	if (c[1].n == 0)
+		return;
+	for (n = 0; n < 6; n++)
+		values_column(&v, &c[n]);
+	statement_run(&insert, &v);
+}
+
+/*
+ * In the settling transaction, so that a notice exists exactly if the
+ * transition does; at most one per instruction and transition by its key.
+ */
+static void
+write_notices(Batch *b)
+{
+	static Statement insert = {
+		"INSERT INTO refundx.notice (instruction_id, transition, provider)"
+		" SELECT u.instruction_id, u.transition, t.provider"
+		"   FROM unnest($1, $2) u(instruction_id, transition)"
+		"   JOIN refundx.instruction i ON i.instruction_id = u.instruction_id"
+		"   JOIN refundx.payment_contact c ON c.payment_id = i.payment_id"
+		"   JOIN LATERAL (SELECT provider FROM refundx.notice_template"
+		"                  WHERE transition = u.transition AND language IN (c.language, '*')"
+		"                  ORDER BY language = '*' LIMIT 1) t ON true"
+		" ON CONFLICT (instruction_id, transition, sink) DO NOTHING",
+		ARGS(INT8ARRAYOID, TEXTARRAYOID)
+	};
+	Column		id,
+				transition;
+	Values		v = {0};
+	int			n;
+
+	column_init(&id, INT8OID);
+	column_init(&transition, TEXTOID);
+	for (n = 0; n < b->npieces; n++)
+	{
+		Decision   *d = &b->decisions[n];
+
+		if (b->pieces[n].state != PIECE_WEIGHED || d->from == d->to)
+			continue;
+		if (d->to == STATE_SUCCEEDED || d->to == STATE_FAILED || d->to == STATE_ABNORMAL ||
+			d->to == STATE_RETURNED)
+		{
+			column_int8(&id, b->pieces[n].instruction_id);
+			column_text(&transition, state_name(d->to));
+		}
+	}
+	if (id.n == 0)
+		return;
+	values_column(&v, &id);
+	values_column(&v, &transition);
+	statement_run(&insert, &v);
+}
+
+/*
+ * An empty balance or a wrong key concerns the merchant, not the row: pause
+ * it, probe at growing intervals with one queued refund, resume on the first
+ * answer that shows it works again.  It uses up no retry of anybody.
+ */
+static void
+write_merchant(int32 merchant_id, const EvidenceFacts *e, bool pause, int64 now)
+{
+	static Statement pause_it = {
+		"UPDATE refundx.merchant"
+		"   SET paused = $2, paused_reason = $3, paused_since = coalesce(paused_since, $4),"
+		"       probes = probes + 1,"
+		"       probe_at = $4 + make_interval(secs => least(3600, 30 * 2 ^ least(probes, 7)))"
+		" WHERE merchant_id = $1 AND paused IS DISTINCT FROM 'operator'",
+		ARGS(INT4OID, TEXTOID, TEXTOID, TIMESTAMPTZOID)
+	};
+	static Statement resume_it = {
+		"UPDATE refundx.merchant"
+		"   SET paused = NULL, paused_reason = NULL, paused_since = NULL, probes = 0, probe_at = NULL"
+		" WHERE merchant_id = $1 AND paused IN ('hold', 'config')", ARGS(INT4OID)
+	};
+	Values		v = {0};
+
+	values_int4(&v, merchant_id);
+	if (!pause)
+	{
+		if (statement_run(&resume_it, &v) > 0)
+			ereport(LOG, (errmsg("refundx: merchant %d works again; sending resumes", merchant_id)));
+		return;
+	}
+	values_text(&v, e->verdict == VERDICT_HOLD ? "hold" : "config");
+	values_text(&v, psprintf("%s%s%s", e->code ? e->code : verdict_name(e->verdict),
+							 e->message ? ": " : "", e->message ? e->message : ""));
+	values_time(&v, now);
+	if (statement_run(&pause_it, &v) > 0)
+		ereport(WARNING,
+				(errmsg("refundx: merchant %d is paused (%s)", merchant_id,
+						e->verdict == VERDICT_HOLD ? "the merchant must act" : "keys, clock or rights"),
+				 errdetail("The channel says: %s.", e->code ? e->code : "nothing"),
+				 errhint("See refundx.merchants. It is probed by itself, and resumes by itself.")));
+}
+
+static void
+write_merchants(Batch *b)
+{
+	int			n;
+	int			m;
+
+	for (n = 0; n < b->npieces; n++)
+	{
+		const EvidenceFacts *e = &b->pieces[n].facts;
+		bool		pause = e->verdict == VERDICT_HOLD || e->verdict == VERDICT_CONFIG;
+		bool		newest = true;
+
+		/* only calls of ours say anything about our keys and balance */
+		if (b->pieces[n].state != PIECE_WEIGHED ||
+			(strcmp(e->source, "answer") != 0 && strcmp(e->source, "query") != 0))
+			continue;
+		if (!pause && !(e->proof && strcmp(e->source, "answer") == 0))
+			continue;
+		for (m = n + 1; m < b->npieces && newest; m++)
+		{
+			const EvidenceFacts *later = &b->pieces[m].facts;
+
+			if (b->pieces[m].state == PIECE_WEIGHED && later->merchant_id == e->merchant_id &&
+				strcmp(later->source, "answer") == 0 &&
+				(later->proof || later->verdict == VERDICT_HOLD || later->verdict == VERDICT_CONFIG))
+				newest = false;
+		}
+		if (newest)
+			write_merchant(e->merchant_id, e, pause, b->now);
+	}
+}

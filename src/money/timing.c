@@ -1,0 +1,87 @@
+/*-------------------------------------------------------------------------
+ *
+ * timing.c
+ *	  A channel's times, as its configuration has them.
+ *
+ * The times are the channel's (its limits).  A configuration may shorten two
+ * of them, and only if it talks to a sandbox on loopback: `not_found_after`
+ * (seconds) and `time_scale` (how much faster that world's clock runs).
+ *
+ * src/money/timing.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/sql.h"
+
+#include <jansson.h>
+
+#include "money/settle.h"
+#include "utils/timestamp.h"
+
+static bool
+is_loopback(const char *url)
+{
+	static const char *const hosts[] = {"http://127.", "http://localhost", "http://[::1]",
+	"https://127.", "https://localhost", "https://[::1]"};
+	int			i;
+
+	for (i = 0; url && i < (int) lengthof(hosts); i++)
+		if (strncmp(url, hosts[i], strlen(hosts[i])) == 0)
+			return true;
+	return false;
+}
+
+void
+timing_from_config(Timing *t, const Channel *channel, const char *config_json)
+{
+	json_t	   *config = json_loads(config_json, 0, NULL);
+
+	t->limits = &channel->limits;
+	t->not_found_after_us = channel->limits.not_found_after * USECS_PER_SEC;
+	t->scale = 1;
+	if (is_loopback(json_string_value(json_object_get(config, "base_url"))))
+	{
+		json_t	   *after = json_object_get(config, "not_found_after");
+		json_t	   *scale = json_object_get(config, "time_scale");
+
+		if (json_is_number(after) && json_number_value(after) >= 0)
+			t->not_found_after_us = (int64) (json_number_value(after) * USECS_PER_SEC);
+		if (json_is_integer(scale) && json_integer_value(scale) >= 1)
+			t->scale = json_integer_value(scale);
+	}
+	json_decref(config);
+}
+
+/* A handful of channels per database: all of them, once a batch. */
+void
+timings_load(Batch *b)
+{
+	static Statement read = {
+		"SELECT channel_id::int8, kind, config::text FROM refundx.channel ORDER BY channel_id", NO_ARGS
+	};
+	uint64		n = statement_run(&read, NULL);
+	uint64		row;
+
+	b->timings = palloc0(Max(n, 1) * sizeof(ChannelTiming));
+	b->ntimings = (int) n;
+	for (row = 0; row < n; row++)
+	{
+		const Channel *channel = channel_lookup(row_text(row, 2));
+
+		if (channel == NULL)
+			elog(ERROR, "channel kind \"%s\" is not built in", row_text(row, 2));
+		b->timings[row].channel_id = row_int8(row, 1);
+		timing_from_config(&b->timings[row].timing, channel, row_text(row, 3));
+	}
+}
+
+const Timing *
+timing_of(const Batch *b, int32 channel_id)
+{
+	int			i;
+
+	for (i = 0; i < b->ntimings; i++)
+		if (b->timings[i].channel_id == channel_id)
+			return &b->timings[i].timing;
+	elog(ERROR, "channel %d is not configured", channel_id);
+}

@@ -1,0 +1,351 @@
+/*-------------------------------------------------------------------------
+ *
+ * weigh.c
+ *	  What one piece of evidence does to one instruction: decided in memory.
+ *
+ * The state table (state.c) says where an input leads.  This file says which
+ * input a piece of evidence is, which the table cannot know: whether it is
+ * about this refund at all, whether a not-found came late enough to count,
+ * and whether an unsigned refusal may be believed by now.
+ *
+ * No clock ends anything here: time only decides when to ask again.
+ *
+ * src/money/weigh.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "money/weigh.h"
+
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#define SECONDS(n)	((int64) (n) * USECS_PER_SEC)
+
+/* After so many fruitless polls of an unknown outcome a person should know. */
+#define POLLS_BEFORE_PERSON		10
+
+static char *mismatch(const Instruction *i, const EvidenceFacts *e);
+static Input input_of(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now,
+					  char **note);
+static void learn(Instruction *i, const EvidenceFacts *e);
+static void schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now,
+					 Reaction reaction);
+static void to_person(Instruction *i, const char *reason, const char *suggestion, int64 now);
+static void from_person(Instruction *i);
+
+void
+weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, Decision *d)
+{
+	const Transition *t;
+	Input		input;
+	char	   *note = NULL;
+
+	memset(d, 0, sizeof(*d));
+	d->from = d->to = i->state;
+	d->type = "noted";
+
+	note = mismatch(i, e);
+	if (note != NULL)
+	{
+		/* about something else under our number: never moves money */
+		d->type = "mismatch";
+		d->note = note;
+		to_person(i, note,
+				  "Compare the channel's console with refundx.refund_timeline(); the number may be used elsewhere too.",
+				  now);
+		schedule(i, e, timing, now, REACTION_STAY);
+		return;
+	}
+
+	input = input_of(i, e, timing, now, &note);
+	t = state_transition(i->state, input);
+	d->note = note ? note : (char *) t->comment;
+	learn(i, e);
+
+	switch (t->reaction)
+	{
+		case REACTION_MOVE:
+			d->type = "moved";
+			d->to = t->to;
+			d->effect = t->effect;
+			i->state = t->to;
+			i->state_since = now;
+			i->polls = 0;
+			i->detail = e->code;
+			if (!state_is_open(t->to))
+				from_person(i);
+			break;
+		case REACTION_CONTRADICTION:
+			d->type = "contradiction";
+			d->hold = true;
+			to_person(i, psprintf("the channel says \"%s\", but the refund is %s: %s",
+								  verdict_name(e->verdict), state_name(i->state), t->comment),
+					  "Find out in the channel's console which is true; nothing was moved, and the payment is on hold.",
+					  now);
+			break;
+		case REACTION_ASK:
+			d->type = "asked";
+			break;
+		case REACTION_STAY:
+		case REACTION_REFUSE:	/* evidence is never refused, only noted */
+			break;
+	}
+	schedule(i, e, timing, now, t->reaction);
+}
+
+/*
+ * Evidence is matched on number (the caller did), merchant, payment and the
+ * refund's own amount.  What it does not say cannot differ.
+ */
+static char *
+mismatch(const Instruction *i, const EvidenceFacts *e)
+{
+	if (e->merchant_no && i->merchant_no && strcmp(e->merchant_no, i->merchant_no) != 0)
+		return psprintf("the evidence is of merchant %s, the refund of %s", e->merchant_no, i->merchant_no);
+	if (e->has_amount && e->amount != i->amount)
+		return psprintf("the evidence is about an amount of %lld, the refund is one of %lld",
+						(long long) e->amount, (long long) i->amount);
+	if (e->currency && strcmp(e->currency, i->currency) != 0)
+		return psprintf("the evidence is in %s, the refund in %s", e->currency, i->currency);
+	if (e->channel_payment_id && i->channel_payment_id)
+	{
+		if (strcmp(e->channel_payment_id, i->channel_payment_id) != 0)
+			return psprintf("the evidence is about the channel's payment %s, the refund about %s",
+							e->channel_payment_id, i->channel_payment_id);
+	}
+	else if (e->payment_no && i->payment_no && strcmp(e->payment_no, i->payment_no) != 0)
+		return psprintf("the evidence is about payment %s, the refund about %s",
+						e->payment_no, i->payment_no);
+	return NULL;
+}
+
+/*
+ * A not-found counts only if the query began long enough after the last
+ * attempt ended: before that, the attempt may still be on its way inside the
+ * channel.
+ */
+static Input
+input_of_not_found(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, char **note)
+{
+	int64		window = SECONDS(timing->limits->send_window);
+
+	if (i->state != STATE_UNKNOWN)
+		return INPUT_NOT_FOUND;
+	if (e->attempt_started_at < i->last_attempt_at + timing->not_found_after_us)
+	{
+		*note = "not found, but asked too soon after the last attempt for that to count";
+		return INPUT_UNANSWERED;
+	}
+	if (!i->may_send)
+	{
+		*note = "the channel does not know this adopted refund";
+		to_person(i, *note, "If it was never sent, allow it to be sent; if it was, find it in the channel's console.", now);
+		return INPUT_UNANSWERED;
+	}
+	if (i->refusal != NULL)
+	{
+		if (i->unexplained > 0)
+		{
+			*note = psprintf("refused (%s) and not found, but %d earlier attempts were never explained",
+							 i->refusal, i->unexplained);
+			to_person(i, *note, "Wait for the next bill, or look the number up in the channel's console.", now);
+			return INPUT_UNANSWERED;
+		}
+		*note = psprintf("refused (%s), and a query agrees", i->refusal);
+		return INPUT_REFUSED;
+	}
+	if (window > 0 && i->first_attempt_at != 0 && now > i->first_attempt_at + window)
+	{
+		*note = "not found, and the time in which this number may be sent again is over";
+		to_person(i, *note, "Wait for a bill, or look the number up in the channel's console.", now);
+		return INPUT_UNANSWERED;
+	}
+	return INPUT_NOT_FOUND;
+}
+
+static Input
+input_of(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, char **note)
+{
+	Input		input = state_weigh(e->verdict, e->proof);
+
+	if (input == INPUT_NOT_FOUND)
+		return input_of_not_found(i, e, timing, now, note);
+
+	/*
+	 * After abnormal, a success means what the query says about who received
+	 * it: the merchant may have diverted it to an account of their own.
+	 */
+	if (input == INPUT_SUCCEEDED && i->state == STATE_ABNORMAL && strcmp(e->source, "callback") == 0)
+	{
+		*note = "succeeded after abnormal: a query will say who received it";
+		return INPUT_ASK;
+	}
+	return input;
+}
+
+/* Keep what the evidence tells besides the outcome. */
+static void
+learn(Instruction *i, const EvidenceFacts *e)
+{
+	bool		answer = strcmp(e->source, "answer") == 0;
+
+	if (e->proof)
+	{
+		if (e->channel_refund_id)
+			i->channel_refund_id = e->channel_refund_id;
+		if (e->has_payer_amount)
+		{
+			i->has_payer_amount = true;
+			i->payer_amount = e->payer_amount;
+		}
+		if (e->detail)
+			i->received_by = e->detail;
+	}
+	if (answer && e->received_at > i->last_attempt_at)
+		i->last_attempt_at = e->received_at;
+	if (strcmp(e->source, "recovery") == 0)
+	{
+		i->unexplained++;
+		i->last_attempt_at = Max(i->last_attempt_at, e->received_at);
+	}
+
+	/* the same number means the same refund: one proof explains all attempts */
+	if (e->proof)
+	{
+		i->unexplained = 0;
+		i->refusal = NULL;
+	}
+	else if (answer && e->verdict == VERDICT_UNKNOWN)
+		i->unexplained++;
+	else if (answer && e->verdict == VERDICT_REFUSED)
+		i->refusal = e->code ? e->code : "refused";
+}
+
+int64
+poll_due(const Timing *timing, State state, int polls, int64 now)
+{
+	const int  *delays;
+	int			n = 0;
+
+	switch (state)
+	{
+		case STATE_ACCEPTED:
+			delays = timing->limits->poll_accepted;
+			break;
+		case STATE_ABNORMAL:
+			delays = timing->limits->poll_abnormal;
+			break;
+		default:
+			delays = timing->limits->poll_unknown;
+			break;
+	}
+	/* the last one repeats: polls thin out and never end */
+	while (n < polls && delays[n + 1] != 0)
+		n++;
+	return now + SECONDS(delays[n]) / timing->scale;
+}
+
+/* How long a queued instruction waits before the same number is sent again. */
+static int64
+resend_due(const Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now)
+{
+	int			seconds = 1 << Min(i->attempts, 9); /* 2 s ... 8.5 min */
+
+	if (e->retry_after > seconds)
+		seconds = Min(e->retry_after, 3600);
+	return now + SECONDS(seconds) / timing->scale;
+}
+
+/*
+ * Every open instruction leaves here with a due time, or stays with a person
+ * and is polled all the same.
+ */
+static void
+schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, Reaction reaction)
+{
+	bool		query = strcmp(e->source, "query") == 0;
+	int64		countable;
+
+	/* its own answer is on its way, and attempts never overlap */
+	if (i->state == STATE_SENDING)
+		return;
+	if (reaction == REACTION_ASK)
+	{
+		/* a query that only leads to a query must not become a loop */
+		i->due_at = query ? poll_due(timing, STATE_UNKNOWN, ++i->polls, now) : now;
+		i->due_call = "query";
+		return;
+	}
+	if (!state_is_open(i->state))
+	{
+		i->due_at = 0;
+		i->due_call = NULL;
+		return;
+	}
+	switch (i->state)
+	{
+		case STATE_QUEUED:
+			if (reaction == REACTION_MOVE)
+			{
+				/* found nowhere: nothing to wait for; else give it some time */
+				i->due_at = e->verdict == VERDICT_NOT_FOUND ? now : resend_due(i, e, timing, now);
+				i->due_call = "submit";
+				i->refusal = NULL;
+			}
+			else if (query && e->verdict == VERDICT_NOT_FOUND)
+			{
+				/* a hint made us ask before sending; there is nothing there */
+				i->due_at = now;
+				i->due_call = "submit";
+			}
+			else if (query)
+				i->due_at = poll_due(timing, STATE_UNKNOWN, ++i->polls, now);
+			break;
+		case STATE_UNKNOWN:
+		case STATE_ACCEPTED:
+		case STATE_ABNORMAL:
+			if (reaction != REACTION_MOVE && !query)
+				break;			/* a stale word changes no schedule */
+			if (query)
+				i->polls++;
+			i->due_at = poll_due(timing, i->state, i->polls, now);
+			i->due_call = "query";
+
+			/*
+			 * Where only a late enough not-found can count, be there in time;
+			 * where nothing else is expected, do not ask before.
+			 */
+			countable = i->last_attempt_at + timing->not_found_after_us;
+			if (i->state == STATE_UNKNOWN && now < countable &&
+				(i->due_at > countable || i->refusal != NULL))
+				i->due_at = countable;
+			if (i->state == STATE_UNKNOWN && i->polls == POLLS_BEFORE_PERSON)
+				to_person(i, "the channel has not said what became of it",
+						  "Look the number up in the channel's console; it is still being asked about.", now);
+			if (i->state == STATE_ABNORMAL)
+				to_person(i, "the payee's card or account cannot receive the money; the channel holds it",
+						  "Ask the payee for another card and use the channel's abnormal-refund form; the outcome is picked up from there.",
+						  now);
+			break;
+		default:
+			break;
+	}
+}
+
+static void
+to_person(Instruction *i, const char *reason, const char *suggestion, int64 now)
+{
+	if (i->person_reason && strcmp(i->person_reason, reason) == 0)
+		return;
+	i->person_reason = (char *) reason;
+	i->person_suggestion = (char *) suggestion;
+	i->person_since = now;
+}
+
+static void
+from_person(Instruction *i)
+{
+	i->person_reason = NULL;
+	i->person_suggestion = NULL;
+	i->person_since = 0;
+}
