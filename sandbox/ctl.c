@@ -1,0 +1,211 @@
+/*-------------------------------------------------------------------------
+ *
+ * ctl.c
+ *	  `refundx-sandbox ctl`: the control interface from the command line.
+ *
+ * Prints the server's JSON.  Exit code 0 if it was done, 1 if it was refused
+ * or the sandbox does not run.
+ *
+ * sandbox/ctl.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <curl/curl.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "sandbox.h"
+
+typedef struct Command
+{
+	const char *name;
+	int			min_args;
+	int			max_args;
+	const char *path;			/* a POST if it makes a body */
+	json_t	   *(*body) (char **args, int count);	/* NULL = GET */
+	const char *usage;
+	const char *help;
+} Command;
+
+static json_t *
+body_release(char **args, int count)
+{
+	(void) count;
+	return json_pack("{ss}", "no", args[0]);
+}
+
+static json_t *
+body_topup(char **args, int count)
+{
+	return count ? json_pack("{ss}", "mchid", args[0]) : json_object();
+}
+
+static json_t *
+body_settle(char **args, int count)
+{
+	(void) count;
+	return json_pack("{ss ss}", "no", args[0], "status", args[1]);
+}
+
+static json_t *
+body_callback(char **args, int count)
+{
+	return json_pack("{ss si}", "no", args[0], "times", count > 1 ? atoi(args[1]) : 1);
+}
+
+static json_t *
+body_pause(char **args, int count)
+{
+	(void) count;
+	return json_pack("{sb}", "on", strcmp(args[0], "on") == 0);
+}
+
+static json_t *
+body_advance(char **args, int count)
+{
+	(void) count;
+	return json_pack("{sf}", "seconds", atof(args[0]));
+}
+
+static json_t *
+body_sms(char **args, int count)
+{
+	(void) count;
+	return json_pack("{ss}", "mode", args[0]);
+}
+
+static json_t *
+body_order(char **args, int count)
+{
+	json_t	   *body = json_pack("{ss ss ss sI}", "mchid", args[0], "transaction_id", args[1],
+								 "out_trade_no", args[2], "total", (json_int_t) atoll(args[3]));
+
+	if (count > 4)
+		json_object_set_new(body, "payer_total", json_integer(atoll(args[4])));
+	return body;
+}
+
+static const Command commands[] = {
+	{"ledger", 0, 0, "/sandbox/ledger", NULL, "", "all refunds and text messages"},
+	{"show", 1, 1, "/sandbox/ledger?no=", NULL, "NO", "one number only"},
+	{"tsv", 0, 0, "/sandbox/ledger.tsv", NULL, "", "number, amount, status, times paid"},
+	{"stats", 0, 0, "/sandbox/stats", NULL, "", "counters and peak rates"},
+	{"release", 1, 1, "/sandbox/release", body_release, "NO|all", "let held calls (9018, 9019) go on"},
+	{"topup", 0, 1, "/sandbox/topup", body_topup, "[MCHID]", "fill the merchant's balance (9009)"},
+	{"settle", 2, 2, "/sandbox/settle", body_settle, "NO STATUS", "SUCCESS, CLOSED or ABNORMAL, with a callback"},
+	{"callback", 1, 2, "/sandbox/callback", body_callback, "NO [TIMES]", "push the callback again, now"},
+	{"pause-callbacks", 1, 1, "/sandbox/pause_callbacks", body_pause, "on|off", "hold all callbacks back"},
+	{"advance", 1, 1, "/sandbox/advance", body_advance, "SECONDS", "move the sandbox's clock"},
+	{"sms", 1, 1, "/sandbox/sms", body_sms, "ok|hang|down|500", "switch the SMS providers"},
+	{"order", 4, 5, "/sandbox/orders", body_order, "MCHID TRANSACTION_ID OUT_TRADE_NO TOTAL [PAYER_TOTAL]", "register an order"},
+};
+#define COMMAND_COUNT ((int) (sizeof(commands) / sizeof(commands[0])))
+
+void
+ctl_help(FILE *out)
+{
+	int			i;
+
+	fprintf(out, "Usage: refundx-sandbox ctl --data DIR COMMAND [ARGS]\n\nCommands:\n");
+	for (i = 0; i < COMMAND_COUNT; i++)
+		fprintf(out, "  %s %s\n        %s\n", commands[i].name, commands[i].usage, commands[i].help);
+}
+
+static size_t
+collect(char *data, size_t size, size_t count, void *arg)
+{
+	buf_add(arg, data, size * count);
+	return size * count;
+}
+
+/* HTTP status, or 0 with a message printed. */
+static long
+call(const char *url, const char *body, Buf *answer)
+{
+	CURL	   *easy = curl_easy_init();
+	struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
+	char		err[CURL_ERROR_SIZE] = "";
+	long		status = 0;
+
+	if (easy == NULL)
+		return 0;
+	curl_easy_setopt(easy, CURLOPT_URL, url);
+	curl_easy_setopt(easy, CURLOPT_PROXY, "");
+	curl_easy_setopt(easy, CURLOPT_TIMEOUT, 60L);
+	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, err);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, collect);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, answer);
+	/* it is our own certificate, on loopback */
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+	if (body != NULL)
+	{
+		curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
+		curl_easy_setopt(easy, CURLOPT_POSTFIELDS, body);
+	}
+	if (curl_easy_perform(easy) == CURLE_OK)
+		curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
+	else
+		fprintf(stderr, "refundx-sandbox: %s\n", err);
+	curl_slist_free_all(headers);
+	curl_easy_cleanup(easy);
+	return status;
+}
+
+static int
+run(const Command *c, const char *base, char **args, int count)
+{
+	Buf			url = BUF_INIT,
+				answer = {NULL, 0, 0, (size_t) 1024 * 1024 * 1024, false};
+	json_t	   *body = c->body ? c->body(args, count) : NULL;
+	char	   *text = body ? json_dumps(body, JSON_COMPACT) : NULL;
+	long		status;
+
+	buf_addf(&url, "%s%s", base, c->path);
+	if (c->body == NULL && count > 0)
+		percent_encode(&url, args[0], strlen(args[0]));
+	status = call(buf_str(&url), text, &answer);
+	fwrite(buf_str(&answer), 1, answer.len, stdout);
+	if (answer.len > 0 && answer.data[answer.len - 1] != '\n')
+		putchar('\n');
+	json_decref(body);
+	free(text);
+	buf_free(&url);
+	buf_free(&answer);
+	return status == 200 ? 0 : 1;
+}
+
+int
+ctl_command(const char *dir, int argc, char **argv)
+{
+	char		path[1024];
+	Buf			base = BUF_INIT;
+	int			i;
+
+	if (argc < 1 || strcmp(argv[0], "help") == 0)
+	{
+		ctl_help(argc < 1 ? stderr : stdout);
+		return argc < 1;
+	}
+	for (i = 0; i < COMMAND_COUNT; i++)
+		if (strcmp(commands[i].name, argv[0]) == 0)
+			break;
+	if (i == COMMAND_COUNT || argc - 1 < commands[i].min_args || argc - 1 > commands[i].max_args)
+	{
+		ctl_help(stderr);
+		return 1;
+	}
+	snprintf(path, sizeof(path), "%s/port", dir);
+	if (!read_file(path, &base))
+	{
+		fprintf(stderr, "refundx-sandbox: no sandbox is serving %s\n", dir);
+		return 1;
+	}
+	buf_reset(&base);
+	snprintf(path, sizeof(path), "%s/url", dir);
+	if (!read_file(path, &base))
+		return 1;
+	i = run(&commands[i], buf_str(&base), argv + 1, argc - 1);
+	buf_free(&base);
+	return i;
+}

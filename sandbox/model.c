@@ -1,0 +1,486 @@
+/*-------------------------------------------------------------------------
+ *
+ * model.c
+ *	  The state of the simulated world, as the sum of the ledger's records.
+ *
+ * Nothing else changes it: record_*() writes a record, and model_apply() does
+ * what the record says, when it is written and again at every replay.
+ * Records are ours, but a file can be edited: one that names what does not
+ * exist is ignored.
+ *
+ * sandbox/model.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "sandbox.h"
+
+#define model (sandbox.model)
+
+static const char *const status_names[] = {
+	[REFUND_PROCESSING] = "PROCESSING",
+	[REFUND_SUCCESS] = "SUCCESS",
+	[REFUND_CLOSED] = "CLOSED",
+	[REFUND_ABNORMAL] = "ABNORMAL"
+};
+
+static const char *const mode_names[] = {
+	[SMS_OK] = "ok",
+	[SMS_HANG] = "hang",
+	[SMS_DOWN] = "down",
+	[SMS_500] = "500"
+};
+
+static int
+find_name(const char *const *names, int count, const char *s)
+{
+	int			i;
+
+	for (i = 0; s != NULL && i < count; i++)
+		if (strcmp(names[i], s) == 0)
+			return i;
+	return -1;
+}
+
+const char *
+refund_status_name(RefundStatus s)
+{
+	return status_names[s];
+}
+
+bool
+refund_status_parse(const char *s, RefundStatus *out)
+{
+	int			i = find_name(status_names, 4, s);
+
+	if (i >= 0)
+		*out = (RefundStatus) i;
+	return i >= 0;
+}
+
+const char *
+sms_mode_name(SmsMode m)
+{
+	return mode_names[m];
+}
+
+bool
+sms_mode_parse(const char *s, SmsMode *out)
+{
+	int			i = find_name(mode_names, 4, s);
+
+	if (i >= 0)
+		*out = (SmsMode) i;
+	return i >= 0;
+}
+
+void
+model_init(void)
+{
+	memset(&model, 0, sizeof(model));
+}
+
+/* ---- looking things up ---- */
+
+#define KEY_MAX	(SB_MCHID_MAX + SB_ID_MAX + 8)
+
+static const char *
+make_key(char key[KEY_MAX], const char *mchid, const char *what, const char *id)
+{
+	snprintf(key, KEY_MAX, "%.*s/%s%.*s", SB_MCHID_MAX, mchid, what, SB_ID_MAX, id);
+	return key;
+}
+
+SbMerchant *
+model_merchant(const char *mchid)
+{
+	return map_get(&model.merchants, mchid);
+}
+
+SbOrder *
+model_order(const SbMerchant *m, const char *transaction_id, const char *out_trade_no)
+{
+	char		key[KEY_MAX];
+	SbOrder    *o = NULL;
+
+	if (transaction_id != NULL)
+		o = map_get(&model.orders, make_key(key, m->mchid, "t/", transaction_id));
+	if (o == NULL && out_trade_no != NULL)
+		o = map_get(&model.orders, make_key(key, m->mchid, "o/", out_trade_no));
+	return o;
+}
+
+SbRefund *
+model_refund(const char *mchid, const char *no)
+{
+	char		key[KEY_MAX];
+
+	return map_get(&model.refunds, make_key(key, mchid, "", no));
+}
+
+SbRefund *
+model_refund_any(const char *no)
+{
+	size_t		i;
+	SbRefund   *r;
+
+	for (i = 0; i < model.merchants.size; i++)
+		if (model.merchants.slot[i].key != NULL &&
+			(r = model_refund(model.merchants.slot[i].key, no)) != NULL)
+			return r;
+	return NULL;
+}
+
+SbRefund *
+model_refund_by_id(const char *mchid, const char *refund_id)
+{
+	char		key[KEY_MAX];
+
+	return map_get(&model.refund_ids, make_key(key, mchid, "", refund_id));
+}
+
+const SbMiss *
+model_miss(const char *mchid, const char *no)
+{
+	char		key[KEY_MAX];
+
+	return map_get(&model.misses, make_key(key, mchid, "", no));
+}
+
+/* ---- applying records ---- */
+
+static const char *
+get_string(const json_t *rec, const char *name)
+{
+	const char *s = json_string_value(json_object_get(rec, name));
+
+	return s ? s : "";
+}
+
+static int64_t
+get_int(const json_t *rec, const char *name)
+{
+	return json_integer_value(json_object_get(rec, name));
+}
+
+static void *
+list_add(void ***list, size_t *count, size_t *cap, void *item)
+{
+	if (*count == *cap)
+	{
+		*cap = *cap ? *cap * 2 : 64;
+		*list = must_realloc(*list, *cap * sizeof(void *));
+	}
+	return (*list)[(*count)++] = item;
+}
+
+static void
+apply_order(const json_t *rec, int64_t seq)
+{
+	SbMerchant *m = model_merchant(get_string(rec, "mchid"));
+	SbOrder    *o;
+	char		key[KEY_MAX];
+
+	(void) seq;
+	if (m == NULL)
+		return;
+	o = must_alloc(sizeof(*o));
+	o->merchant = m;
+	str_copy(o->transaction_id, sizeof(o->transaction_id), get_string(rec, "transaction_id"));
+	str_copy(o->out_trade_no, sizeof(o->out_trade_no), get_string(rec, "out_trade_no"));
+	o->total = get_int(rec, "total");
+	o->payer_total = get_int(rec, "payer_total");
+	map_put(&model.orders, make_key(key, m->mchid, "t/", o->transaction_id), o);
+	map_put(&model.orders, make_key(key, m->mchid, "o/", o->out_trade_no), o);
+}
+
+static void
+refund_set_next(SbRefund *r, const json_t *rec)
+{
+	r->next_at = get_int(rec, "next_at");
+	if (r->next_at > 0 && refund_status_parse(get_string(rec, "next"), &r->next_status))
+		refunds_schedule(r);
+	else
+		r->next_at = 0;
+}
+
+static void
+apply_refund(const json_t *rec, int64_t seq)
+{
+	SbMerchant *m = model_merchant(get_string(rec, "mchid"));
+	SbOrder    *o = m ? model_order(m, get_string(rec, "transaction_id"), NULL) : NULL;
+	const SbChannel *channel = channel_by_name(get_string(rec, "channel"));
+	const char *url = get_string(rec, "notify_url");
+	SbRefund   *r;
+	char		key[KEY_MAX];
+
+	(void) seq;
+	if (o == NULL || channel == NULL)
+		return;
+	r = must_alloc(sizeof(*r));
+	r->channel = channel;
+	r->order = o;
+	str_copy(r->no, sizeof(r->no), get_string(rec, "no"));
+	str_copy(r->refund_id, sizeof(r->refund_id), get_string(rec, "refund_id"));
+	str_copy(r->sub_mchid, sizeof(r->sub_mchid), get_string(rec, "sub_mchid"));
+	str_copy(r->digest, sizeof(r->digest), get_string(rec, "digest"));
+	str_copy(r->outcome, sizeof(r->outcome), get_string(rec, "outcome"));
+	r->notify_url = *url ? must_strdup(url) : NULL;
+	r->amount = get_int(rec, "amount");
+	r->created = get_int(rec, "wall");
+	r->visible_at = get_int(rec, "visible_at");
+	r->status = REFUND_PROCESSING;
+	o->taken += r->amount;
+	o->parts++;
+	map_put(&model.refunds, make_key(key, m->mchid, "", r->no), r);
+	map_put(&model.refund_ids, make_key(key, m->mchid, "", r->refund_id), r);
+	list_add((void ***) &model.refund_list, &model.refund_count, &model.refund_cap, r);
+	refund_set_next(r, rec);
+}
+
+/*
+ * paid_times counts money going out to the payer.  It is counted and not
+ * derived, so that a fault of our own that paid twice would show.
+ */
+static void
+apply_settle(const json_t *rec, int64_t seq)
+{
+	SbRefund   *r = model_refund(get_string(rec, "mchid"), get_string(rec, "no"));
+	RefundStatus status;
+
+	(void) seq;
+	if (r == NULL || !refund_status_parse(get_string(rec, "status"), &status))
+		return;
+	if (status == REFUND_CLOSED && r->status != REFUND_CLOSED)
+	{
+		r->order->taken -= r->amount;
+		r->order->parts--;
+	}
+	r->status = status;
+	r->settled = get_int(rec, "wall");
+	r->to_merchant = json_is_true(json_object_get(rec, "to_merchant"));
+	if (status == REFUND_SUCCESS && !r->to_merchant)
+		r->paid_times++;
+	refund_set_next(r, rec);
+}
+
+static void
+apply_miss(const json_t *rec, int64_t seq)
+{
+	char		key[KEY_MAX];
+	SbMiss	   *miss;
+
+	make_key(key, get_string(rec, "mchid"), "", get_string(rec, "no"));
+	miss = map_get(&model.misses, key);
+	if (miss == NULL)
+	{
+		miss = must_alloc(sizeof(*miss));
+		miss->first = seq;
+		map_put(&model.misses, key, miss);
+	}
+	miss->count++;
+}
+
+static void
+apply_callback(const json_t *rec, int64_t seq)
+{
+	SbMerchant *m = model_merchant(get_string(rec, "mchid"));
+	SbCallback *cb;
+
+	(void) seq;
+	if (m == NULL)
+		return;
+	cb = must_alloc(sizeof(*cb));
+	cb->merchant = m;
+	cb->channel = channel_by_name(get_string(rec, "channel"));
+	cb->refund = model_refund(m->mchid, get_string(rec, "no"));
+	cb->url = must_strdup(get_string(rec, "url"));
+	if (json_object_get(rec, "echo"))
+		cb->echo = must_strdup(get_string(rec, "echo"));
+	str_copy(cb->event_id, sizeof(cb->event_id), get_string(rec, "event_id"));
+	refund_status_parse(get_string(rec, "says"), &cb->says);
+	cb->flavour = json_is_true(json_object_get(rec, "signtest")) ? CALLBACK_SIGNTEST : CALLBACK_TRUE;
+	cb->due = get_int(rec, "due");
+	/* ids are positions, so that a record of a try finds its callback */
+	list_add((void ***) &model.callback_list, &model.callback_count, &model.callback_cap, cb);
+	cb->id = (int64_t) model.callback_count;
+	cb->finished = cb->channel == NULL || (cb->refund == NULL && cb->echo == NULL);
+	if (!cb->finished)
+		callbacks_schedule(cb);
+}
+
+static void
+apply_try(const json_t *rec, int64_t seq)
+{
+	int64_t		id = get_int(rec, "callback");
+	SbCallback *cb;
+
+	(void) seq;
+	if (id < 1 || (size_t) id > model.callback_count)
+		return;
+	cb = model.callback_list[id - 1];
+	cb->tries++;
+	cb->due = get_int(rec, "due");
+	cb->finished = json_is_true(json_object_get(rec, "finished"));
+	if (!cb->finished)
+		callbacks_schedule(cb);
+}
+
+static void
+apply_sms(const json_t *rec, int64_t seq)
+{
+	SbSms	   *sms = must_alloc(sizeof(*sms));
+
+	sms->id = seq;
+	str_copy(sms->provider, sizeof(sms->provider), get_string(rec, "provider"));
+	str_copy(sms->phone, sizeof(sms->phone), get_string(rec, "phone"));
+	str_copy(sms->out_id, sizeof(sms->out_id), get_string(rec, "out_id"));
+	str_copy(sms->biz_id, sizeof(sms->biz_id), get_string(rec, "biz_id"));
+	str_copy(sms->template, sizeof(sms->template), get_string(rec, "template"));
+	sms->param = must_strdup(get_string(rec, "param"));
+	sms->at = get_int(rec, "wall");
+	list_add((void ***) &model.sms_list, &model.sms_count, &model.sms_cap, sms);
+}
+
+static void
+apply_topup(const json_t *rec, int64_t seq)
+{
+	SbMerchant *m = model_merchant(get_string(rec, "mchid"));
+
+	if (m != NULL)
+		m->funded_at = seq;
+}
+
+static void
+apply_sms_mode(const json_t *rec, int64_t seq)
+{
+	(void) seq;
+	sms_mode_parse(get_string(rec, "mode"), &model.sms_mode);
+}
+
+static void
+apply_pause(const json_t *rec, int64_t seq)
+{
+	(void) seq;
+	model.callbacks_paused = json_is_true(json_object_get(rec, "on"));
+}
+
+static void
+apply_advance(const json_t *rec, int64_t seq)
+{
+	(void) seq;
+	/* the time itself is kept by "t", which every record has */
+	if (sandbox.live)
+		clock_advance(get_int(rec, "ms"));
+	else
+		model.last_time += get_int(rec, "ms");
+}
+
+static const struct
+{
+	const char *event;
+	void		(*apply) (const json_t *rec, int64_t seq);
+}			appliers[] =
+{
+	{"order", apply_order},
+	{"refund", apply_refund},
+	{"settle", apply_settle},
+	{"miss", apply_miss},
+	{"callback", apply_callback},
+	{"try", apply_try},
+	{"sms", apply_sms},
+	{"topup", apply_topup},
+	{"sms_mode", apply_sms_mode},
+	{"pause", apply_pause},
+	{"advance", apply_advance},
+};
+
+void
+model_apply(json_t *record, int64_t seq)
+{
+	const char *event = get_string(record, "e");
+	size_t		i;
+
+	if (get_int(record, "t") > model.last_time)
+		model.last_time = get_int(record, "t");
+	for (i = 0; i < sizeof(appliers) / sizeof(appliers[0]); i++)
+		if (strcmp(appliers[i].event, event) == 0)
+			appliers[i].apply(record, seq);
+}
+
+/* ---- writing records ---- */
+
+SbOrder *
+record_order(SbMerchant *m, const char *transaction_id, const char *out_trade_no,
+			 int64_t total, int64_t payer_total)
+{
+	ledger_add(json_pack("{ss ss ss ss sI sI}", "e", "order", "mchid", m->mchid,
+						 "transaction_id", transaction_id, "out_trade_no", out_trade_no,
+						 "total", (json_int_t) total, "payer_total", (json_int_t) payer_total),
+			   false);
+	return model_order(m, transaction_id, out_trade_no);
+}
+
+void
+record_miss(const SbMerchant *m, const char *no, const char *outcome)
+{
+	ledger_add(json_pack("{ss ss ss ss}", "e", "miss", "mchid", m->mchid, "no", no,
+						 "outcome", outcome), false);
+}
+
+/* then_at > 0: and then it becomes `then`, by itself */
+void
+record_settle(SbRefund *r, RefundStatus status, bool to_merchant,
+			  RefundStatus then, int64_t then_at)
+{
+	json_t	   *rec = json_pack("{ss ss ss ss sb sI}", "e", "settle",
+								"mchid", r->order->merchant->mchid, "no", r->no,
+								"status", refund_status_name(status),
+								"to_merchant", to_merchant, "wall", (json_int_t) wall_ms());
+
+	if (then_at > 0)
+	{
+		json_object_set_new(rec, "next_at", json_integer(then_at));
+		json_object_set_new(rec, "next", json_string(refund_status_name(then)));
+	}
+	ledger_add(rec, false);
+}
+
+SbCallback *
+record_callback(SbRefund *r, RefundStatus says, CallbackFlavour flavour,
+				int64_t due, const char *event_id)
+{
+	if (r->notify_url == NULL)
+		return NULL;
+	ledger_add(json_pack("{ss ss ss ss ss ss ss sb sI}", "e", "callback",
+						 "channel", r->channel->name, "mchid", r->order->merchant->mchid,
+						 "no", r->no, "url", r->notify_url, "event_id", event_id,
+						 "says", refund_status_name(says),
+						 "signtest", flavour == CALLBACK_SIGNTEST, "due", (json_int_t) due),
+			   false);
+	return model.callback_list[model.callback_count - 1];
+}
+
+SbCallback *
+record_echo_callback(SbMerchant *m, const char *url, const char *message)
+{
+	char		event_id[33];
+
+	random_nonce(event_id);
+	ledger_add(json_pack("{ss ss ss ss ss ss sI}", "e", "callback", "channel", "wechat",
+						 "mchid", m->mchid, "url", url, "event_id", event_id,
+						 "echo", message, "due", (json_int_t) clock_now()),
+			   false);
+	return model.callback_list[model.callback_count - 1];
+}
+
+/* Lazy: a try that is forgotten is a callback pushed twice, which is allowed. */
+void
+record_try(SbCallback *cb, int http_status, int64_t next_due, bool finished)
+{
+	ledger_add(json_pack("{ss sI si sI sb}", "e", "try", "callback", (json_int_t) cb->id,
+						 "status", http_status, "due", (json_int_t) next_due,
+						 "finished", finished), true);
+}

@@ -1,0 +1,416 @@
+/*-------------------------------------------------------------------------
+ *
+ * sandbox.h
+ *	  The channel simulator: what its parts know of each other.
+ *
+ * One thread, one loop (serve.c).  A turn of the loop takes in whatever has
+ * arrived, decides it, writes everything that was decided to the ledger with
+ * one fdatasync, and only then lets answers and callbacks out.  So nobody
+ * ever sees an effect that a kill -9 could take back.
+ *
+ * The model (model.c) changes only by applying ledger records, live and at
+ * replay alike.  That is the whole recovery code.
+ *
+ * The sandbox must not use src/channel, src/notice or src/net: it is a second,
+ * independent reading of the channels' documents, and a misunderstanding
+ * shared by both sides would pass every test.
+ *
+ * sandbox/sandbox.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef REFUNDX_SANDBOX_H
+#define REFUNDX_SANDBOX_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+#include "base/buf.h"
+#include "base/http_message.h"
+#include "crypto/crypto.h"
+#include "map.h"
+
+#define SB_NO_MAX		64
+#define SB_MCHID_MAX	32
+#define SB_ID_MAX		64
+
+typedef struct SbChannel SbChannel;
+typedef struct SbMerchant SbMerchant;
+typedef struct SbOrder SbOrder;
+typedef struct SbRefund SbRefund;
+typedef struct SbCallback SbCallback;
+typedef struct SbRequest SbRequest;
+
+/* ---- settings of one run (main.c) ---- */
+
+typedef enum CallbackKey
+{
+	CALLBACK_KEY_PUBLIC,		/* the WeChat Pay public key (new merchants) */
+	CALLBACK_KEY_CERTIFICATE,	/* the platform certificate (old ones) */
+	CALLBACK_KEY_MIXED			/* both in turn, as during a migration */
+} CallbackKey;
+
+typedef struct SbOptions
+{
+	const char *data;			/* the directory */
+	int			port;			/* 0 = any */
+	double		speed;			/* sandbox seconds per real second */
+	bool		chaos;			/* outcomes are drawn, not chosen by amount */
+	double		chaos_percent;	/* how many refunds get a bad outcome */
+	uint64_t	seed;
+	int			callback_delay_ms;	/* real time */
+	int			not_found_ms;	/* sandbox time: outcome 9012 */
+	int			hold_ms;		/* real time: how long a hung call hangs */
+	int			not_found_after;	/* seconds, goes into channel.json */
+	int			callback_connections;
+	CallbackKey callback_key;
+	const char *callback_ca;	/* trusted for https callbacks; NULL = system's */
+	const char *tls_cert;
+	const char *tls_key;
+	bool		limits;			/* enforce the channel's rate limits */
+	bool		strict_orders;	/* refunds only of registered orders */
+	bool		no_certificates;	/* GET /v3/certificates says 404 */
+	bool		no_fsync;		/* survive kill -9, not a power cut */
+} SbOptions;
+
+/* ---- who and what there is ---- */
+
+struct SbMerchant
+{
+	char		mchid[SB_MCHID_MAX + 1];
+	char		prefix[SB_MCHID_MAX + 2];	/* of its key files: "" or "<mchid>-" */
+	char		serial[129];	/* of its API certificate */
+	char		pub_key_id[65];
+	char		platform_serial[129];
+	CryptoKey  *certificate;	/* verifies its requests */
+	CryptoKey  *pub_key;		/* WeChat's private halves: sign for it */
+	CryptoKey  *platform_key;
+	Buf			platform_pem;
+	unsigned char apiv3[32];
+
+	int64_t		funded_at;		/* ledger sequence of the last top-up */
+
+	/* Calls in the current second, and the worst second so far. */
+	int64_t		second;
+	int			ok_now;
+	int			failing_now;
+	int			peak_ok;
+	int			peak_failing;
+	int64_t		ok_total;
+	int64_t		failing_total;
+	int64_t		throttled;
+};
+
+struct SbOrder
+{
+	SbMerchant *merchant;
+	char		transaction_id[SB_ID_MAX + 1];
+	char		out_trade_no[SB_ID_MAX + 1];
+	int64_t		total;
+	int64_t		payer_total;	/* less than total when a coupon paid a part */
+	int64_t		taken;			/* by refunds that are not CLOSED */
+	int			parts;			/* likewise */
+};
+
+typedef enum RefundStatus
+{
+	REFUND_PROCESSING,
+	REFUND_SUCCESS,
+	REFUND_CLOSED,
+	REFUND_ABNORMAL
+} RefundStatus;
+
+extern const char *refund_status_name(RefundStatus s);
+extern bool refund_status_parse(const char *s, RefundStatus *out);
+
+struct SbRefund
+{
+	const SbChannel *channel;
+	SbOrder    *order;
+	char		no[SB_NO_MAX + 1];
+	char		refund_id[SB_ID_MAX + 1];
+	char		sub_mchid[SB_MCHID_MAX + 1];	/* "" = not a partner's */
+	char		digest[65];		/* SHA-256 of the canonical parameters */
+	char		outcome[32];	/* name in the channel's table */
+	char	   *notify_url;		/* NULL = no callbacks */
+	int64_t		amount;
+	RefundStatus status;
+	bool		to_merchant;	/* the money went to the merchant's own account */
+	int			paid_times;		/* how often money went out to the payer */
+	int			calls;			/* create calls seen by this process */
+	int64_t		created;		/* wall clock, ms */
+	int64_t		settled;		/* wall clock, ms; 0 = not yet */
+	int64_t		visible_at;		/* sandbox clock: queries find it from then on */
+
+	/* What comes next by itself; next_at 0 = nothing. */
+	int64_t		next_at;		/* sandbox clock */
+	RefundStatus next_status;
+
+	SbRequest  *waiting;		/* its answer waits for the callback */
+};
+
+typedef enum CallbackFlavour
+{
+	CALLBACK_TRUE,
+	CALLBACK_SIGNTEST			/* wrong signature first, the true one after */
+} CallbackFlavour;
+
+struct SbCallback
+{
+	int64_t		id;
+	const SbChannel *channel;
+	SbRefund   *refund;			/* NULL for a self-test */
+	SbMerchant *merchant;
+	char		event_id[40];	/* the same for copies of one event */
+	char	   *url;
+	char	   *echo;			/* a self-test's message */
+	RefundStatus says;
+	CallbackFlavour flavour;
+	int64_t		due;			/* sandbox clock */
+	int			tries;
+	bool		in_flight;
+	bool		finished;
+};
+
+typedef struct SbSms
+{
+	int64_t		id;
+	char		provider[16];
+	char		phone[32];		/* masked */
+	char		out_id[SB_ID_MAX + 1];
+	char		biz_id[SB_ID_MAX + 1];
+	char		template[65];
+	char	   *param;			/* template parameters, or the text */
+	int64_t		at;				/* wall clock, ms */
+} SbSms;
+
+typedef enum SmsMode
+{
+	SMS_OK,
+	SMS_HANG,					/* takes the request, never answers, never sends */
+	SMS_DOWN,					/* resets the connection */
+	SMS_500
+} SmsMode;
+
+extern const char *sms_mode_name(SmsMode m);
+extern bool sms_mode_parse(const char *s, SmsMode *out);
+
+/* ---- requests (server.c) ---- */
+
+typedef enum AnswerAction
+{
+	ANSWER_SEND,
+	ANSWER_RESET				/* TCP reset, no byte of an answer */
+} AnswerAction;
+
+typedef enum HoldKind
+{
+	HOLD_NONE,
+	HOLD_UNTIL_RESET,			/* nothing ever comes */
+	HOLD_ANSWER,				/* decided; the answer waits for /sandbox/release */
+	HOLD_EFFECT,				/* not decided yet; decided at /sandbox/release */
+	HOLD_CALLBACK				/* decided; the answer waits for the callback */
+} HoldKind;
+
+struct SbRequest
+{
+	struct MHD_Connection *connection;
+	char		method[8];
+	Buf			uri;			/* raw, as on the request line */
+	Buf			path;			/* raw, up to '?' */
+	const char *query;			/* raw, after '?', or NULL */
+	HttpHeaders headers;
+	Buf			body;
+	bool		too_large;
+	bool		started;
+	int64_t		arrived_us;		/* wall clock */
+
+	/* For the logs: filled in as it becomes known. */
+	const char *call;			/* static; NULL = not worth a line in wire.log */
+	char		mchid[SB_MCHID_MAX + 1];
+	char		no[SB_NO_MAX + 1];
+	bool		wire_logged;
+
+	bool		released;		/* second run of a HOLD_EFFECT */
+	HoldKind	hold;
+	int64_t		hold_until;		/* monotonic ms; 0 = for ever */
+
+	bool		answered;
+	AnswerAction action;
+	int			status;
+	HttpHeaders answer_headers;
+	Buf			answer;
+
+	SbRequest  *next;			/* in the list of incoming, outgoing or held */
+};
+
+extern bool server_start(void);
+extern void server_run(void);
+extern int	server_fd(void);
+extern int	server_port(void);
+extern int64_t server_timeout_ms(void);
+extern void server_stop(void);
+extern SbRequest *server_next(void);	/* the next complete request */
+extern void server_send_answers(void);	/* after the ledger's commit */
+extern int64_t server_requests(void);
+extern int	server_held(void);
+extern bool server_has_incoming(void);
+extern void server_hold(SbRequest *req, HoldKind kind, int64_t ms);
+extern void server_check_holds(void);
+extern int	server_release(const char *no, void (*rerun) (SbRequest *)); /* NULL = all */
+
+/* The answer leaves after the ledger's next commit.  Each request gets one. */
+extern void request_answer(SbRequest *req, int status, const char *content_type);
+extern void request_answer_json(SbRequest *req, int status, json_t *body);	/* steals body */
+extern void request_reset(SbRequest *req);
+extern void request_unhold(SbRequest *req); /* a HOLD_CALLBACK: send it now */
+
+/* The value of ?name= in the request's query, decoded; false if absent. */
+extern bool request_query_value(const SbRequest *req, const char *name, Buf *out);
+extern bool percent_decode(Buf *out, const char *s, size_t len, bool plus_is_space);
+
+/* ---- channels (serve.c holds the registry) ---- */
+
+struct SbChannel
+{
+	const char *name;
+	bool		(*mine) (const SbRequest *req);
+	void		(*handle) (SbRequest *req);
+	/* One delivery of a callback: fresh time, nonce and signature. */
+	bool		(*build_callback) (const SbCallback *cb, HttpRequest *out);
+	void		(*refund_due) (SbRefund *r);	/* its next_at has come */
+	/* A person settles it: NULL, or why that cannot be. */
+	const char *(*refund_settle) (SbRefund *r, RefundStatus status);
+	void		(*print_outcomes) (FILE *out);
+};
+
+extern const SbChannel wechat_channel;
+extern const SbChannel aliyun_channel;
+extern const SbChannel generic_channel;
+extern const SbChannel control_channel;
+extern const SbChannel *channel_by_name(const char *name);
+extern void print_outcomes(FILE *out);
+extern void channel_rerun(SbRequest *req);	/* decide a held request now */
+
+/* ---- the clock (clock.c) ---- */
+extern int64_t wall_ms(void);
+extern int64_t wall_us(void);
+extern int64_t mono_ms(void);
+extern int64_t clock_now(void); /* the sandbox's own, ms: for everything due */
+extern void clock_start(int64_t at_least, double speed);
+extern void clock_advance(int64_t ms);
+extern int64_t clock_real_delay(int64_t real_ms);	/* as much sandbox time */
+extern int64_t clock_until(int64_t due);	/* real ms until then, >= 0 */
+extern void format_time(int64_t ms, char out[40]);	/* RFC 3339, +08:00 */
+
+/* ---- the ledger (ledger.c) ---- */
+
+/*
+ * Append and apply a record; steals it.  It is on disk when ledger_commit()
+ * has returned.  `lazy`: not worth an fdatasync of its own.
+ */
+extern void ledger_add(json_t *record, bool lazy);
+extern bool ledger_open(const char *path, bool writable, char *err, size_t errsize);
+extern void ledger_commit(void);
+extern void ledger_close(void);
+extern int64_t ledger_sequence(void);
+extern int64_t ledger_commits(void);
+extern int64_t ledger_torn_bytes(void);
+
+/* wire.log and sandbox.log */
+extern bool logs_open(const char *dir);
+extern void logs_flush(void);
+extern void log_wire(SbRequest *req);
+extern void log_answer(const SbRequest *req);
+extern void log_line(const char *fmt,...) __attribute__((format(printf, 1, 2)));
+
+/* ---- the model (model.c, report.c) ---- */
+
+typedef struct SbModel
+{
+	Map			merchants;		/* mchid -> SbMerchant */
+	Map			orders;			/* mchid/t/<id> and mchid/o/<no> -> SbOrder */
+	Map			refunds;		/* mchid/no -> SbRefund */
+	Map			refund_ids;		/* mchid/refund_id -> SbRefund */
+	Map			misses;			/* mchid/no -> SbMiss */
+	SbRefund  **refund_list;	/* in order of acceptance */
+	size_t		refund_count;
+	size_t		refund_cap;
+	SbSms	  **sms_list;
+	size_t		sms_count;
+	size_t		sms_cap;
+	SbCallback **callback_list;
+	size_t		callback_count;
+	size_t		callback_cap;
+	SmsMode		sms_mode;
+	bool		callbacks_paused;
+	int64_t		last_time;		/* sandbox clock of the newest record */
+} SbModel;
+
+typedef struct SbMiss
+{
+	int			count;			/* calls that failed before any effect */
+	int64_t		first;			/* ledger sequence of the first */
+} SbMiss;
+
+typedef struct Sandbox
+{
+	SbOptions	opt;
+	SbModel		model;
+	char		sms_access_key_id[64];
+	Buf			sms_secret;
+	bool		live;			/* false while the ledger is replayed */
+	bool		stopping;
+} Sandbox;
+
+extern Sandbox sandbox;
+
+extern void model_init(void);
+extern void model_apply(json_t *record, int64_t sequence);
+extern SbMerchant *model_merchant(const char *mchid);
+extern SbOrder *model_order(const SbMerchant *m, const char *transaction_id,
+							const char *out_trade_no);
+extern SbRefund *model_refund(const char *mchid, const char *no);
+extern SbRefund *model_refund_any(const char *no);	/* whichever merchant's */
+extern SbRefund *model_refund_by_id(const char *mchid, const char *refund_id);
+extern const SbMiss *model_miss(const char *mchid, const char *no);
+
+extern json_t *report_ledger(const char *only_no);
+extern void report_tsv(Buf *out);
+extern json_t *report_stats(void);
+
+/* What happens: each writes one ledger record, which changes the model. */
+extern SbOrder *record_order(SbMerchant *m, const char *transaction_id,
+							 const char *out_trade_no, int64_t total, int64_t payer_total);
+extern void record_miss(const SbMerchant *m, const char *no, const char *outcome);
+extern void record_settle(SbRefund *r, RefundStatus status, bool to_merchant,
+						  RefundStatus then, int64_t then_at);
+extern SbCallback *record_callback(SbRefund *r, RefundStatus says, CallbackFlavour flavour,
+								   int64_t due, const char *event_id);
+extern SbCallback *record_echo_callback(SbMerchant *m, const char *url,
+										const char *message);
+extern void record_try(SbCallback *cb, int http_status, int64_t next_due, bool finished);
+
+/* ---- callbacks and timers (callback.c) ---- */
+extern bool callbacks_start(int epoll_fd, char *err, size_t errsize);
+extern void callbacks_stop(void);
+extern void callbacks_schedule(SbCallback *cb);
+extern void refunds_schedule(SbRefund *r);
+extern void timers_run(void);	/* settle what is due; before the commit */
+extern void callbacks_send(void);	/* send what is due; after the commit */
+extern void callbacks_socket_event(int fd, uint32_t events);
+extern void callbacks_timeout(void);
+extern int64_t callbacks_timeout_ms(void);
+extern json_t *callbacks_report(void);
+
+/* ---- files and commands ---- */
+extern bool read_file(const char *path, Buf *out);
+extern bool write_file(const char *path, const void *data, size_t len, int mode);
+extern int	init_command(const char *dir, const char *const *mchids, int count, int port);
+extern bool load_keys(const char *dir, char *err, size_t errsize);
+extern bool write_configs(int port);
+extern int	serve_command(void);
+extern int	ctl_command(const char *dir, int argc, char **argv);
+extern void ctl_help(FILE *out);
+
+#endif							/* REFUNDX_SANDBOX_H */

@@ -1,0 +1,648 @@
+/*-------------------------------------------------------------------------
+ *
+ * wechat.c
+ *	  WeChat Pay v3: refunds, their queries and their callbacks.
+ *
+ * What is true of a refund is decided in accept_refund() and settle(); what
+ * the caller gets to see of it is decided by the outcome (wechat_outcomes.c).
+ *
+ * sandbox/wechat.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "wechat.h"
+
+#define REFUNDS_PATH	"/v3/refund/domestic/refunds"
+#define ABNORMAL_SUFFIX "/apply-abnormal-refund"
+#define MAX_PARTS		50
+#define CALLBACK_FIRST_MS	3000
+
+static bool
+wechat_mine(const SbRequest *req)
+{
+	return strncmp(buf_str(&req->path), "/v3/", 4) == 0;
+}
+
+/* ---- what the API says of a refund (2.1) ---- */
+
+static int64_t
+payer_part(const SbRefund *r)
+{
+	return r->amount * r->order->payer_total / r->order->total;
+}
+
+static const char *
+received_account(const SbRefund *r)
+{
+	return r->to_merchant ? "商户基本账户" : "支付用户零钱";
+}
+
+static json_t *
+refund_json(const SbRefund *r)
+{
+	const SbOrder *o = r->order;
+	char		created[40],
+				settled[40];
+	json_t	   *body;
+
+	format_time(r->created, created);
+	format_time(r->settled, settled);
+	body = json_pack("{ss ss ss ss ss ss ss ss ss s{sI sI sI sI sI sI sI ss s[]}}",
+					 "refund_id", r->refund_id, "out_refund_no", r->no,
+					 "transaction_id", o->transaction_id, "out_trade_no", o->out_trade_no,
+					 "channel", "ORIGINAL", "user_received_account", received_account(r),
+					 "create_time", created, "status", refund_status_name(r->status),
+					 "funds_account", "AVAILABLE",
+					 "amount",
+					 "total", (json_int_t) o->total, "refund", (json_int_t) r->amount,
+					 "payer_total", (json_int_t) o->payer_total,
+					 "payer_refund", (json_int_t) payer_part(r),
+					 "settlement_refund", (json_int_t) payer_part(r),
+					 "settlement_total", (json_int_t) o->payer_total,
+					 "discount_refund", (json_int_t) (r->amount - payer_part(r)),
+					 "currency", "CNY", "from");
+	if (r->status == REFUND_SUCCESS)
+		json_object_set_new(body, "success_time", json_string(settled));
+	return body;
+}
+
+/* ---- the effect ---- */
+
+/* The order's own ids, where the caller named only one of the two. */
+static void
+make_ids(const SbMerchant *m, const RefundCall *call, char transaction_id[SB_ID_MAX + 1],
+		 char out_trade_no[SB_ID_MAX + 1])
+{
+	const char *known = call->transaction_id ? call->transaction_id : call->out_trade_no;
+	uint64_t	h = hash_string(known, hash_string(m->mchid, 1));
+
+	if (call->transaction_id)
+		str_copy(transaction_id, SB_ID_MAX + 1, known);
+	else
+		snprintf(transaction_id, SB_ID_MAX + 1, "42000%023llu", (unsigned long long) h);
+	if (call->out_trade_no)
+		str_copy(out_trade_no, SB_ID_MAX + 1, known);
+	else
+		snprintf(out_trade_no, SB_ID_MAX + 1, "T%020llu", (unsigned long long) h);
+}
+
+/* The order, made on first sight unless that is switched off. */
+static SbOrder *
+find_order(SbMerchant *m, const RefundCall *call)
+{
+	SbOrder    *o = model_order(m, call->transaction_id, call->out_trade_no);
+	char		transaction_id[SB_ID_MAX + 1],
+				out_trade_no[SB_ID_MAX + 1];
+
+	if (o != NULL || sandbox.opt.strict_orders)
+		return o;
+	make_ids(m, call, transaction_id, out_trade_no);
+	return record_order(m, transaction_id, out_trade_no, call->total, call->total);
+}
+
+static const char *
+settle_now(SbRefund *r, RefundStatus status, RefundStatus then, int64_t then_at, bool to_merchant)
+{
+	const WechatOutcome *o = wechat_outcome_named(r->outcome);
+	int64_t		due = clock_now();
+	char		event_id[33];
+	int			i;
+
+	record_settle(r, status, to_merchant, then, then_at);
+	random_nonce(event_id);
+	if (o->reversed && status == REFUND_ABNORMAL)
+		due += clock_real_delay(3 * (int64_t) sandbox.opt.callback_delay_ms + 100);
+	for (i = 0; i < o->callbacks; i++)
+		record_callback(r, status, o->flavour, due, event_id);
+	return NULL;
+}
+
+/* A refund's time has come: it takes its next step. */
+static void
+wechat_refund_due(SbRefund *r)
+{
+	const WechatOutcome *o = wechat_outcome_named(r->outcome);
+	RefundStatus status = r->next_status;
+
+	if (status == o->first && o->then != o->first && r->status == REFUND_PROCESSING)
+		settle_now(r, status, o->then,
+				   clock_now() + clock_real_delay(sandbox.opt.callback_delay_ms) + 1, false);
+	else
+		settle_now(r, status, status, 0, o->to_merchant && status == REFUND_SUCCESS);
+}
+
+static const char *
+wechat_refund_settle(SbRefund *r, RefundStatus status)
+{
+	if (r->status == REFUND_SUCCESS || r->status == REFUND_CLOSED)
+		return "the refund is final already";
+	if (status == REFUND_PROCESSING || status == r->status)
+		return "the refund cannot become that";
+	return settle_now(r, status, status, 0, false);
+}
+
+static SbRefund *
+accept_refund(SbMerchant *m, SbOrder *order, const RefundCall *call, const WechatOutcome *o)
+{
+	bool		now = o->at_once || o->fault == FAULT_AFTER_CALLBACK;
+	int64_t		delay = clock_real_delay(sandbox.opt.callback_delay_ms);
+	char		refund_id[SB_ID_MAX + 1];
+	json_t	   *rec;
+	SbRefund   *r;
+
+	snprintf(refund_id, sizeof(refund_id), "50000%09llu%015lld",
+			 (unsigned long long) (hash_string(m->mchid, 2) % 1000000000),
+			 (long long) ledger_sequence() + 1);
+	rec = json_pack("{ss ss ss ss ss ss ss ss sI ss ss sI sI}",
+					"e", "refund", "channel", wechat_channel.name, "mchid", m->mchid,
+					"no", call->out_refund_no, "refund_id", refund_id,
+					"transaction_id", order->transaction_id,
+					"sub_mchid", call->sub_mchid ? call->sub_mchid : "",
+					"digest", call->digest, "amount", (json_int_t) call->refund,
+					"outcome", o->name, "notify_url", call->notify_url ? call->notify_url : "",
+					"wall", (json_int_t) wall_ms(),
+					"visible_at",
+					(json_int_t) (o->hidden ? clock_now() + sandbox.opt.not_found_ms : 0));
+	if (!now)
+	{
+		json_object_set_new(rec, "next_at", json_integer(clock_now() + delay + 1));
+		json_object_set_new(rec, "next", json_string(refund_status_name(o->first)));
+	}
+	ledger_add(rec, false);
+	r = model_refund(m->mchid, call->out_refund_no);
+	if (o->at_once)
+		settle_now(r, o->first, o->first, 0, false);
+	return r;
+}
+
+/* ---- create ---- */
+
+/* The fault that meets a call before anything has happened; NULL = none. */
+static bool
+fault_strikes(const SbMerchant *m, const RefundCall *call, const WechatOutcome *o)
+{
+	const SbMiss *miss = model_miss(m->mchid, call->out_refund_no);
+
+	if (o->fault == FAULT_NONE || o->effect_first)
+		return false;
+	switch (o->when)
+	{
+		case WHEN_ALWAYS:
+			return true;
+		case WHEN_UNTIL_TOPUP:
+			return miss == NULL || m->funded_at < miss->first;
+		case WHEN_FIRST:
+			break;
+	}
+	return miss == NULL;
+}
+
+static void
+apply_fault(SbRequest *req, SbMerchant *m, SbRefund *r, const WechatOutcome *o)
+{
+	switch (o->fault)
+	{
+		case FAULT_ERROR:
+			wechat_error(req, m, o->status, o->code, o->message, NULL);
+			return;
+		case FAULT_HANG:
+			server_hold(req, HOLD_UNTIL_RESET, sandbox.opt.hold_ms);
+			return;
+		case FAULT_RESET:
+			request_reset(req);
+			return;
+		case FAULT_GARBAGE:
+			buf_adds(&req->answer, "<html>\x01 {\"status\": \"SUC");
+			wechat_count(m, 200);
+			request_answer(req, 200, "application/json");
+			return;
+		case FAULT_HOLD:
+			server_hold(req, r ? HOLD_ANSWER : HOLD_EFFECT, 0);
+			if (r != NULL)
+				wechat_answer(req, m, refund_json(r), false);
+			return;
+		case FAULT_AFTER_CALLBACK:
+			if (r->notify_url != NULL)
+			{
+				server_hold(req, HOLD_CALLBACK, CALLBACK_FIRST_MS);
+				r->waiting = req;
+			}
+			wechat_answer(req, m, refund_json(r), false);
+			settle_now(r, o->first, o->first, 0, false);
+			return;
+		case FAULT_BAD_SIGNATURE:
+		case FAULT_NONE:
+			wechat_answer(req, m, refund_json(r), o->fault == FAULT_BAD_SIGNATURE);
+			return;
+	}
+}
+
+/* Why the order does not allow it; NULL if it does. */
+static const char *
+order_refuses(const SbOrder *o, const RefundCall *call)
+{
+	if (o->total != call->total)
+		return "您的请求参数与订单信息不一致";
+	if (call->refund > o->total - o->taken)
+		return "申请退款金额超过订单可退金额";
+	if (o->parts >= MAX_PARTS)
+		return "部分退款次数超限";
+	return NULL;
+}
+
+static void
+repeat_refund(SbRequest *req, SbMerchant *m, SbRefund *r, const RefundCall *call)
+{
+	r->calls++;
+	if (strcmp(r->digest, call->digest) == 0)
+		wechat_answer(req, m, refund_json(r), false);
+	else
+		wechat_error(req, m, 400, "INVALID_REQUEST", "订单号重复，请求参数与原退款单不一致", NULL);
+}
+
+static void
+create_refund(SbRequest *req, SbMerchant *m, json_t *body)
+{
+	RefundCall	call;
+	const char *field,
+			   *why;
+	const WechatOutcome *o;
+	SbOrder    *order;
+	SbRefund   *r;
+
+	if (!wechat_read_refund_call(body, &call, &field, &why))
+	{
+		wechat_error(req, m, 400, "PARAM_ERROR", why, field);
+		return;
+	}
+	r = model_refund(m->mchid, call.out_refund_no);
+	if (r != NULL)
+	{
+		repeat_refund(req, m, r, &call);
+		return;
+	}
+	if (call.refund > call.total)
+	{
+		wechat_error(req, m, 400, "PARAM_ERROR", "退款金额大于订单金额", "amount/refund");
+		return;
+	}
+	o = wechat_outcome_choose(m->mchid, call.out_refund_no, call.refund);
+	if (!req->released && fault_strikes(m, &call, o))
+	{
+		record_miss(m, call.out_refund_no, o->name);
+		apply_fault(req, m, NULL, o);
+		return;
+	}
+	order = find_order(m, &call);
+	why = order ? order_refuses(order, &call) : NULL;
+	if (order == NULL)
+		wechat_error(req, m, 404, "RESOURCE_NOT_EXISTS", "订单不存在", NULL);
+	else if (why != NULL)
+		wechat_error(req, m, 400, "INVALID_REQUEST", why, NULL);
+	else
+	{
+		r = accept_refund(m, order, &call, o);
+		r->calls++;
+		if (o->effect_first)
+			apply_fault(req, m, r, o);
+		else
+			wechat_answer(req, m, refund_json(r), false);
+	}
+}
+
+/* ---- query, abnormal refund, echo, certificates ---- */
+
+static void
+query_refund(SbRequest *req, SbMerchant *m)
+{
+	SbRefund   *r = req->no[0] ? model_refund(m->mchid, req->no) : NULL;
+	Buf			sub = BUF_INIT;
+
+	request_query_value(req, "sub_mchid", &sub);
+	if (r == NULL || clock_now() < r->visible_at || strcmp(buf_str(&sub), r->sub_mchid) != 0)
+		wechat_error(req, m, 404, "RESOURCE_NOT_EXISTS", "退款单不存在", NULL);
+	else
+		wechat_answer(req, m, refund_json(r), false);
+	buf_free(&sub);
+}
+
+/* To another card, or to the merchant: an abnormal refund goes on (2.6). */
+static void
+abnormal_refund(SbRequest *req, SbMerchant *m, const char *refund_id, json_t *body)
+{
+	const char *no = json_string_value(json_object_get(body, "out_refund_no"));
+	const char *type = json_string_value(json_object_get(body, "type"));
+	SbRefund   *r = model_refund_by_id(m->mchid, refund_id);
+	bool		to_merchant;
+
+	if (no == NULL || type == NULL)
+	{
+		wechat_error(req, m, 400, "PARAM_ERROR", "缺少必填参数", no ? "type" : "out_refund_no");
+		return;
+	}
+	to_merchant = strcmp(type, "MERCHANT_BANK_CARD") == 0;
+	if (!to_merchant && (strcmp(type, "USER_BANK_CARD") != 0 ||
+						 json_object_get(body, "bank_account") == NULL ||
+						 json_object_get(body, "real_name") == NULL))
+		wechat_error(req, m, 400, "PARAM_ERROR", "异常退款处理方式不正确", "type");
+	else if (r == NULL)
+		wechat_error(req, m, 404, "RESOURCE_NOT_EXISTS", "退款单不存在", NULL);
+	else if (strcmp(r->no, no) != 0 || r->status != REFUND_ABNORMAL)
+		wechat_error(req, m, 400, "INVALID_REQUEST", "退款单状态不允许此操作", NULL);
+	else
+	{
+		settle_now(r, REFUND_SUCCESS, REFUND_SUCCESS, 0, to_merchant);
+		wechat_answer(req, m, refund_json(r), false);
+	}
+}
+
+static void
+echo(SbRequest *req, SbMerchant *m, json_t *body)
+{
+	const char *message = json_string_value(json_object_get(body, "echo_message"));
+	const char *secret = json_string_value(json_object_get(body, "encrypted_echo_message"));
+	const char *url = json_string_value(json_object_get(body, "notify_url"));
+	json_t	   *answer;
+	const CryptoKey *key;
+	const char *serial;
+	Buf			cipher = BUF_INIT,
+				plain = BUF_INIT,
+				again = BUF_INIT,
+				b64 = BUF_INIT;
+
+	if (message == NULL || (url != NULL && !wechat_notify_url_ok(url)))
+	{
+		wechat_error(req, m, 400, "PARAM_ERROR", "参数错误", message ? "notify_url" : "echo_message");
+		return;
+	}
+	answer = json_pack("{ss}", "echo_message", message);
+	if (secret != NULL)
+	{
+		/* It comes encrypted for us, and goes back encrypted for the merchant. */
+		wechat_response_key(req, m, &key, &serial);
+		if (base64_decode(&cipher, secret, strlen(secret)) &&
+			rsa_oaep_decrypt(key, cipher.data, cipher.len, &plain) &&
+			rsa_oaep_encrypt(m->certificate, buf_str(&plain), plain.len, &again))
+		{
+			base64_encode(&b64, again.data, again.len);
+			json_object_set_new(answer, "encrypted_echo_message", json_string(buf_str(&b64)));
+		}
+		else
+		{
+			json_decref(answer);
+			answer = NULL;
+		}
+	}
+	if (answer == NULL)
+		wechat_error(req, m, 400, "PARAM_ERROR", "请确认待处理的消息是否为加密后的密文",
+					 "encrypted_echo_message");
+	else
+	{
+		if (url != NULL)
+			record_echo_callback(m, url, message);
+		wechat_answer(req, m, answer, false);
+	}
+	buf_free(&cipher);
+	buf_free(&plain);
+	buf_free(&again);
+	buf_free(&b64);
+}
+
+/* {algorithm, nonce, associated_data, ciphertext}: 1.7 and 3.1 */
+static json_t *
+encrypt_resource(const SbMerchant *m, const char *aad, const char *text, size_t len)
+{
+	char		nonce[33];
+	Buf			cipher = BUF_INIT,
+				b64 = BUF_INIT;
+	json_t	   *out = NULL;
+
+	if (random_nonce(nonce))
+	{
+		nonce[12] = '\0';
+		if (aes256gcm_encrypt(m->apiv3, nonce, 12, aad, strlen(aad), text, len, &cipher))
+		{
+			base64_encode(&b64, cipher.data, cipher.len);
+			out = json_pack("{ss ss ss ss}", "algorithm", "AEAD_AES_256_GCM", "nonce", nonce,
+							"associated_data", aad, "ciphertext", buf_str(&b64));
+		}
+	}
+	buf_free(&cipher);
+	buf_free(&b64);
+	return out;
+}
+
+static void
+certificates(SbRequest *req, SbMerchant *m)
+{
+	CryptoCertificate cert;
+	char		from[40],
+				to[40];
+
+	if (sandbox.opt.no_certificates ||
+		!crypto_certificate_read(m->platform_pem.data, m->platform_pem.len, &cert))
+	{
+		wechat_error(req, m, 404, "RESOURCE_NOT_EXISTS", "无可用的平台证书", NULL);
+		return;
+	}
+	format_time(cert.not_before * 1000, from);
+	format_time(cert.not_after * 1000, to);
+	wechat_answer(req, m,
+				  json_pack("{s[{ss ss ss so}]}", "data", "serial_no", m->platform_serial,
+							"effective_time", from, "expire_time", to, "encrypt_certificate",
+							encrypt_resource(m, "certificate", m->platform_pem.data,
+											 m->platform_pem.len)), false);
+}
+
+/* ---- routing ---- */
+
+typedef void (*BodyHandler) (SbRequest *req, SbMerchant *m, json_t *body);
+
+/* The refund_id in .../refunds/{refund_id}/apply-abnormal-refund, or false. */
+static bool
+abnormal_path(const char *rest, char refund_id[SB_ID_MAX + 1])
+{
+	size_t		len = strlen(rest),
+				tail = sizeof(ABNORMAL_SUFFIX) - 1;
+
+	if (len <= tail || len - tail > SB_ID_MAX || strcmp(rest + len - tail, ABNORMAL_SUFFIX) != 0)
+		return false;
+	memcpy(refund_id, rest, len - tail);
+	refund_id[len - tail] = '\0';
+	return true;
+}
+
+/* Name the call and the number for wire.log, before anything is checked. */
+static json_t *
+identify(SbRequest *req, const char **why)
+{
+	const char *path = buf_str(&req->path);
+	size_t		n = sizeof(REFUNDS_PATH) - 1;
+	bool		post = strcmp(req->method, "POST") == 0;
+	char		refund_id[SB_ID_MAX + 1];
+	json_t	   *body = post ? wechat_parse_body(req, why) : NULL;
+	const char *no = json_string_value(json_object_get(body, "out_refund_no"));
+
+	req->call = "wechat.other";
+	if (no != NULL)
+		str_copy(req->no, sizeof(req->no), no);
+	if (strcmp(path, REFUNDS_PATH) == 0 && post)
+		req->call = "wechat.refund.create";
+	else if (strncmp(path, REFUNDS_PATH "/", n + 1) == 0 && !post)
+	{
+		Buf			decoded = BUF_INIT;
+
+		req->call = "wechat.refund.query";
+		if (percent_decode(&decoded, path + n + 1, strlen(path + n + 1), false))
+			str_copy(req->no, sizeof(req->no), buf_str(&decoded));
+		buf_free(&decoded);
+	}
+	else if (strncmp(path, REFUNDS_PATH "/", n + 1) == 0 && abnormal_path(path + n + 1, refund_id))
+		req->call = "wechat.refund.abnormal";
+	else if (strcmp(path, "/v3/security/echo") == 0 && post)
+		req->call = "wechat.echo";
+	else if (strcmp(path, "/v3/certificates") == 0 && !post)
+		req->call = "wechat.certificates";
+	return body;
+}
+
+static void
+dispatch(SbRequest *req, SbMerchant *m, json_t *body)
+{
+	const char *rest = buf_str(&req->path) + sizeof(REFUNDS_PATH);
+	char		refund_id[SB_ID_MAX + 1];
+
+	if (strcmp(req->call, "wechat.refund.create") == 0)
+		create_refund(req, m, body);
+	else if (strcmp(req->call, "wechat.refund.query") == 0)
+		query_refund(req, m);
+	else if (strcmp(req->call, "wechat.refund.abnormal") == 0 && abnormal_path(rest, refund_id))
+		abnormal_refund(req, m, refund_id, body);
+	else if (strcmp(req->call, "wechat.echo") == 0)
+		echo(req, m, body);
+	else
+		certificates(req, m);
+}
+
+static void
+wechat_handle(SbRequest *req)
+{
+	const char *why = "请求体不是合法的JSON";
+	json_t	   *body = identify(req, &why);
+	SbMerchant *m;
+
+	log_wire(req);
+	if (strcmp(req->call, "wechat.other") == 0)
+		request_answer(req, strcmp(req->method, "GET") == 0 || strcmp(req->method, "POST") == 0 ? 404 : 405,
+					   NULL);	/* the gateway's: no body (1.9) */
+	else if ((m = req->released ? model_merchant(req->mchid) : wechat_authenticate(req)) != NULL)
+	{
+		if (strcmp(req->method, "POST") == 0 && body == NULL)
+			wechat_error(req, m, 400, "PARAM_ERROR", why, NULL);
+		else
+			dispatch(req, m, body);
+	}
+	json_decref(body);
+}
+
+/* ---- callbacks (3.1, 3.2) ---- */
+
+static json_t *
+callback_content(const SbCallback *cb)
+{
+	const SbRefund *r = cb->refund;
+	char		settled[40];
+	json_t	   *o;
+
+	if (r == NULL)
+		return json_pack("{ss ss}", "mchid", cb->merchant->mchid, "echo_message", cb->echo);
+	o = json_pack("{ss ss ss ss ss ss s{sI sI sI sI}}",
+				  "out_trade_no", r->order->out_trade_no,
+				  "transaction_id", r->order->transaction_id,
+				  "out_refund_no", r->no, "refund_id", r->refund_id,
+				  "refund_status", refund_status_name(cb->says),
+				  "user_received_account",
+				  cb->says == REFUND_SUCCESS ? received_account(r) : "支付用户零钱",
+				  "amount", "total", (json_int_t) r->order->total,
+				  "refund", (json_int_t) r->amount,
+				  "payer_total", (json_int_t) r->order->payer_total,
+				  "payer_refund", (json_int_t) payer_part(r));
+	json_object_set_new(o, r->sub_mchid[0] ? "sp_mchid" : "mchid",
+						json_string(cb->merchant->mchid));
+	if (r->sub_mchid[0])
+		json_object_set_new(o, "sub_mchid", json_string(r->sub_mchid));
+	if (cb->says == REFUND_SUCCESS)
+	{
+		format_time(r->settled, settled);
+		json_object_set_new(o, "success_time", json_string(settled));
+	}
+	return o;
+}
+
+static json_t *
+callback_envelope(const SbCallback *cb)
+{
+	static const char *const summary[] = {
+		[REFUND_PROCESSING] = "退款处理中",
+		[REFUND_SUCCESS] = "退款成功",
+		[REFUND_CLOSED] = "退款关闭",
+		[REFUND_ABNORMAL] = "退款异常"
+	};
+	const char *kind = cb->refund ? "refund" : "security";
+	json_t	   *content = callback_content(cb);
+	char	   *text = json_dumps(content, JSON_COMPACT);
+	json_t	   *resource = text ? encrypt_resource(cb->merchant, kind, text, strlen(text)) : NULL;
+	char		event[40];
+	char		now[40];
+
+	json_decref(content);
+	free(text);
+	if (resource == NULL)
+		return NULL;
+	json_object_set_new(resource, "original_type", json_string(kind));
+	snprintf(event, sizeof(event), "%s.%s", cb->refund ? "REFUND" : "SECURITY_ECHO",
+			 cb->refund ? refund_status_name(cb->says) : "SUCCESS");
+	format_time(wall_ms(), now);
+	return json_pack("{ss ss ss ss ss so}", "id", cb->event_id, "create_time", now,
+					 "event_type", event, "resource_type", "encrypt-resource",
+					 "summary", cb->refund ? summary[cb->says] : "回显成功",
+					 "resource", resource);
+}
+
+static bool
+wechat_build_callback(const SbCallback *cb, HttpRequest *out)
+{
+	const SbMerchant *m = cb->merchant;
+	bool		by_cert = sandbox.opt.callback_key == CALLBACK_KEY_CERTIFICATE ||
+		(sandbox.opt.callback_key == CALLBACK_KEY_MIXED && (cb->id + cb->tries) % 2 == 0);
+	json_t	   *envelope = callback_envelope(cb);
+	char	   *text = envelope ? json_dumps(envelope, JSON_COMPACT) : NULL;
+
+	json_decref(envelope);
+	if (text == NULL)
+		return false;
+	str_copy(out->method, sizeof(out->method), "POST");
+	buf_adds(&out->url, cb->url);
+	buf_adds(&out->body, text);
+	free(text);
+	http_header_add(&out->headers, "Content-Type", "application/json");
+	http_header_add(&out->headers, "Accept", "*/*");
+	http_header_add(&out->headers, "User-Agent", "Mozilla/4.0");
+	return wechat_sign(by_cert ? m->platform_key : m->pub_key,
+					   by_cert ? m->platform_serial : m->pub_key_id,
+					   cb->flavour == CALLBACK_SIGNTEST && cb->tries == 0, cb->id,
+					   &out->body, &out->headers) == NULL;
+}
+
+const SbChannel wechat_channel = {
+	.name = "wechat",
+	.mine = wechat_mine,
+	.handle = wechat_handle,
+	.build_callback = wechat_build_callback,
+	.refund_due = wechat_refund_due,
+	.refund_settle = wechat_refund_settle,
+	.print_outcomes = wechat_print_outcomes
+};
