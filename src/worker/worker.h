@@ -22,6 +22,21 @@ extern PGDLLEXPORT void refundx_worker_main(Datum arg);
 extern void launcher_register(void);
 extern void hooks_install(void);	/* utility hook: DROP DATABASE, COMMIT PREPARED, ... */
 
+/* What the launcher tells a worker, in bgw_extra. */
+typedef struct WorkerStart
+{
+	Oid			dboid;
+	Oid			roleid;
+	int			slot;			/* index in rx_shared->database */
+	WorkerKind	kind;
+} WorkerStart;
+
+/*
+ * Where the extension is not installed, the launcher has the dispatcher look
+ * again this often; CREATE EXTENSION makes it look at once.
+ */
+#define WORKER_PROBE_INTERVAL_MS	30000
+
 #define WORKER_MAX_FDS	4
 
 typedef struct Worker
