@@ -89,8 +89,8 @@ amount_acceptable(const ChannelInstruction *instr, ChannelError *err)
 {
 	if (instr->currency == NULL || strcmp(instr->currency, "CNY") != 0)
 		return channel_error(err, "Domestic refunds of WeChat Pay are in CNY; the amount is in fen.",
-							 "WeChat Pay does not refund in %.3s",
-							 instr->currency ? instr->currency : "no currency");
+							 "WeChat Pay does not refund in the currency \"%.8s\"",
+							 instr->currency ? instr->currency : "");
 	if (instr->amount < 1)
 		return channel_error(err, "The amount is in fen; the least is 1.",
 							 "a refund of %lld is not possible", (long long) instr->amount);
