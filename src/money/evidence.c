@@ -141,17 +141,19 @@ evidence_insert_many(const EvidenceRow *rows, int n)
 
 /*
  * Two polls that both say PROCESSING are two answers: each reschedules the
- * next one.  So an answer's content includes the attempt that it answers.
+ * next one.  So an answer's content is the attempt that it answers, written
+ * so that SQL can compute it too: ATTEMPT_DIGEST in evidence.h.
  */
 void
 evidence_answer_digest(ChannelEvidence *what, int64 attempt_id)
 {
 	pg_cryptohash_ctx *ctx = pg_cryptohash_create(PG_SHA256);
+	char		name[40];
 
+	snprintf(name, sizeof(name), "attempt %lld", (long long) attempt_id);
 	if (ctx == NULL ||
 		pg_cryptohash_init(ctx) < 0 ||
-		pg_cryptohash_update(ctx, (const uint8 *) "attempt", 7) < 0 ||
-		pg_cryptohash_update(ctx, (const uint8 *) &attempt_id, sizeof(attempt_id)) < 0 ||
+		pg_cryptohash_update(ctx, (const uint8 *) name, strlen(name)) < 0 ||
 		pg_cryptohash_final(ctx, what->digest, sizeof(what->digest)) < 0)
 		elog(ERROR, "could not compute a digest");
 	pg_cryptohash_free(ctx);

@@ -38,6 +38,10 @@ extern void evidence_insert_many(const EvidenceRow *rows, int n);
 /* The digest of an answer: every call's own, however alike the words. */
 extern void evidence_answer_digest(ChannelEvidence *what, int64 attempt_id);
 
+/* The same digest in SQL: finds an attempt's answer by evidence's unique key. */
+#define ATTEMPT_DIGEST(attempt_id) \
+	"sha256(convert_to('attempt ' || (" attempt_id ")::text, 'UTF8'))"
+
 typedef struct SettleResult
 {
 	int			applied;		/* weighed: each has its event now */

@@ -20,7 +20,8 @@
 #include "crypto/crypto.h"
 #include "money/settle.h"
 
-static OpenChannel *channels = NULL;	/* malloc'd: lives as long as the process */
+/* Each malloc'd by itself, so that pointers to them stay good; never freed. */
+static OpenChannel **channels = NULL;
 static int	nchannels = 0;
 
 static void keys_open(OpenChannel *c, const char *config_json);
@@ -35,18 +36,22 @@ keys_read_file(void *arg, const char *name, bool secret, Buf *out, char *err, si
 static OpenChannel *
 keys_slot(int32 channel_id)
 {
-	OpenChannel *grown;
+	OpenChannel **grown;
 	OpenChannel *c = keys_by_id(channel_id);
 
 	if (c != NULL)
 		return c;
-	grown = realloc(channels, (nchannels + 1) * sizeof(OpenChannel));
-	if (grown == NULL)
+	c = calloc(1, sizeof(OpenChannel));
+	grown = realloc(channels, (nchannels + 1) * sizeof(OpenChannel *));
+	if (grown != NULL)
+		channels = grown;
+	if (c == NULL || grown == NULL)
+	{
+		free(c);
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	channels = grown;
-	c = &channels[nchannels++];
-	memset(c, 0, sizeof(*c));
+	}
 	c->channel_id = channel_id;
+	channels[nchannels++] = c;
 	return c;
 }
 
@@ -62,7 +67,7 @@ keys_refresh(bool force)
 	int			i;
 
 	for (i = 0; i < nchannels; i++)
-		channels[i].seen = false;
+		channels[i]->seen = false;
 	for (row = 0; row < n; row++)
 	{
 		OpenChannel *c = keys_slot(row_int4(row, 1));
@@ -123,8 +128,8 @@ keys_by_id(int32 channel_id)
 	int			i;
 
 	for (i = 0; i < nchannels; i++)
-		if (channels[i].channel_id == channel_id)
-			return &channels[i];
+		if (channels[i]->channel_id == channel_id)
+			return channels[i];
 	return NULL;
 }
 
@@ -134,8 +139,8 @@ keys_by_name(const char *name)
 	int			i;
 
 	for (i = 0; i < nchannels; i++)
-		if (channels[i].seen && strcmp(channels[i].name, name) == 0)
-			return &channels[i];
+		if (channels[i]->seen && strcmp(channels[i]->name, name) == 0)
+			return channels[i];
 	return NULL;
 }
 
@@ -148,7 +153,7 @@ keys_count(void)
 OpenChannel *
 keys_at(int i)
 {
-	return &channels[i];
+	return channels[i];
 }
 
 bool

@@ -1,0 +1,99 @@
+/*-------------------------------------------------------------------------
+ *
+ * lost.c
+ *	  When part of the past may be missing: ask before anything is sent.
+ *
+ * After a promotion, a restore from a backup, or the arming of a copy, this
+ * database may be older than what the channel has seen.  A refund that is
+ * `queued` here may have been sent from the part that was lost; the attempt
+ * itself may be what is missing.  So everything open is asked about before it
+ * is sent or canceled, with an attempt or without, and the not-found that
+ * lets it be sent must be later than this moment by the channel's own delay.
+ *
+ * src/money/lost.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "money/lost.h"
+
+#include "base/clock.h"
+#include "base/shmem.h"
+#include "money/state.h"
+#include "utils/builtins.h"
+
+uint64
+lost_mark_all(const char *why)
+{
+	static Statement mark = {
+		"WITH locked AS ("
+		"  SELECT instruction_id, state FROM refundx.instruction WHERE is_open"
+		"   ORDER BY instruction_id FOR NO KEY UPDATE),"
+		" marked AS ("
+		"  UPDATE refundx.instruction i"
+		"     SET state = CASE WHEN l.state = ANY ($1) THEN $2 ELSE l.state END,"
+		"         state_since = CASE WHEN l.state = ANY ($1) THEN $3 ELSE i.state_since END,"
+		"         unexplained = i.unexplained + (l.state = ANY ($1))::int,"
+		"         last_attempt_at = $3, polls = 0, due_at = $3, due_call = 'query'"
+		"    FROM locked l WHERE i.instruction_id = l.instruction_id"
+		"  RETURNING i.instruction_id, l.state AS from_state, i.state AS to_state)"
+		" INSERT INTO refundx.event (instruction_id, type, from_state, to_state, actor, note)"
+		" SELECT instruction_id, 'lost', from_state, to_state, session_user, $4 FROM marked"
+		"  ORDER BY instruction_id",
+		ARGS(TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, TEXTOID)
+	};
+	static Statement notices = {
+		"UPDATE refundx.notice SET state = 'with_person', done_at = $1,"
+		"       message = 'it may have been sent before: ' || $2"
+		" WHERE is_open", ARGS(TIMESTAMPTZOID, TEXTOID)
+	};
+	Values		v = {0};
+	Column		unsent;
+	uint64		n;
+	int			s;
+
+	/* which states LOST moves, the state table says */
+	column_init(&unsent, TEXTOID);
+	for (s = 0; s < STATE_COUNT; s++)
+		if (state_transition((State) s, INPUT_LOST)->reaction == REACTION_MOVE)
+			column_text(&unsent, state_name((State) s));
+	values_column(&v, &unsent);
+	values_text(&v, state_name(STATE_UNKNOWN));
+	values_time(&v, clock_now());
+	values_text(&v, why);
+	n = statement_run(&mark, &v);
+
+	values_reset(&v);
+	values_time(&v, clock_now());
+	values_text(&v, why);
+	statement_run(&notices, &v);
+	wake_at_commit(WORKER_DISPATCHER);
+	return n;
+}
+
+void
+lost_after_new_timeline(void)
+{
+	static Statement recorded = {
+		"SELECT timeline FROM refundx.installation WHERE only_one AND refundx.armed()", NO_ARGS
+	};
+	static Statement note = {
+		"UPDATE refundx.installation SET timeline = $1 WHERE only_one", ARGS(INT4OID)
+	};
+	Values		v = {0};
+	int			now = (int) compat_current_timeline();
+	int			before;
+	uint64		n;
+
+	/* a copy sends nothing in any case; arming it does the same as below */
+	if (statement_run(&recorded, NULL) != 1)
+		return;
+	before = row_int4(0, 1);
+	if (before == now)
+		return;
+	n = lost_mark_all(psprintf("the server went from timeline %d to %d", before, now));
+	values_int4(&v, now);
+	statement_run(&note, &v);
+	ereport(LOG,
+			(errmsg("refundx: new timeline %d (was %d): %llu open refunds are asked about before anything is sent",
+					now, before, (unsigned long long) n)));
+}

@@ -1,0 +1,113 @@
+/*-------------------------------------------------------------------------
+ *
+ * clerk.c
+ *	  The short-lived worker that looks after what others may have missed.
+ *
+ * Started by the launcher every refundx.clerk_interval; does its rounds and
+ * ends.  Everything it does is safe to do twice, and none of it moves money:
+ *
+ *	- an open instruction whose due time is long past gets an event, so that
+ *	  the dispatcher looks at it again (the heap lost it, or never had it);
+ *	- one that has no due time at all and no call under way gets one;
+ *	- telephone numbers that nobody needs any more are erased;
+ *	- counts of refused callbacks older than a month are thrown away.
+ *
+ * src/worker/clerk.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "worker/worker.h"
+
+#include "base/clock.h"
+#include "base/sql.h"
+#include "utils/timestamp.h"
+
+static void overdue(void *arg);
+static void erase_contacts(void *arg);
+static void forget_counts(void *arg);
+
+void
+clerk_run(Worker *self)
+{
+	(void) worker_transaction(self, "refundx: overdue refunds", overdue, NULL);
+	(void) worker_transaction(self, "refundx: erasing telephone numbers", erase_contacts, NULL);
+	(void) worker_transaction(self, "refundx: retention", forget_counts, NULL);
+}
+
+/*
+ * Two minutes are long past: the dispatcher itself comes back to what is due
+ * within a second or so, unless a pause or a limit holds it, and then another
+ * look costs nothing.
+ */
+static void
+overdue(void *arg)
+{
+	static Statement remind = {
+		"WITH late AS ("
+		"  SELECT instruction_id, state, due_at FROM refundx.instruction"
+		"   WHERE is_open AND state <> 'awaiting_approval'"
+		"     AND (due_at < $1 - interval '2 minutes'"
+		"          OR due_at IS NULL AND state_since < $1 - interval '10 minutes')"
+		"   ORDER BY instruction_id LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED),"
+		" due AS ("
+		"  UPDATE refundx.instruction i"
+		"     SET due_at = $1, due_call = CASE WHEN i.state = 'queued' THEN coalesce(i.due_call, 'submit') ELSE 'query' END"
+		"    FROM late l WHERE i.instruction_id = l.instruction_id AND l.due_at IS NULL AND l.state <> 'sending')"
+		" INSERT INTO refundx.event (instruction_id, type, from_state, to_state, actor, note)"
+		" SELECT instruction_id, 'reminded', state, state, session_user, 'overdue' FROM late",
+		ARGS(TIMESTAMPTZOID)
+	};
+	DatabaseSlot *db = shmem_my_database();
+	Values		v = {0};
+	uint64		n;
+
+	/* with the dispatcher down or told not to send, everything is overdue */
+	if (db == NULL || db->worker[WORKER_DISPATCHER].pid == 0)
+		return;
+	values_time(&v, clock_now());
+	n = statement_run(&remind, &v);
+	if (n > 0)
+	{
+		ereport(LOG, (errmsg("refundx: %llu refunds were overdue", (unsigned long long) n)));
+		wake_at_commit(WORKER_DISPATCHER);
+	}
+}
+
+/*
+ * A number is needed while a refund of its payment is open, while a notice is
+ * to be sent, and as long as the payment can still be refunded.
+ */
+static void
+erase_contacts(void *arg)
+{
+	static Statement erase = {
+		"DELETE FROM refundx.payment_contact c USING refundx.payment p"
+		" WHERE p.payment_id = c.payment_id"
+		"   AND (p.refunding + p.refunded + p.returned + p.elsewhere + p.already_refunded = p.paid"
+		"        OR coalesce(p.paid_at, p.recorded_at) < $1 - interval '366 days')"
+		"   AND NOT EXISTS (SELECT FROM refundx.instruction i"
+		"                    WHERE i.payment_id = p.payment_id"
+		"                      AND (i.is_open OR EXISTS (SELECT FROM refundx.notice n"
+		"                                                 WHERE n.instruction_id = i.instruction_id AND n.is_open)))",
+		ARGS(TIMESTAMPTZOID)
+	};
+	Values		v = {0};
+	uint64		n;
+
+	values_time(&v, clock_now());
+	n = statement_run(&erase, &v);
+	if (n > 0)
+		ereport(LOG, (errmsg("refundx: %llu telephone numbers erased", (unsigned long long) n)));
+}
+
+static void
+forget_counts(void *arg)
+{
+	static Statement forget = {
+		"DELETE FROM refundx.callback_count WHERE at < $1 - interval '31 days'", ARGS(TIMESTAMPTZOID)
+	};
+	Values		v = {0};
+
+	values_time(&v, clock_now());
+	statement_run(&forget, &v);
+}

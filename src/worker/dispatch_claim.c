@@ -1,0 +1,328 @@
+/*-------------------------------------------------------------------------
+ *
+ * dispatch_claim.c
+ *	  Claiming due instructions: committed before any I/O.
+ *
+ * In one transaction for the whole batch: lock the rows that are still as the
+ * schedule believes (passing over what an application has locked, a cancel
+ * for instance), freeze the request's bytes of each that has none yet, write
+ * the attempts, move submits to `sending`.  The calls are put together in
+ * malloc'd memory, for they outlive the transaction.
+ *
+ * src/worker/dispatch_claim.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "worker/dispatcher.h"
+
+#include "base/clock.h"
+#include "utils/timestamp.h"
+
+static void read_claimable(Dispatcher *d);
+static Call *call_from_row(uint64 row);
+static void write_requests(Dispatcher *d);
+static void write_attempts(Dispatcher *d);
+static void write_sending(Dispatcher *d);
+static void give_back_unclaimed(Dispatcher *d);
+
+void
+call_list_add(CallList *list, Call *call)
+{
+	call->next = NULL;
+	if (list->last)
+		list->last->next = call;
+	else
+		list->first = call;
+	list->last = call;
+	list->n++;
+}
+
+Call *
+call_list_take(CallList *list)
+{
+	Call	   *call = list->first;
+
+	if (call == NULL)
+		return NULL;
+	list->first = call->next;
+	if (list->first == NULL)
+		list->last = NULL;
+	list->n--;
+	return call;
+}
+
+void
+call_free(Call *call)
+{
+	free(call->wire_no);
+	free(call->payment_no);
+	free(call->channel_payment_id);
+	free(call->payment_data);
+	free(call->notify_url);
+	buf_free(&call->frozen);
+	buf_free(&call->body);
+	free(call);
+}
+
+/* worker_transaction: claims what d->chosen names into d->claimed. */
+void
+dispatch_claim(void *arg)
+{
+	Dispatcher *d = arg;
+
+	read_claimable(d);
+	if (d->claimed.n > 0)
+	{
+		write_requests(d);
+		write_attempts(d);
+		write_sending(d);
+	}
+	give_back_unclaimed(d);
+}
+
+static void
+read_claimable(Dispatcher *d)
+{
+	/*
+	 * A payment on hold sends nothing, but its refunds are still asked about.
+	 * The claim itself is the state table's (queued, claim) -> sending.
+	 */
+	static Statement read = {
+		"SELECT i.instruction_id, u.call, i.channel_id, i.merchant_id, i.wire_no, i.amount, i.currency,"
+		"       p.payment_no, p.channel_payment_id, p.paid, p.channel_data::text, r.notify_url, r.body,"
+		"       i.reason, p.parts"
+		"  FROM unnest($1, $2) u(id, call)"
+		"  JOIN refundx.instruction i ON i.instruction_id = u.id"
+		"  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id"
+		"  LEFT JOIN refundx.request r ON r.instruction_id = i.instruction_id AND r.wire_no = i.wire_no"
+		" WHERE i.due_call = u.call"
+		"   AND (u.call = 'query' AND i.state <> 'sending'"
+		"        OR u.call = 'submit' AND i.state = 'queued' AND i.may_send AND p.hold IS NULL)"
+		" ORDER BY i.instruction_id FOR NO KEY UPDATE OF i SKIP LOCKED",
+		ARGS(INT8ARRAYOID, TEXTARRAYOID)
+	};
+	Column		id,
+				call;
+	Values		v = {0};
+	uint64		n;
+	uint64		row;
+	int			i;
+
+	column_init(&id, INT8OID);
+	column_init(&call, TEXTOID);
+	for (i = 0; i < d->nchosen; i++)
+	{
+		column_int8(&id, d->chosen[i]->instruction_id);
+		column_text(&call, channel_call_name(d->chosen[i]->call));
+	}
+	values_column(&v, &id);
+	values_column(&v, &call);
+	n = statement_run(&read, &v);
+	for (row = 0; row < n; row++)
+	{
+		Call	   *c = call_from_row(row);
+
+		if (c->call == CALL_SUBMIT && c->frozen.len == 0)
+		{
+			ChannelInstruction instr = {0};
+			OpenChannel *channel = keys_by_id(c->channel_id);
+			ChannelError err = {{0}};
+			char		url[300];
+
+			instr.wire_no = c->wire_no;
+			instr.amount = c->amount;
+			instr.currency = c->currency;
+			instr.payment_no = c->payment_no;
+			instr.channel_payment_id = c->channel_payment_id;
+			instr.payment_amount = c->payment_amount;
+			instr.payment_data = c->payment_data;
+			instr.reason = row_text(row, 14);
+			instr.parts_before = Max(row_int4(row, 15) - 1, 0);
+			if (channel && keys_notify_url(channel, url, sizeof(url)))
+				instr.notify_url = c->notify_url = strdup(url);
+			if (channel == NULL || channel->config == NULL ||
+				!channel->channel->freeze(channel->config, &instr, &c->frozen, &err))
+			{
+				/* nothing was attempted: it stays queued, and a person is told */
+				worker_problem(d->self, "refund %s cannot be put into a request: %s",
+							   c->wire_no, err.message[0] ? err.message : "its channel's keys cannot be read");
+				call_free(c);
+				continue;
+			}
+		}
+		call_list_add(&d->claimed, c);
+	}
+}
+
+static char *
+strdup_or_null(const char *s)
+{
+	return s ? strdup(s) : NULL;
+}
+
+static Call *
+call_from_row(uint64 row)
+{
+	Call	   *c = calloc(1, sizeof(Call));
+	bytea	   *body;
+
+	if (c == NULL)
+		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
+	c->instruction_id = row_int8(row, 1);
+	c->call = strcmp(row_text(row, 2), "query") == 0 ? CALL_QUERY : CALL_SUBMIT;
+	c->channel_id = row_int4(row, 3);
+	c->merchant_id = row_int4(row, 4);
+	c->wire_no = strdup_or_null(row_text(row, 5));
+	c->amount = row_int8(row, 6);
+	strlcpy(c->currency, row_text(row, 7), sizeof(c->currency));
+	c->payment_no = strdup_or_null(row_text(row, 8));
+	c->channel_payment_id = strdup_or_null(row_text(row, 9));
+	c->payment_amount = row_int8(row, 10);
+	c->payment_data = strdup_or_null(row_text(row, 11));
+	c->notify_url = strdup_or_null(row_text(row, 12));
+	body = row_bytes(row, 13);
+	if (body)
+		buf_add(&c->frozen, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body));
+	c->use_backup = dispatch_use_backup(c->channel_id, GetCurrentTimestamp());
+	c->started_at = clock_now();
+	return c;
+}
+
+/*
+ * The bytes of a wire number are kept before the first attempt and never
+ * change: whoever kept them first is right.
+ */
+static void
+write_requests(Dispatcher *d)
+{
+	static Statement insert = {
+		"INSERT INTO refundx.request (instruction_id, wire_no, body, notify_url)"
+		" SELECT * FROM unnest($1, $2, $3, $4) ON CONFLICT DO NOTHING",
+		ARGS(INT8ARRAYOID, TEXTARRAYOID, BYTEAARRAYOID, TEXTARRAYOID)
+	};
+	Column		id,
+				wire_no,
+				body,
+				notify_url;
+	Values		v = {0};
+	Call	   *c;
+
+	column_init(&id, INT8OID);
+	column_init(&wire_no, TEXTOID);
+	column_init(&body, BYTEAOID);
+	column_init(&notify_url, TEXTOID);
+	for (c = d->claimed.first; c; c = c->next)
+	{
+		if (c->call != CALL_SUBMIT)
+			continue;
+		column_int8(&id, c->instruction_id);
+		column_text(&wire_no, c->wire_no);
+		column_bytes(&body, c->frozen.data, c->frozen.len);
+		column_text(&notify_url, c->notify_url);
+	}
+	if (id.n == 0)
+		return;
+	values_column(&v, &id);
+	values_column(&v, &wire_no);
+	values_column(&v, &body);
+	values_column(&v, &notify_url);
+	statement_run(&insert, &v);
+}
+
+static void
+write_attempts(Dispatcher *d)
+{
+	static Statement insert = {
+		"INSERT INTO refundx.attempt (instruction_id, payment_id, merchant_id, call, wire_no, backup_host, started_at)"
+		" SELECT u.id, i.payment_id, i.merchant_id, u.call, i.wire_no, u.backup, u.started_at"
+		"   FROM unnest($1, $2, $3, $4) u(id, call, backup, started_at)"
+		"   JOIN refundx.instruction i ON i.instruction_id = u.id"
+		" RETURNING instruction_id, attempt_id",
+		ARGS(INT8ARRAYOID, TEXTARRAYOID, BOOLARRAYOID, TIMESTAMPTZARRAYOID)
+	};
+	Column		id,
+				call,
+				backup,
+				started_at;
+	Values		v = {0};
+	Call	   *c;
+	uint64		n;
+	uint64		row;
+
+	column_init(&id, INT8OID);
+	column_init(&call, TEXTOID);
+	column_init(&backup, BOOLOID);
+	column_init(&started_at, TIMESTAMPTZOID);
+	for (c = d->claimed.first; c; c = c->next)
+	{
+		column_int8(&id, c->instruction_id);
+		column_text(&call, channel_call_name(c->call));
+		column_bool(&backup, c->use_backup);
+		column_time(&started_at, c->started_at);
+	}
+	values_column(&v, &id);
+	values_column(&v, &call);
+	values_column(&v, &backup);
+	values_column(&v, &started_at);
+	n = statement_run(&insert, &v);
+	if (n != (uint64) d->claimed.n)
+		elog(ERROR, "a claimed instruction vanished");
+	for (row = 0; row < n; row++)
+	{
+		for (c = d->claimed.first; c && c->instruction_id != row_int8(row, 1); c = c->next)
+			;
+		if (c)
+			c->attempt_id = row_int8(row, 2);
+	}
+}
+
+static void
+write_sending(Dispatcher *d)
+{
+	static Statement update = {
+		"WITH moved AS ("
+		"  UPDATE refundx.instruction i"
+		"     SET state = $2, state_since = $3, attempts = attempts + 1,"
+		"         first_attempt_at = coalesce(first_attempt_at, $3), due_at = NULL, due_call = NULL"
+		"   WHERE instruction_id = ANY ($1) RETURNING instruction_id)"
+		" INSERT INTO refundx.event (instruction_id, type, from_state, to_state, actor)"
+		" SELECT instruction_id, 'claimed', $4, $2, session_user FROM moved",
+		ARGS(INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID, TEXTOID)
+	};
+	const Transition *t = state_transition(STATE_QUEUED, INPUT_CLAIM);
+	Column		id;
+	Values		v = {0};
+	Call	   *c;
+
+	column_init(&id, INT8OID);
+	for (c = d->claimed.first; c; c = c->next)
+		if (c->call == CALL_SUBMIT)
+			column_int8(&id, c->instruction_id);
+	if (id.n == 0)
+		return;
+	values_column(&v, &id);
+	values_text(&v, state_name(t->to));
+	values_time(&v, clock_now());
+	values_text(&v, state_name(t->from));
+	if (statement_run(&update, &v) != (uint64) id.n)
+		elog(ERROR, "a claimed instruction vanished");
+}
+
+/* What somebody holds, or what has changed meanwhile, is looked at again. */
+static void
+give_back_unclaimed(Dispatcher *d)
+{
+	TimestampTz now = clock_now();
+	int			i;
+
+	for (i = 0; i < d->nchosen; i++)
+	{
+		Due		   *due = d->chosen[i];
+		Call	   *c;
+
+		for (c = d->claimed.first; c && c->instruction_id != due->instruction_id; c = c->next)
+			;
+		if (c == NULL)
+			schedule_call_undone(due, now + USECS_PER_SEC);
+	}
+}

@@ -1,0 +1,389 @@
+/*-------------------------------------------------------------------------
+ *
+ * dispatcher.c
+ *	  The worker that calls the channels.
+ *
+ * A round:
+ *
+ *	1. See which instructions have changed (refundx.event, read as a queue),
+ *	   and enter them into the schedule.
+ *	2. Take what is due and may go, and claim it: `sending` and the attempt are
+ *	   committed before a byte is sent.  What cannot be committed is not sent.
+ *	3. Send; take what has been answered.
+ *	4. Keep the answers as evidence, in one commit.  The settler makes states
+ *	   and postings of it; this worker moves no money.
+ *	5. Wait, on the latch and on curl's descriptor, holding nothing.
+ *
+ * Must survive: a crash between any two of these (an attempt without an
+ * answer is found at start and becomes `unknown`, never `queued`), a new
+ * timeline (what was sent in the part that was lost is asked about first), a
+ * copy of the database (not armed: nothing is sent), a channel that hangs,
+ * lies or refuses everything, keys that cannot be read.
+ *
+ * What may not be done here: hold a transaction, a snapshot or a lock while
+ * waiting for the network; decide what an answer means for the money.
+ *
+ * src/worker/dispatcher.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "worker/dispatcher.h"
+
+#include "base/clock.h"
+#include "base/settings.h"
+#include "base/testpoint.h"
+#include "money/evidence.h"
+#include "money/lost.h"
+#include "utils/timestamp.h"
+
+#define KEYS_EVERY_US		USECS_PER_SEC
+
+/* Two dispatchers of one database would break every pace: "rfxd". */
+#define DISPATCHER_LOCK		INT64CONST(0x72667864)
+
+static void dispatcher_start(void *arg);
+static void dispatcher_look(void *arg);
+static void load_open(void);
+static void load_merchants(void);
+static void load_payment_starts(void);
+static void abandon_lost_attempts(void);
+static void choose(Dispatcher *d);
+static void claim_and_send(Dispatcher *d);
+static void keep_answers(Dispatcher *d);
+static int64 next_wait_ms(Dispatcher *d);
+
+void
+dispatcher_run(Worker *self)
+{
+	Dispatcher	d = {.self = self};
+	HttpClientOptions options = {
+		.max_connections = rx_max_calls,
+		.max_per_host = rx_max_calls,
+		.ca_file = rx_ca_file && rx_ca_file[0] ? rx_ca_file : NULL,
+		.user_agent = "refundx/1.0",
+		.allow_plain_loopback = true,
+		.acquire_fd = worker_acquire_fd,
+		.release_fd = worker_release_fd,
+	};
+	char		err[160];
+
+	d.client = http_client_create(&options, err, sizeof(err));
+	if (d.client == NULL)
+		elog(ERROR, "refundx: no HTTP client: %s", err);
+	schedule_init();
+	while (!worker_transaction(self, "refundx: reading open refunds", dispatcher_start, &d))
+	{
+		schedule_clear();
+		worker_wait(self, 1000);
+	}
+	worker_watch_fd(self, http_client_fd(d.client));
+
+	for (;;)
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (self->reloaded)
+		{
+			self->reloaded = false;
+			d.reload_keys = true;
+		}
+		if (worker_transaction(self, "refundx: looking for work", dispatcher_look, &d))
+			arrival_done(&d.arrival);
+		claim_and_send(&d);
+		http_client_run(d.client);
+		dispatch_collect(&d);
+		keep_answers(&d);
+		self->slot->done = d.sent;
+		worker_report(self, schedule_count(), d.in_flight, 0,
+					  !rx_dispatch ? "refundx.dispatch is off" :
+					  !d.armed ? "not armed: see refundx.arm()" : "calling channels");
+		worker_wait(self, next_wait_ms(&d));
+	}
+}
+
+/* ------------------------------------------------------------------------
+ * Start
+ * ------------------------------------------------------------------------
+ */
+
+static void
+dispatcher_start(void *arg)
+{
+	static Statement only_one = {"SELECT pg_try_advisory_lock($1)", ARGS(INT8OID)};
+	Dispatcher *d = arg;
+	Values		v = {0};
+
+	values_int8(&v, DISPATCHER_LOCK);
+	statement_run(&only_one, &v);
+	if (!row_bool(0, 1))
+		elog(ERROR, "another dispatcher of this database is running");
+
+	/*
+	 * The order: first what the crash left behind, then what is open.  Both
+	 * are written in this transaction and so not seen by its snapshot, but
+	 * the settler's events about them are, later, by the arrival reader.
+	 */
+	lost_after_new_timeline();
+	abandon_lost_attempts();
+	keys_refresh(true);
+	d->keys_read_at = GetCurrentTimestamp();
+	arrival_begin(&d->arrival);
+	load_merchants();
+	load_open();
+	load_payment_starts();
+}
+
+/*
+ * Attempts whose answer nobody has kept: the process that made them is gone.
+ * They may or may not have been executed; their evidence says just that, and
+ * the settler makes `unknown` of it.
+ */
+static void
+abandon_lost_attempts(void)
+{
+	static Statement find = {
+		"SELECT a.attempt_id, a.call, a.wire_no, a.started_at, i.channel_id, i.merchant_id"
+		"  FROM refundx.instruction i"
+		"  JOIN refundx.attempt a ON a.instruction_id = i.instruction_id"
+		" WHERE i.is_open"
+		"   AND NOT EXISTS (SELECT FROM refundx.evidence e"
+		"                    WHERE e.channel_id = i.channel_id"
+		"                      AND e.digest = " ATTEMPT_DIGEST("a.attempt_id") ")", NO_ARGS
+	};
+	uint64		n = statement_run(&find, NULL);
+	EvidenceRow *rows = palloc0(Max(n, 1) * sizeof(EvidenceRow));
+	ChannelEvidence *what = palloc0(Max(n, 1) * sizeof(ChannelEvidence));
+	uint64		row;
+
+	for (row = 0; row < n; row++)
+	{
+		EvidenceRow *r = &rows[row];
+
+		r->attempt_id = row_int8(row, 1);
+		r->source = strcmp(row_text(row, 2), "submit") == 0 ? "recovery" : "query";
+		r->wire_no = row_text(row, 3);
+		r->attempt_started_at = row_time(row, 4);
+		r->channel_id = row_int4(row, 5);
+		r->merchant_id = row_int4(row, 6);
+		r->received_at = clock_now();
+		r->what = &what[row];
+		strlcpy(what[row].message, "the process that made this call ended before its answer was kept",
+				sizeof(what[row].message));
+		evidence_answer_digest(&what[row], r->attempt_id);
+	}
+	evidence_insert_many(rows, (int) n);
+	if (n > 0)
+		ereport(LOG,
+				(errmsg("refundx: %llu calls were under way when their process ended; their refunds are asked about",
+						(unsigned long long) n)));
+}
+
+/* Columns: id, state, is_open, due_call, due_at, merchant, channel, payment. */
+static void
+schedule_rows(uint64 n)
+{
+	uint64		row;
+
+	for (row = 0; row < n; row++)
+	{
+		char	   *call = row_text(row, 4);
+		State		state;
+
+		if (!state_from_name(row_text(row, 2), &state))
+			continue;
+		schedule_set(row_int8(row, 1), state, row_bool(row, 3),
+					 call && strcmp(call, "query") == 0 ? CALL_QUERY : CALL_SUBMIT,
+					 call ? row_time(row, 5) : 0,
+					 row_int4(row, 6), row_int4(row, 7), row_int8(row, 8));
+	}
+}
+
+static void
+load_open(void)
+{
+	static Statement open = {
+		"SELECT instruction_id, state, is_open, due_call, due_at, merchant_id, channel_id, payment_id"
+		"  FROM refundx.instruction WHERE is_open", NO_ARGS
+	};
+
+	schedule_rows(statement_read(&open, NULL));
+}
+
+static void
+load_merchants(void)
+{
+	static Statement read = {
+		"SELECT merchant_id, paused IS NOT NULL,"
+		"       CASE WHEN paused = 'operator' THEN 'infinity' ELSE probe_at END"
+		"  FROM refundx.merchant", NO_ARGS
+	};
+	uint64		n = statement_read(&read, NULL);
+	uint64		row;
+
+	for (row = 0; row < n; row++)
+		schedule_merchant(row_int4(row, 1), row_bool(row, 2), row_time(row, 3));
+}
+
+/* The spacing of a payment's refunds outlives a restart. */
+static void
+load_payment_starts(void)
+{
+	static Statement read = {
+		"SELECT DISTINCT ON (a.payment_id) a.payment_id, a.instruction_id, a.started_at"
+		"  FROM refundx.instruction o"
+		"  JOIN refundx.instruction i ON i.payment_id = o.payment_id"
+		"  JOIN refundx.attempt a ON a.instruction_id = i.instruction_id AND a.call = 'submit'"
+		" WHERE o.is_open AND o.payment_id IS NOT NULL"
+		" ORDER BY a.payment_id, a.started_at DESC", NO_ARGS
+	};
+	uint64		n = statement_read(&read, NULL);
+	uint64		row;
+
+	for (row = 0; row < n; row++)
+		schedule_payment_started(row_int8(row, 1), row_int8(row, 2), row_time(row, 3));
+}
+
+/* ------------------------------------------------------------------------
+ * A round
+ * ------------------------------------------------------------------------
+ */
+
+static void
+dispatcher_look(void *arg)
+{
+	static Statement changed = {
+		"SELECT i.instruction_id, i.state, i.is_open, i.due_call, i.due_at, i.merchant_id,"
+		"       i.channel_id, i.payment_id"
+		"  FROM (SELECT DISTINCT instruction_id FROM refundx.event"
+		"         WHERE " ARRIVAL_CONDITION("$1") ") e"
+		"  JOIN refundx.instruction i ON i.instruction_id = e.instruction_id", ARGS(TEXTOID)
+	};
+	static Statement armed = {"SELECT refundx.armed()", NO_ARGS};
+	Dispatcher *d = arg;
+	TimestampTz now = GetCurrentTimestamp();
+	Values		v = {0};
+
+	schedule_rows(arrival_read(&d->arrival, &changed, &v));
+	load_merchants();
+
+	/* settings change rarely; a second is soon enough to notice */
+	if (d->reload_keys || now - d->keys_read_at >= KEYS_EVERY_US || !d->armed)
+	{
+		keys_refresh(d->reload_keys);
+		d->reload_keys = false;
+		d->keys_read_at = now;
+		statement_run(&armed, NULL);
+		d->armed = row_bool(0, 1);
+	}
+}
+
+static const ChannelLimits *
+limits_of(int32 channel_id)
+{
+	OpenChannel *c = keys_by_id(channel_id);
+
+	return c != NULL && c->config != NULL ? &c->channel->limits : NULL;
+}
+
+static int64
+scale_of(int32 channel_id)
+{
+	OpenChannel *c = keys_by_id(channel_id);
+
+	return c != NULL ? Max(c->timing.scale, 1) : 1;
+}
+
+static void
+choose(Dispatcher *d)
+{
+	TimestampTz now = clock_now();
+	int			room = rx_max_calls - d->in_flight;
+
+	d->nchosen = 0;
+	if (!rx_dispatch || !d->armed)
+		return;
+	while (d->nchosen < Min(room, DISPATCH_BATCH_MAX))
+	{
+		Due		   *due = schedule_next(now, limits_of, scale_of);
+
+		if (due == NULL)
+			break;
+		/* counted from here on, so that the paces hold within a batch too */
+		schedule_call_began(due, now);
+		d->chosen[d->nchosen++] = due;
+	}
+}
+
+static void
+claim_and_send(Dispatcher *d)
+{
+	Call	   *call;
+	int			i;
+
+	for (;;)
+	{
+		choose(d);
+		if (d->nchosen == 0)
+			return;
+		if (!worker_transaction(d->self, "refundx: claiming", dispatch_claim, d))
+		{
+			/* nothing was committed, so nothing may be sent */
+			while ((call = call_list_take(&d->claimed)) != NULL)
+				call_free(call);
+			for (i = 0; i < d->nchosen; i++)
+				if (d->chosen[i]->in_flight)
+					schedule_call_undone(d->chosen[i], clock_now() + USECS_PER_SEC);
+			return;
+		}
+		TESTPOINT("dispatcher-claimed");
+		while ((call = call_list_take(&d->claimed)) != NULL)
+			dispatch_send(d, call);
+		if (d->nchosen < DISPATCH_BATCH_MAX)
+			return;
+	}
+}
+
+static void
+keep_answers(Dispatcher *d)
+{
+	Call	   *call;
+	TimestampTz now = clock_now();
+
+	if (d->ended.n == 0)
+		return;
+	TESTPOINT("dispatcher-answered");
+	if (!worker_transaction(d->self, "refundx: keeping answers", dispatch_keep, d))
+		return;					/* they stay in the list for the next round */
+	TESTPOINT("dispatcher-kept");
+	while ((call = call_list_take(&d->ended)) != NULL)
+	{
+		Due		   *due = schedule_find(call->instruction_id);
+		bool		failed = call->evidence.http_status >= 400;
+
+		if (due != NULL)
+			schedule_call_ended(due, failed, now);
+		d->in_flight--;
+		call_free(call);
+	}
+}
+
+static int64
+next_wait_ms(Dispatcher *d)
+{
+	TimestampTz now = clock_now();
+	TimestampTz first = schedule_first();
+	int64		curl = http_client_timeout_ms(d->client);
+	int64		wait = -1;
+
+	if (d->ended.n > 0)
+		return 100;				/* their commit has failed: not at once again */
+	if (now - d->tidied_at > 60 * USECS_PER_SEC)
+	{
+		schedule_tidy(now);
+		d->tidied_at = now;
+	}
+	if (first != 0 && rx_dispatch && d->armed && d->in_flight < rx_max_calls)
+		wait = Max((first - now + 999) / 1000, 0);
+	if (curl >= 0 && (wait < 0 || curl < wait))
+		wait = curl;
+	return wait;
+}

@@ -1,0 +1,93 @@
+/*-------------------------------------------------------------------------
+ *
+ * dispatcher.h
+ *	  What the files of the dispatcher share.
+ *
+ * src/worker/dispatcher.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef REFUNDX_DISPATCHER_H
+#define REFUNDX_DISPATCHER_H
+
+#include "money/arrival.h"
+#include "net/http_client.h"
+#include "worker/keys.h"
+#include "worker/schedule.h"
+#include "worker/worker.h"
+
+/* An attempt that is committed and whose outcome is not: malloc'd. */
+typedef struct Call
+{
+	int64		instruction_id;
+	int64		attempt_id;
+	int32		channel_id;
+	int32		merchant_id;
+	ChannelCall call;
+	char	   *wire_no;
+	int64		amount;
+	char		currency[4];
+	char	   *payment_no;
+	char	   *channel_payment_id;
+	int64		payment_amount;
+	char	   *payment_data;
+	char	   *notify_url;
+	Buf			frozen;			/* the request's business bytes */
+	bool		use_backup;
+	TimestampTz started_at;
+	/* once it has ended: */
+	ChannelEvidence evidence;
+	Buf			body;			/* of the answer */
+	TimestampTz ended_at;
+	struct Call *next;			/* in a list */
+} Call;
+
+typedef struct CallList
+{
+	Call	   *first;
+	Call	   *last;
+	int			n;
+} CallList;
+
+/* A channel's hosts: which one is tried. */
+typedef struct HostChoice
+{
+	int32		channel_id;
+	int			connect_failures;	/* in a row, on the host in use */
+	bool		use_backup;
+	TimestampTz back_at;		/* when the primary is tried again */
+} HostChoice;
+
+#define DISPATCH_BATCH_MAX	256
+
+typedef struct Dispatcher
+{
+	Worker	   *self;
+	Arrival		arrival;
+	HttpClient *client;
+	bool		armed;
+	bool		reload_keys;
+	TimestampTz keys_read_at;
+	Due		   *chosen[DISPATCH_BATCH_MAX]; /* due, and allowed to go */
+	int			nchosen;
+	CallList	claimed;		/* committed in the last claim, to be sent */
+	CallList	ended;			/* answered or failed, to be kept as evidence */
+	int			in_flight;
+	int64		sent;
+	TimestampTz tidied_at;
+} Dispatcher;
+
+extern void call_list_add(CallList *list, Call *call);
+extern Call *call_list_take(CallList *list);
+extern void call_free(Call *call);
+
+/* dispatch_claim.c: in a worker_transaction */
+extern void dispatch_claim(void *arg);
+
+/* dispatch_call.c */
+extern void dispatch_send(Dispatcher *d, Call *call);
+extern void dispatch_collect(Dispatcher *d);
+extern void dispatch_keep(void *arg);	/* in a worker_transaction */
+extern bool dispatch_use_backup(int32 channel_id, TimestampTz now);
+
+#endif							/* REFUNDX_DISPATCHER_H */

@@ -1,0 +1,90 @@
+/*-------------------------------------------------------------------------
+ *
+ * schedule.h
+ *	  When each open instruction is due, and whether it may go now.
+ *
+ * src/worker/schedule.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef REFUNDX_SCHEDULE_H
+#define REFUNDX_SCHEDULE_H
+
+#include "base/pg_compat.h"
+#include "channel/channel.h"
+#include "datatype/timestamp.h"
+#include "lib/pairingheap.h"
+#include "money/state.h"
+
+/* An instruction that is due at some time: a line of the dispatcher's heap. */
+typedef struct Due
+{
+	int64		instruction_id; /* hash key, first */
+	pairingheap_node node;
+	bool		queued;			/* is in the heap */
+	TimestampTz due_at;
+	ChannelCall call;
+	State		state;
+	State		state_before;	/* of a submit under way: if nothing comes of it */
+	int32		merchant_id;
+	int32		channel_id;
+	int64		payment_id;
+	bool		in_flight;		/* a call of ours is under way */
+} Due;
+
+/* A merchant's pace; the channel counts per merchant, so do we. */
+typedef struct MerchantPace
+{
+	int32		merchant_id;	/* hash key, first */
+	bool		paused;
+	TimestampTz probe_at;		/* while paused: when one may try */
+	bool		probing;		/* that one is under way */
+	TimestampTz second;			/* start of the current second */
+	int			calls;			/* begun in it */
+	TimestampTz failures[16];	/* of the latest failing answers, a ring */
+	int			nfailures;
+	int			window;			/* calls that may be under way */
+	int			in_flight;
+} MerchantPace;
+
+/* One payment's refunds: one at a time until answered, and a minute apart. */
+typedef struct PaymentPace
+{
+	int64		payment_id;		/* hash key, first */
+	TimestampTz last_start;
+	int64		last_instruction;
+	int			undecided;		/* of its refunds, in sending or unknown */
+} PaymentPace;
+
+extern void schedule_init(void);
+extern void schedule_clear(void);
+
+/* Enter or move an instruction; not open = forget it. */
+extern void schedule_set(int64 instruction_id, State state, bool is_open, ChannelCall call,
+						 TimestampTz due_at, int32 merchant_id, int32 channel_id, int64 payment_id);
+extern void schedule_merchant(int32 merchant_id, bool paused, TimestampTz probe_at);
+extern void schedule_payment_started(int64 payment_id, int64 instruction_id, TimestampTz at);
+
+/*
+ * The next one that is due now and may go now by every pace; it is taken out
+ * of the heap, and *limits are asked per channel.  NULL if there is none;
+ * whatever is due but may not go is put back for the time when it may.
+ */
+extern Due *schedule_next(TimestampTz now, const ChannelLimits *(*limits_of) (int32 channel_id),
+						  int64 scale_of(int32 channel_id));
+
+extern Due *schedule_find(int64 instruction_id);
+extern void schedule_again(Due *due, TimestampTz due_at);	/* back into the heap */
+extern void schedule_call_began(Due *due, TimestampTz now);
+extern void schedule_call_ended(Due *due, bool failed, TimestampTz now);
+
+/* It was not made after all: as before, and due again later. */
+extern void schedule_call_undone(Due *due, TimestampTz later);
+
+extern TimestampTz schedule_first(void);	/* when the first is due; 0 = none */
+extern int64 schedule_count(void);
+
+/* Forget payments that no rule needs any more. */
+extern void schedule_tidy(TimestampTz now);
+
+#endif							/* REFUNDX_SCHEDULE_H */
