@@ -19,6 +19,7 @@
 #include "worker/worker.h"
 
 #include "base/clock.h"
+#include "base/settings.h"
 #include "base/sql.h"
 #include "utils/timestamp.h"
 
@@ -44,11 +45,15 @@ overdue(void *arg)
 {
 	static Statement remind = {
 		"WITH late AS ("
-		"  SELECT instruction_id, state, due_at FROM refundx.instruction"
+		"  SELECT instruction_id, state, due_at FROM refundx.instruction i"
 		"   WHERE is_open AND state <> 'awaiting_approval'"
 		"     AND (due_at < $1 - interval '2 minutes'"
 		"          OR due_at IS NULL AND state_since < $1 - interval '10 minutes')"
-		"   ORDER BY instruction_id LIMIT 1000 FOR NO KEY UPDATE SKIP LOCKED),"
+		"     AND NOT EXISTS (SELECT FROM refundx.merchant m"
+		"                      WHERE m.merchant_id = i.merchant_id AND m.paused IS NOT NULL)"
+		"     AND NOT EXISTS (SELECT FROM refundx.payment p"
+		"                      WHERE p.payment_id = i.payment_id AND p.hold IS NOT NULL)"
+		"   ORDER BY instruction_id LIMIT 1000 FOR NO KEY UPDATE OF i SKIP LOCKED),"
 		" due AS ("
 		"  UPDATE refundx.instruction i"
 		"     SET due_at = $1, due_call = CASE WHEN i.state = 'queued' THEN coalesce(i.due_call, 'submit') ELSE 'query' END"
@@ -57,12 +62,16 @@ overdue(void *arg)
 		" SELECT instruction_id, 'reminded', state, state, session_user, 'overdue' FROM late",
 		ARGS(TIMESTAMPTZOID)
 	};
+	static Statement armed = {"SELECT refundx.armed()", NO_ARGS};
 	DatabaseSlot *db = shmem_my_database();
 	Values		v = {0};
 	uint64		n;
 
 	/* with the dispatcher down or told not to send, everything is overdue */
-	if (db == NULL || db->worker[WORKER_DISPATCHER].pid == 0)
+	if (db == NULL || db->worker[WORKER_DISPATCHER].pid == 0 || !rx_dispatch)
+		return;
+	statement_run(&armed, NULL);
+	if (!row_bool(0, 1))
 		return;
 	values_time(&v, clock_now());
 	n = statement_run(&remind, &v);
