@@ -140,7 +140,7 @@ take_option(int c, const char *arg, Arguments *a)
 			break;
 		case OPT_PORT: o->port = number(arg, 0, 65535); break;
 		case OPT_SPEED: o->speed = decimal(arg, 0.001, 1e6); break;
-		case OPT_SEED: o->seed = strtoull(arg, NULL, 10); break;
+		case OPT_SEED: o->seed = (uint64_t) number(arg, 0, 0x7fffffff); break;
 		case OPT_CHAOS:
 			o->chaos = true;
 			o->chaos_percent = decimal(arg, 0, 100);

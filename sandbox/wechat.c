@@ -487,6 +487,7 @@ identify(SbRequest *req, const char **why)
 	const char *no = json_string_value(json_object_get(body, "out_refund_no"));
 
 	req->call = "wechat.other";
+	wechat_claim(req);
 	if (no != NULL)
 		str_copy(req->no, sizeof(req->no), no);
 	if (strcmp(path, REFUNDS_PATH) == 0 && post)

@@ -65,6 +65,7 @@ extern void wechat_print_outcomes(FILE *out);
 
 /* The merchant that signed the request; NULL when it has been answered. */
 extern SbMerchant *wechat_authenticate(SbRequest *req);
+extern void wechat_claim(SbRequest *req);
 extern void wechat_error(SbRequest *req, SbMerchant *m, int status, const char *code,
 						 const char *message, const char *field);
 extern void wechat_answer(SbRequest *req, SbMerchant *m, json_t *body, bool bad_signature);

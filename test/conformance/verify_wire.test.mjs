@@ -1,0 +1,91 @@
+// The recorder itself: it passes what the SDKs send, and finds what is wrong.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import events from 'node:events';
+import { test } from 'node:test';
+import dysmsapi from '@alicloud/dysmsapi20170525';
+import openapi from '@alicloud/openapi-core';
+import wechatpay from 'wechatpay-axios-plugin';
+import { Sandbox, refundBody, failure, eventually } from './lib.mjs';
+
+const { Formatter, Rsa } = wechatpay;
+
+// Run fn against a recorder in front of a sandbox; its report and exit code.
+async function recorded(fn) {
+  const s = await new Sandbox().start();
+  const child = spawn(process.execPath,
+    [new URL('verify_wire.mjs', import.meta.url).pathname, '--sandbox', s.dir],
+    { stdio: ['ignore', 'pipe', 'inherit'] });
+  let out = '';
+  child.stdout.on('data', (d) => { out += d; });
+  try {
+    await eventually('the recorder', () => /^listening \d+$/m.test(out));
+    const port = Number(/^listening (\d+)$/m.exec(out)[1]);
+    await fn(s, port);
+    child.kill('SIGTERM');
+    const [code] = await events.once(child, 'close');
+    return { code, ...JSON.parse(out.trim().split('\n').at(-1)) };
+  } finally {
+    child.kill('SIGKILL');
+    await s.remove();
+  }
+}
+
+const through = (s, port) => {
+  s.url = `http://127.0.0.1:${port}`;
+  return s.client();
+};
+
+function sms(s, port, secret) {
+  const c = s.json('sms.json');
+  return new dysmsapi.default(new openapi.$OpenApiUtil.Config({
+    accessKeyId: c.access_key_id,
+    accessKeySecret: secret ?? s.key(c.access_key_secret).toString(),
+    endpoint: `127.0.0.1:${port}`,
+    protocol: 'HTTP',
+  }));
+}
+
+const message = new dysmsapi.SendSmsRequest({
+  phoneNumbers: '15300000001', signName: '退款通知', templateCode: 'SMS_1',
+  templateParam: '{"a":"b c*~"}', outId: 'w1',
+});
+
+test('what the SDKs send verifies, and arrives', async () => {
+  const r = await recorded(async (s, port) => {
+    const c = through(s, port);
+    await c.v3.refund.domestic.refunds.post(refundBody('VW-1', 100));
+    await c.v3.refund.domestic.refunds.post(refundBody('VW-1', 100));
+    await c.v3.refund.domestic.refunds._out_refund_no_.get({ out_refund_no: 'VW-1' });
+    assert.equal((await sms(s, port).sendSms(message)).body.code, 'OK');
+    assert.ok(await s.refund('VW-1'));
+    // a reset goes through as a reset
+    assert.equal((await failure(c.v3.refund.domestic.refunds.post(refundBody('VW-2', 9020)))).code, 'ECONNRESET');
+  });
+  assert.deepEqual([r.code, r.verified, r.bad, r.wechat, r.aliyun, r.numbers], [0, 5, 0, 4, 1, 2], r.problems?.join());
+});
+
+test('a wrong signature, other bytes for a number, a reused nonce are found', async () => {
+  const r = await recorded(async (s, port) => {
+    const c = through(s, port);
+    const m = s.merchant();
+    await c.v3.refund.domestic.refunds.post(refundBody('VW-1', 100));
+    await failure(c.v3.refund.domestic.refunds.post(refundBody('VW-1', 200)));
+    const url = '/v3/refund/domestic/refunds/VW-1';
+    const time = Formatter.timestamp();
+    const once = Formatter.nonce();
+    const sign = (path, nonce = once) => ({ Accept: '*/*', Authorization: Formatter.authorization(m.mchid, nonce,
+      Rsa.sign(Formatter.request('GET', path, time, nonce), m.privateKey), time, m.serial) });
+    for (let i = 0; i < 2; i++) await fetch(s.url + url, { headers: sign(url) });
+    await fetch(s.url + url, { headers: sign(`${url}x`, Formatter.nonce()) });
+    await failure(sms(s, port, 'wrong').sendSms(message));
+  });
+  assert.equal(r.code, 1);
+  assert.deepEqual([r.verified, r.bad], [2, 4]);
+  assert.match(r.problems.join('\n'), /other bytes[^]*nonce used twice[^]*does not verify[^]*differs from the SDK/);
+});
+
+test('a run in which nothing was seen is a failure', async () => {
+  const r = await recorded(async () => {});
+  assert.deepEqual([r.code, r.verified], [1, 0]);
+});
