@@ -37,6 +37,7 @@ static void read_success(const WechatConfig *config, ChannelCall call,
 						 int64_t now, ChannelEvidence *out);
 static bool answers_our_call(const json_t *refund, const ChannelInstruction *instr,
 							 ChannelEvidence *out);
+static void forget(ChannelEvidence *out);
 static bool copy_member(const json_t *object, const char *key, char *dst, size_t dstsize);
 static void answer_digest(ChannelCall call, const HttpAnswer *answer, int64_t now,
 						  ChannelEvidence *out);
@@ -222,11 +223,25 @@ read_success(const WechatConfig *config, ChannelCall call, const ChannelInstruct
 		note(out, "the answer is signed, but not a JSON object");
 	else if (!wechat_read_refund(refund, "status", out) ||
 			 instr == NULL || !answers_our_call(refund, instr, out))
-	{
-		out->verdict = VERDICT_UNKNOWN;
-		out->proof = false;
-	}
+		forget(out);
 	json_decref(refund);
+}
+
+/*
+ * Keep only that there was an answer, and why it was not used: what is left
+ * of another refund's must not be taken for news of that one.
+ */
+static void
+forget(ChannelEvidence *out)
+{
+	ChannelEvidence kept = {0};
+
+	kept.authentic = out->authentic;
+	kept.http_status = out->http_status;
+	memcpy(kept.merchant, out->merchant, sizeof(kept.merchant));
+	memcpy(kept.message, out->message, sizeof(kept.message));
+	memcpy(kept.request_id, out->request_id, sizeof(kept.request_id));
+	*out = kept;
 }
 
 /*

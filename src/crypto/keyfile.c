@@ -26,7 +26,7 @@
 
 #include "crypto/crypto.h"
 
-#define KEY_FILE_MAX	((off_t) 64 * 1024)
+#define KEY_FILE_MAX	(64 * 1024)
 #define KEY_NAME_MAX	255
 #define PASTED_RUN		100		/* so many base64 characters are no name */
 
@@ -124,16 +124,21 @@ judge_file(const struct stat *st, const char *name, bool secret, char *err, size
 	return KEY_FILE_OK;
 }
 
+/*
+ * By way of the stack, and into the buffer at once: a buffer that grew would
+ * leave pieces of the key behind in freed memory.
+ */
 static KeyFileStatus
 read_all(int fd, const char *name, Buf *out, char *err, size_t errsize)
 {
-	char		chunk[4096];
+	char		text[KEY_FILE_MAX + 1];
 	size_t		total = 0;
-	ssize_t		n;
+	ssize_t		n = 1;
 	KeyFileStatus status = KEY_FILE_OK;
 
-	while ((n = read(fd, chunk, sizeof(chunk))) != 0)
+	while (n != 0 && total < sizeof(text))
 	{
+		n = read(fd, text + total, sizeof(text) - total);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)
@@ -143,20 +148,22 @@ read_all(int fd, const char *name, Buf *out, char *err, size_t errsize)
 			break;
 		}
 		total += (size_t) n;
-		if (total > (size_t) KEY_FILE_MAX)
-		{
-			snprintf(err, errsize, "the file \"%s\" grew while it was read", name);
-			status = KEY_FILE_TOO_LARGE;
-			break;
-		}
-		buf_add(out, chunk, (size_t) n);
 	}
-	explicit_bzero(chunk, sizeof(chunk));
-	if (status == KEY_FILE_OK && out->failed)
+	if (status == KEY_FILE_OK && total > KEY_FILE_MAX)
 	{
-		snprintf(err, errsize, "out of memory while reading \"%s\"", name);
-		status = KEY_FILE_UNREADABLE;
+		snprintf(err, errsize, "the file \"%s\" grew while it was read", name);
+		status = KEY_FILE_TOO_LARGE;
 	}
+	if (status == KEY_FILE_OK)
+	{
+		buf_add(out, text, total);
+		if (out->failed)
+		{
+			snprintf(err, errsize, "out of memory while reading \"%s\"", name);
+			status = KEY_FILE_UNREADABLE;
+		}
+	}
+	explicit_bzero(text, sizeof(text));
 	return status;
 }
 

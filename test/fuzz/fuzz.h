@@ -79,7 +79,7 @@ fuzz_check_evidence(const ChannelEvidence *e)
 }
 
 /* Cut the next part off, up to a NUL or the end: NUL-terminated, malloc'd. */
-static char *__attribute__((unused))
+static __attribute__((unused)) char *
 fuzz_next(const uint8_t **data, size_t *size)
 {
 	size_t		n = 0;

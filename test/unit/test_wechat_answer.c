@@ -188,6 +188,9 @@ mismatch(ChannelInstruction other, const char *words, const char *name)
 	e = read_with(CALL_QUERY, &other, &a);
 	ok(e.verdict == VERDICT_UNKNOWN && !e.proof, "not our call's: %s", name);
 	has(e.message, words, "in plain words");
+	is_str(e.wire_no, other.wire_no, "it is our call's answer all the same");
+	ok(!e.has_amount && e.code[0] == '\0' && e.channel_refund_id[0] == '\0',
+	   "and nothing of the other's is left");
 }
 
 static void
