@@ -313,10 +313,13 @@ sub kill9
 	my @processes = $self->processes;
 
 	kill 'KILL', @processes;
-	wait_for(sub { !grep { kill 0, $_ } @processes }, 'the server is gone')
+	# what is dead but not yet reaped has no executable any more
+	wait_for(sub { !grep { defined readlink "/proc/$_/exe" } @processes }, 'the server is gone')
 	  or die 'the server would not die';
+	# A zombie's number still counts as alive for whoever finds it in these.
+	unlink $self->{node}->data_dir . '/postmaster.pid',
+	  $self->{node}->host . '/.s.PGSQL.' . $self->{node}->port . '.lock';
 	$self->{node}->_update_pid(0);
-	unlink $self->{node}->data_dir . '/postmaster.pid';
 	return;
 }
 
