@@ -103,7 +103,11 @@ find_order(SbMerchant *m, const RefundCall *call)
 	return record_order(m, transaction_id, out_trade_no, call->total, call->total);
 }
 
-static const char *
+/*
+ * Settle, and have it told as the outcome wants it told.  then_at > 0: it
+ * becomes `then` by itself at that time.
+ */
+static void
 settle_now(SbRefund *r, RefundStatus status, RefundStatus then, int64_t then_at, bool to_merchant)
 {
 	const WechatOutcome *o = wechat_outcome_named(r->outcome);
@@ -117,7 +121,6 @@ settle_now(SbRefund *r, RefundStatus status, RefundStatus then, int64_t then_at,
 		due += clock_real_delay(3 * (int64_t) sandbox.opt.callback_delay_ms + 100);
 	for (i = 0; i < o->callbacks; i++)
 		record_callback(r, status, o->flavour, due, event_id);
-	return NULL;
 }
 
 /* A refund's time has come: it takes its next step. */
@@ -141,7 +144,8 @@ wechat_refund_settle(SbRefund *r, RefundStatus status)
 		return "the refund is final already";
 	if (status == REFUND_PROCESSING || status == r->status)
 		return "the refund cannot become that";
-	return settle_now(r, status, status, 0, false);
+	settle_now(r, status, status, 0, false);
+	return NULL;
 }
 
 static SbRefund *
@@ -180,7 +184,7 @@ accept_refund(SbMerchant *m, SbOrder *order, const RefundCall *call, const Wecha
 
 /* ---- create ---- */
 
-/* The fault that meets a call before anything has happened; NULL = none. */
+/* Does a fault meet this call before anything has happened? */
 static bool
 fault_strikes(const SbMerchant *m, const RefundCall *call, const WechatOutcome *o)
 {

@@ -173,3 +173,11 @@ test('the command line says what is wrong, and exits with 1', () =>
     assert.equal(ctl('ledger').status, 1);
     assert.equal((await s.offline()).refunds.length, 1);
   }));
+
+test('the README\'s tables are the program\'s', () => {
+  const readme = fs.readFileSync(new URL('../../sandbox/README.md', import.meta.url), 'utf8');
+  const rows = execFileSync(process.env.SANDBOX, ['outcomes']).toString().split('\n')
+    .filter((l) => l.startsWith('| '));
+  assert.ok(rows.length > 35);
+  for (const row of rows) assert.ok(readme.includes(`${row}\n`), row);
+});
