@@ -81,11 +81,12 @@ ISOLATION = $(patsubst $(here)/test/isolation/specs/%.spec,%,$(sort $(wildcard $
 ISOLATION_OPTS = --inputdir=$(here)/test/isolation --load-extension=refundx
 TAP_TESTS = $(if $(wildcard $(here)/test/t/*.pl),1)
 PROVE_TESTS = test/t/*.pl
-PROVE_FLAGS += -I test/lib
 EXTRA_CLEAN = $(OBJS:.o=.d) build regression.diffs regression.out results output_iso tmp_check log \
 	refundx--*.sql
 
 include $(PGXS)
+
+PG_PROVE_FLAGS += -I $(here)/test/lib
 
 # PGXS would find in the source directory's own build what a build elsewhere
 # has not made yet; let it find sources only.

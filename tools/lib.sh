@@ -85,11 +85,12 @@ give_to_run_user()
 # its directory of programs.  `make install DESTDIR=DIR` then installs there.
 server_copy()
 {
-	local bindir pkglibdir sharedir from
+	local bindir pkglibdir sharedir headers from
 
 	bindir=$($PG_CONFIG --bindir) || die "no pg_config: run tools/setup"
 	pkglibdir=$($PG_CONFIG --pkglibdir)
 	sharedir=$($PG_CONFIG --sharedir)
+	headers=$($PG_CONFIG --includedir-server)
 	[ -x "$bindir/initdb" ] || die "no PostgreSQL server in $bindir: run tools/setup"
 
 	mkdir -p "$1$bindir"
@@ -98,6 +99,8 @@ server_copy()
 		mkdir -p "$1$from"
 		cp -as "$from/." "$1$from/"
 	done
+	mkdir -p "$1$(dirname "$headers")"
+	ln -sfn "$headers" "$1$headers"
 	rm -rf "$1$pkglibdir"/refundx* "$1$sharedir"/extension/refundx*
 	echo "$1$bindir"
 }
