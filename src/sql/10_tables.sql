@@ -351,9 +351,18 @@ CREATE TABLE refundx.installation (
 );
 COMMENT ON TABLE refundx.installation IS 'The installation that may send; anything else is a copy, and a copy must not pay';
 
--- Dumped with the database: everything but refundx.installation.
-SELECT pg_catalog.pg_extension_config_dump(c.oid::regclass, '')
-  FROM pg_catalog.pg_class c
- WHERE c.relnamespace = 'refundx'::regnamespace
-   AND c.relkind IN ('r', 'S')
-   AND c.relname <> 'installation';
+-- Dumped with the database: everything but refundx.installation.  One call a
+-- statement, for each updates the same row of pg_extension.
+DO $$
+DECLARE
+	c oid;
+BEGIN
+	FOR c IN SELECT oid FROM pg_catalog.pg_class
+			  WHERE relnamespace = 'refundx'::regnamespace
+				AND relkind IN ('r', 'S') AND relname <> 'installation'
+			  ORDER BY oid
+	LOOP
+		PERFORM pg_catalog.pg_extension_config_dump(c::regclass, '');
+	END LOOP;
+END
+$$;
