@@ -27,6 +27,7 @@ static const NoticeProvider *const providers[] = {
 
 static bool is_loopback(const char *host, size_t len);
 static bool looks_like_secret(const char *name);
+static void mend_text(char *s);
 
 const NoticeProvider *
 notice_provider_at(int i)
@@ -76,8 +77,27 @@ notice_fail(ChannelError *err, const char *hint, const char *fmt,...)
 	va_start(ap, fmt);
 	vsnprintf(err->message, sizeof(err->message), fmt, ap);
 	va_end(ap);
+	mend_text(err->message);
 	snprintf(err->hint, sizeof(err->hint), "%s", hint ? hint : "");
 	return false;
+}
+
+/* Names are quoted up to a length, which may end within a character. */
+static void
+mend_text(char *s)
+{
+	while (*s)
+	{
+		unsigned char c = (unsigned char) *s;
+		size_t		len = c < 0x80 ? 1 : c >= 0xf0 ? 4 : c >= 0xe0 ? 3 : 2;
+		size_t		i = 1;
+
+		while (i < len && ((unsigned char) s[i] & 0xc0) == 0x80)
+			i++;
+		if (i < len || c < ' ' || c == 0x7f || (c & 0xc0) == 0x80)
+			memset(s, '?', i);
+		s += i;
+	}
 }
 
 const NoticeRule *

@@ -29,6 +29,10 @@
 
 #define DEADLINE_MS	15000
 
+static HttpServerRequest *await_request(void) __attribute__((unused));
+static bool is_open(int fd) __attribute__((unused));
+static bool await_open(int count) __attribute__((unused));
+
 static HttpServer *server;
 static int	fds_held;
 static int	fds_allowed = 100000;

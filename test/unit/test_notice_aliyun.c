@@ -230,7 +230,7 @@ test_answers(void)
 	r = classify(HTTP_ANSWERED, 200, "{\"Code\":\"OK\",\"Message\":\"OK\",\"BizId\":\"9006^0\"}");
 	is_str(r.provider_id, "9006^0", "the provider's id");
 	r = classify(HTTP_ANSWERED, 200, "{\"Code\":\"isv.BUSINESS_LIMIT_CONTROL\","
-				 "\"Message\":\"触发小时级流控Permits:5 13800138000\"}");
+				 "\"Message\":\"触发小时级流控Permits:5 for 13800138000\"}");
 	is_int(r.retry_after, 3600, "the window of a limit");
 	is_str(r.message, "触发小时级流控Permits:5 for ****", "its words, without the number");
 	is_int(classify(HTTP_NOT_SENT, 0, "").outcome, NOTICE_RETRY_SAFE, "not sent");
