@@ -42,7 +42,7 @@ extern void event_add(int64 instruction_id, const char *type,
 					  const char *from_state, const char *to_state, const char *note);
 
 /* A ChannelError as an ERROR. */
-extern void channel_error(int sqlstate, const char *what, const ChannelError *err)
+extern void channel_refuse(int sqlstate, const char *what, const ChannelError *err)
 			pg_attribute_noreturn();
 
 /* Limits of input that no channel decides. */

@@ -23,7 +23,7 @@ static void payment_compare(const PaymentWords *w, int64 account_id);
 static void contact_record(int64 payment_id, const PaymentWords *w);
 
 void
-channel_error(int sqlstate, const char *what, const ChannelError *err)
+channel_refuse(int sqlstate, const char *what, const ChannelError *err)
 {
 	ereport(ERROR,
 			(errcode(sqlstate),

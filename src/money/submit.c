@@ -183,7 +183,7 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 		 */
 		if (!w->adopt &&
 			!r.channel->acceptable(&r.instr, timestamptz_to_unix_us(clock_now()) / USECS_PER_SEC, &err))
-			channel_error(ERRCODE_RX_CHANNEL_REFUSES, r.channel->label, &err);
+			channel_refuse(ERRCODE_RX_CHANNEL_REFUSES, r.channel->label, &err);
 		if (r.account_id != 0)
 			journal_post(r.account_id, JOURNAL_FREEZE, w->amount, instruction_id, NULL, NULL);
 		event_add(instruction_id, w->adopt ? "adopted" : "submitted", NULL,

@@ -1,0 +1,169 @@
+/*-------------------------------------------------------------------------
+ *
+ * arm.c
+ *	  Which installation may send, and what a copy or a new timeline means.
+ *
+ * A copy must not pay: the database remembers the installation (system
+ * identifier and database) for which it was armed, and elsewhere nothing is
+ * sent before refundx.arm(reason).
+ *
+ * Whoever had the data before may have gone on with it: after a restore, a
+ * promotion or a clone, attempts may have been made of which these tables
+ * know nothing.  So whatever the state table calls LOST is asked about before
+ * it is sent, with an attempt or without; and a message that was pending may
+ * have gone out, so a person decides about it.
+ *
+ * src/api/arm.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "api/config.h"
+
+#include "base/clock.h"
+#include "base/shmem.h"
+#include "money/money.h"
+#include "money/state.h"
+#include "utils/builtins.h"
+
+#define REASON_MAX	500
+
+PG_FUNCTION_INFO_V1(refundx_arm);
+PG_FUNCTION_INFO_V1(refundx_recover_timeline);
+
+static int64 ask_about_everything(const char *reason);
+static int64 lose(State from, const Transition *t, const char *reason);
+static int64 notices_to_person(void);
+
+/*
+ * SQL: arm(reason text) returns bigint: how many refunds are asked about now
+ */
+Datum
+refundx_arm(PG_FUNCTION_ARGS)
+{
+	static Statement record = {
+		"INSERT INTO refundx.installation (system_identifier, database_oid, timeline, reason)"
+		" SELECT system_identifier::text, database, timeline, $1 FROM refundx.this_installation()"
+		" ON CONFLICT (only_one) DO UPDATE"
+		"   SET system_identifier = excluded.system_identifier, database_oid = excluded.database_oid,"
+		"       timeline = excluded.timeline, armed_at = excluded.armed_at,"
+		"       armed_by = excluded.armed_by, reason = excluded.reason", ARGS(TEXTOID)
+	};
+	char	   *reason = arg_text(fcinfo, 0);
+	Values		v = {0};
+	int64		asked;
+	int64		notices;
+
+	shmem_require();
+	argument_text("reason", reason, REASON_MAX);
+	SPI_connect();
+	values_text(&v, reason);
+	statement_run(&record, &v);
+	asked = ask_about_everything(reason);
+	notices = notices_to_person();
+	audit_add("arm", NULL, reason,
+			  psprintf("{\"asked_about\": %lld, \"notices_with_person\": %lld}",
+					   (long long) asked, (long long) notices));
+	SPI_finish();
+	PG_RETURN_INT64(asked);
+}
+
+/*
+ * SQL: recover_timeline() returns bigint
+ *
+ * For the dispatcher, when it starts: if this is the armed installation, but
+ * on a timeline that it has not seen (a promotion, a restore in place), do the
+ * same by itself.  -1 if there is nothing to recover from.
+ */
+Datum
+refundx_recover_timeline(PG_FUNCTION_ARGS)
+{
+	static Statement record = {
+		"UPDATE refundx.installation i SET timeline = t.timeline"
+		"  FROM refundx.this_installation() t"
+		" WHERE i.system_identifier = t.system_identifier::text AND i.database_oid = t.database"
+		"   AND i.timeline <> t.timeline"
+		" RETURNING t.timeline", NO_ARGS
+	};
+	int64		asked = -1;
+
+	SPI_connect();
+	if (statement_run(&record, NULL) == 1)
+	{
+		char	   *reason = psprintf("the server is on timeline %d now", row_int4(0, 1));
+		int64		notices;
+
+		asked = ask_about_everything(reason);
+		notices = notices_to_person();
+		audit_add("recover_timeline", NULL, reason,
+				  psprintf("{\"asked_about\": %lld, \"notices_with_person\": %lld}",
+						   (long long) asked, (long long) notices));
+		ereport(LOG,
+				(errmsg("refundx: %s; %lld refunds are asked about before they are sent",
+						reason, (long long) asked)));
+	}
+	SPI_finish();
+	PG_RETURN_INT64(asked);
+}
+
+static int64
+ask_about_everything(const char *reason)
+{
+	int64		asked = 0;
+	int			s;
+
+	for (s = 0; s < STATE_COUNT; s++)
+	{
+		const Transition *t = state_transition((State) s, INPUT_LOST);
+
+		if (t->reaction == REACTION_MOVE)
+			asked += lose((State) s, t, reason);
+	}
+	wake_at_commit(WORKER_DISPATCHER);
+	return asked;
+}
+
+/*
+ * A not-found counts only some time after the last attempt, and the last one
+ * may have been made by somebody else a moment ago: hence last_attempt_at.
+ */
+static int64
+lose(State from, const Transition *t, const char *reason)
+{
+	static Statement move = {
+		"WITH locked AS ("
+		"  SELECT instruction_id FROM refundx.instruction WHERE is_open AND state = $1"
+		"   ORDER BY instruction_id FOR NO KEY UPDATE),"
+		" moved AS ("
+		"  UPDATE refundx.instruction i"
+		"     SET state = $2, state_since = $3, due_at = $3, due_call = 'query', polls = 0,"
+		"         last_attempt_at = $3,"
+		"         unexplained = unexplained + CASE WHEN i.state = 'sending' THEN 1 ELSE 0 END"
+		"    FROM locked l"
+		"   WHERE i.instruction_id = l.instruction_id AND i.state = $1"
+		"  RETURNING i.instruction_id)"
+		" INSERT INTO refundx.event (instruction_id, type, from_state, to_state, actor, note)"
+		" SELECT instruction_id, 'lost', $1, $2, session_user, $4 FROM moved ORDER BY instruction_id",
+		ARGS(TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID)
+	};
+	Values		v = {0};
+
+	values_text(&v, state_name(from));
+	values_text(&v, state_name(t->to));
+	values_time(&v, clock_now());
+	values_text(&v, reason);
+	return (int64) statement_run(&move, &v);
+}
+
+static int64
+notices_to_person(void)
+{
+	static Statement stop = {
+		"UPDATE refundx.notice SET state = 'with_person', outcome = 'lost', done_at = $1,"
+		"       message = 'it may have been sent by the server that had these data before'"
+		" WHERE is_open", ARGS(TIMESTAMPTZOID)
+	};
+	Values		v = {0};
+
+	values_time(&v, clock_now());
+	return (int64) statement_run(&stop, &v);
+}

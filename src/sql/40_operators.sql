@@ -1,0 +1,71 @@
+/*
+ * What operators call: channels, notices, and which installation may send.
+ */
+CREATE FUNCTION refundx.worker_status(
+	OUT database text, OUT kind text, OUT pid int, OUT port int, OUT state text,
+	OUT since timestamptz, OUT doing text, OUT backlog bigint, OUT active bigint,
+	OUT behind interval, OUT done bigint, OUT restarts bigint, OUT problem text)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'refundx_worker_status';
+COMMENT ON FUNCTION refundx.worker_status() IS
+'One row for each configured database and kind of worker: whether it is up, what it does, how far it is behind. Error: RX009 library not preloaded.';
+
+CREATE FUNCTION refundx.this_installation(
+	OUT system_identifier bigint, OUT database oid, OUT timeline int)
+RETURNS record
+LANGUAGE c VOLATILE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'refundx_installation';
+COMMENT ON FUNCTION refundx.this_installation() IS
+'What a copy of this database does not share with it';
+
+-- The timeline is not compared: after a promotion the same installation goes
+-- on, once it has asked about everything (recover_timeline).
+CREATE FUNCTION refundx.armed() RETURNS boolean
+LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT EXISTS (
+		SELECT FROM refundx.installation i, refundx.this_installation() t
+		 WHERE i.system_identifier = t.system_identifier::text AND i.database_oid = t.database)
+$$;
+COMMENT ON FUNCTION refundx.armed() IS
+'Whether this database was armed for this server; a copy or a restored dump was not, and sends nothing';
+
+CREATE FUNCTION refundx.arm(reason text) RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'refundx_arm';
+COMMENT ON FUNCTION refundx.arm(text) IS
+'Arms this database for this server: it may send from now on. What may have been sent by whoever had the data before is asked about first; messages that were pending go to a person. Returns how many refunds are asked about.
+Make sure that no other copy of these data sends. Errors: RX009 library not preloaded, 22023 no reason.';
+
+CREATE FUNCTION refundx.recover_timeline() RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'refundx_recover_timeline';
+COMMENT ON FUNCTION refundx.recover_timeline() IS
+'For the dispatcher when it starts: on a timeline that this installation has not seen, every open refund that may have been sent is asked about first. Returns how many, -1 if the timeline is known';
+
+CREATE FUNCTION refundx.channel_add(name text, kind text, config jsonb)
+RETURNS text
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'refundx_channel_add';
+COMMENT ON FUNCTION refundx.channel_add(text, text, jsonb) IS
+'Configures a channel and returns its name, which is part of its callback URL. kind: see channel_kinds(). config names key files under refundx.key_directory and never holds a key.
+Keys that cannot be read yet are a WARNING; channel_check() says what is missing. The same again is a no-op.
+Errors: RX003 the name is taken, RX008 no such kind, RX011 the configuration is wrong or has a key in it, 22023 bad name.';
+
+CREATE FUNCTION refundx.channel_set(name text, config jsonb DEFAULT NULL, closed boolean DEFAULT NULL)
+RETURNS text
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'refundx_channel_set';
+COMMENT ON FUNCTION refundx.channel_set(text, jsonb, boolean) IS
+'Changes a channel: the members of config replace those of the same name, null removes one. closed: true takes no new refund, open ones go on.
+Errors: RX008 unknown channel, RX011 the configuration is wrong, has a key in it, or is another merchant''s.';
+
+CREATE FUNCTION refundx.channel_check(
+	name text, call boolean DEFAULT false,
+	OUT level text, OUT item text, OUT finding text)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'refundx_channel_check';
+COMMENT ON FUNCTION refundx.channel_check(text, boolean) IS
+'Everything that is right (ok), doubtful (warning) or wrong (error) with a channel: keys, addresses, workers, pauses. call => true also calls the channel''s echo endpoint from this session; it moves no money. Error: RX008 unknown channel.';

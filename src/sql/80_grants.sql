@@ -1,0 +1,89 @@
+/*
+ * Rights.  Nothing is PUBLIC's.  A worker may do what its SQL does and no
+ * more: this protects against mistakes in that SQL.  test/pgtap/grants.sql
+ * walks roles and tables.
+ */
+REVOKE ALL ON ALL TABLES IN SCHEMA refundx FROM PUBLIC;
+REVOKE ALL ON ALL SEQUENCES IN SCHEMA refundx FROM PUBLIC;
+REVOKE ALL ON ALL ROUTINES IN SCHEMA refundx FROM PUBLIC;
+REVOKE ALL ON TYPE refundx.refund FROM PUBLIC;
+REVOKE ALL ON SCHEMA refundx FROM PUBLIC;
+
+GRANT USAGE ON SCHEMA refundx TO
+	refundx_app, refundx_operator, refundx_auditor, pg_monitor,
+	refundx_dispatcher, refundx_listener, refundx_settler, refundx_courier, refundx_clerk;
+GRANT USAGE ON TYPE refundx.refund TO refundx_app, refundx_operator, refundx_auditor;
+
+-- every worker
+GRANT EXECUTE ON FUNCTION refundx.armed(), refundx.this_installation() TO
+	refundx_dispatcher, refundx_listener, refundx_settler, refundx_courier, refundx_clerk;
+
+-- dispatcher: claims what is due, calls, keeps the answers
+GRANT SELECT ON refundx.channel_settings, refundx.merchant, refundx.payment, refundx.instruction,
+	refundx.request, refundx.attempt, refundx.event, refundx.evidence, refundx.installation
+	TO refundx_dispatcher;
+GRANT UPDATE (state, state_since, due_at, due_call, attempts, polls, first_attempt_at,
+			  detail, unexplained, last_attempt_at)
+	ON refundx.instruction TO refundx_dispatcher;
+GRANT UPDATE (probe_at, probes) ON refundx.merchant TO refundx_dispatcher;
+GRANT INSERT ON refundx.attempt, refundx.request, refundx.event, refundx.evidence TO refundx_dispatcher;
+GRANT EXECUTE ON FUNCTION refundx.recover_timeline() TO refundx_dispatcher;
+
+-- listener: the one that strangers reach
+GRANT SELECT ON refundx.channel_settings TO refundx_listener;
+GRANT INSERT ON refundx.evidence, refundx.callback_count TO refundx_listener;
+
+-- settler: the money
+GRANT SELECT ON refundx.evidence, refundx.event, refundx.instruction, refundx.payment,
+	refundx.account, refundx.journal, refundx.merchant, refundx.channel,
+	refundx.channel_settings, refundx.notice_template, refundx.external_refund
+	TO refundx_settler;
+GRANT SELECT (payment_id, language) ON refundx.payment_contact TO refundx_settler;
+GRANT SELECT (instruction_id, transition, sink) ON refundx.notice TO refundx_settler;
+GRANT UPDATE (refunding, refunded, returned, elsewhere, parts, hold) ON refundx.payment TO refundx_settler;
+GRANT UPDATE (state, detail, state_since, due_at, due_call, polls, unexplained, refusal,
+			  last_attempt_at, person_reason, person_suggestion, person_since, payer_amount,
+			  channel_refund_id, received_by)
+	ON refundx.instruction TO refundx_settler;
+GRANT UPDATE (hold) ON refundx.account TO refundx_settler;
+GRANT UPDATE (paused, paused_reason, paused_since, probe_at, probes) ON refundx.merchant TO refundx_settler;
+GRANT UPDATE (counted) ON refundx.external_refund TO refundx_settler;
+GRANT INSERT ON refundx.journal, refundx.event, refundx.notice, refundx.external_refund TO refundx_settler;
+
+-- courier: whom to text, and what
+GRANT SELECT ON refundx.notice, refundx.notice_provider, refundx.notice_template,
+	refundx.payment_contact, refundx.instruction, refundx.payment, refundx.channel,
+	refundx.channel_settings, refundx.merchant, refundx.installation
+	TO refundx_courier;
+GRANT UPDATE ON refundx.notice TO refundx_courier;
+GRANT UPDATE (paused, paused_since) ON refundx.notice_provider TO refundx_courier;
+GRANT DELETE ON refundx.payment_contact TO refundx_courier;
+
+-- clerk: due times and retention
+GRANT SELECT ON refundx.instruction, refundx.payment, refundx.notice, refundx.merchant,
+	refundx.channel_settings, refundx.event, refundx.evidence, refundx.attempt,
+	refundx.callback_count, refundx.installation
+	TO refundx_clerk;
+GRANT SELECT (payment_id, recorded_at) ON refundx.payment_contact TO refundx_clerk;
+GRANT UPDATE (due_at, due_call) ON refundx.instruction TO refundx_clerk;
+GRANT DELETE ON refundx.payment_contact, refundx.callback_count TO refundx_clerk;
+GRANT INSERT ON refundx.event TO refundx_clerk;
+
+-- applications
+GRANT EXECUTE ON FUNCTION
+	refundx.payment_record(text, text, bigint, text, text, timestamptz, bigint, text, text, text, jsonb),
+	refundx.refund_submit(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb),
+	refundx.refund_cancel(text, text),
+	refundx.account_open(text, text),
+	refundx.account_credit(text, bigint, text, text),
+	refundx.account_debit(text, bigint, text, text)
+	TO refundx_app, refundx_operator;
+
+-- operators
+GRANT EXECUTE ON FUNCTION
+	refundx.refund_adopt(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb),
+	refundx.channel_add(text, text, jsonb),
+	refundx.channel_set(text, jsonb, boolean),
+	refundx.channel_check(text, boolean),
+	refundx.arm(text)
+	TO refundx_operator;
