@@ -74,6 +74,7 @@ GRANT EXECUTE ON FUNCTION
 	refundx.payment_record(text, text, bigint, text, text, timestamptz, bigint, text, text, text, jsonb),
 	refundx.refund_submit(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb),
 	refundx.refund_cancel(text, text),
+	refundx.callback_ingest(text, jsonb, bytea),
 	refundx.account_open(text, text),
 	refundx.account_credit(text, bigint, text, text),
 	refundx.account_debit(text, bigint, text, text)

@@ -1,0 +1,233 @@
+/*-------------------------------------------------------------------------
+ *
+ * ingest.c
+ *	  A callback that an application has received, taken in through SQL.
+ *
+ * The same verification and the same evidence as the listener's, in the
+ * caller's transaction.  So the answer that this returns may be sent only when
+ * that transaction has committed: told earlier, the channel stops sending, and
+ * a rollback would have lost the message for good.
+ *
+ * It stands on this floor, beside the listener, because it needs the keys.
+ *
+ * src/worker/ingest.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/pg_compat.h"
+
+#include "base/clock.h"
+#include "base/errors.h"
+#include "base/settings.h"
+#include "fmgr.h"
+#include "utils/builtins.h"
+#include "utils/jsonb.h"
+#include "utils/timestamp.h"
+#include "worker/callback.h"
+
+/* Key files are read again after this; a new revision is seen at once. */
+#define KEYS_FOR_US		(60 * USECS_PER_SEC)
+
+PG_FUNCTION_INFO_V1(refundx_callback_ingest);
+
+typedef struct HeaderList
+{
+	char	   *name[HTTP_MAX_HEADERS];
+	char	   *value[HTTP_MAX_HEADERS];
+	int			n;
+	bool		overflow;
+} HeaderList;
+
+static const OpenChannel *ready_channel(const char *name);
+static void read_headers(Jsonb *headers, HeaderList *list);
+static void list_headers(HeaderList *list, JsonbValue *name, JsonbValue *value);
+static void bad_headers(void) pg_attribute_noreturn();
+static void take(Callback *c, const HeaderList *list);
+static void count_one(const char *channel, const char *result);
+
+/*
+ * SQL: callback_ingest(channel text, headers jsonb, body bytea)
+ *		returns (result text, status int, content_type text, body text)
+ *
+ * result is "stored", "not_ours", "test", or why it was refused.  The other
+ * columns are the answer to send after COMMIT; they are null for "not_ours": a
+ * message that is verified and about something else, whose answer is the
+ * caller's affair.
+ */
+Datum
+refundx_callback_ingest(PG_FUNCTION_ARGS)
+{
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	bytea	   *body = PG_GETARG_BYTEA_PP(2);
+	Callback	c = {.received_at = clock_now()};
+	ChannelReply reply;
+	HeaderList	list = {.n = 0};
+	TupleDesc	desc;
+	Datum		values[4] = {0};
+	bool		nulls[4] = {false, true, true, true};
+	const char *result;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	read_headers(PG_GETARG_JSONB_P(1), &list);
+
+	SPI_connect();
+	c.channel = ready_channel(name);
+	c.body = VARDATA_ANY(body);
+	c.len = VARSIZE_ANY_EXHDR(body);
+	take(&c, &list);
+	result = c.result == CALLBACK_EVIDENCE ? "stored" : callback_result_name(c.result);
+	if (c.result != CALLBACK_EVIDENCE)
+		count_one(c.channel->name, result);
+	c.channel->channel->acknowledge(c.result, c.result == CALLBACK_EVIDENCE, &reply);
+	SPI_finish();
+
+	values[0] = CStringGetTextDatum(result);
+	if (c.result != CALLBACK_NOT_OURS)
+	{
+		values[1] = Int32GetDatum(reply.status);
+		nulls[1] = false;
+	}
+	if (!nulls[1] && reply.content_type != NULL)
+	{
+		values[2] = CStringGetTextDatum(reply.content_type);
+		values[3] = CStringGetTextDatum(reply.body);
+		nulls[2] = nulls[3] = false;
+	}
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
+}
+
+static const OpenChannel *
+ready_channel(const char *name)
+{
+	static TimestampTz keys_read_at = 0;
+	TimestampTz now = GetCurrentTimestamp();
+	bool		old = now - keys_read_at >= KEYS_FOR_US || now < keys_read_at;
+	const OpenChannel *channel;
+
+	keys_refresh(old);
+	if (old)
+		keys_read_at = now;
+	channel = keys_by_name(name);
+	if (channel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_RX_CHANNEL),
+				 errmsg("there is no channel \"%.*s\"", NAMEDATALEN, name)));
+	if (!callback_channel_ready(channel))
+		ereport(ERROR,
+				(errcode(ERRCODE_RX_CONFIG),
+				 errmsg("callbacks of channel \"%s\" cannot be verified: %s",
+						channel->name, channel->problem),
+				 errhint("Answer the channel with status 503, so that it sends the callback again.")));
+	return channel;
+}
+
+/* ---- headers: {"name": "value"} or {"name": ["value", ...]} ---- */
+
+static void
+read_headers(Jsonb *headers, HeaderList *list)
+{
+	JsonbIterator *it = JsonbIteratorInit(&headers->root);
+	JsonbValue	name = {0};
+	JsonbValue	value;
+	JsonbIteratorToken token;
+	int			depth = 0;
+
+	if (!JB_ROOT_IS_OBJECT(headers))
+		bad_headers();
+	while ((token = JsonbIteratorNext(&it, &value, false)) != WJB_DONE)
+	{
+		switch (token)
+		{
+			case WJB_BEGIN_OBJECT:
+			case WJB_BEGIN_ARRAY:
+				if (++depth > 2 || (depth == 2 && token == WJB_BEGIN_OBJECT))
+					bad_headers();
+				break;
+			case WJB_END_OBJECT:
+			case WJB_END_ARRAY:
+				depth--;
+				break;
+			case WJB_KEY:
+				name = value;
+				break;
+			default:
+				list_headers(list, &name, &value);
+				break;
+		}
+	}
+}
+
+/* Too many of them is the sender's fault, and not the caller's: no error. */
+static void
+list_headers(HeaderList *list, JsonbValue *name, JsonbValue *value)
+{
+	if (value->type == jbvNull)
+		return;
+	if (value->type != jbvString)
+		bad_headers();
+	if (list->n >= HTTP_MAX_HEADERS)
+	{
+		list->overflow = true;
+		return;
+	}
+	list->name[list->n] = pnstrdup(name->val.string.val, name->val.string.len);
+	list->value[list->n] = pnstrdup(value->val.string.val, value->val.string.len);
+	list->n++;
+}
+
+static void
+bad_headers(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("headers must be an object of strings, or of arrays of strings")));
+}
+
+/* ---- the message ---- */
+
+static void
+take(Callback *c, const HeaderList *list)
+{
+	HttpHeaders headers = {.overflow = list->overflow};
+	EvidenceRow row;
+	int			i;
+
+	/* on malloc, so nothing in here may raise an error before they are freed */
+	for (i = 0; i < list->n; i++)
+		http_header_add(&headers, list->name[i], list->value[i]);
+	c->headers = &headers;
+	if (c->len > (size_t) rx_listen_max_body * 1024)
+		c->result = CALLBACK_BAD_BODY;
+	else
+		callback_read(c);
+	PG_TRY();
+	{
+		if (c->result == CALLBACK_EVIDENCE)
+			callback_evidence_row(c, &row);
+	}
+	PG_FINALLY();
+	{
+		http_headers_free(&headers);
+		c->headers = NULL;
+	}
+	PG_END_TRY();
+
+	/* evidence is the row's from here on: its parts are palloc'd or the caller's */
+	if (c->result == CALLBACK_EVIDENCE)
+		evidence_insert_many(&row, 1);
+}
+
+static void
+count_one(const char *channel, const char *result)
+{
+	static Statement insert = {
+		"INSERT INTO refundx.callback_count (channel, result, n) VALUES ($1, $2, 1)",
+		ARGS(TEXTOID, TEXTOID)
+	};
+	Values		v = {0};
+
+	values_text(&v, channel);
+	values_text(&v, result);
+	statement_run(&insert, &v);
+}
