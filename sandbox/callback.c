@@ -23,6 +23,8 @@
 
 #define CALLBACK_TIMEOUT_MS		5000L	/* the receiver's five seconds */
 #define SIGNATURES_PER_TURN		16	/* so that a flood does not stall requests */
+#define PUSHES_PER_TURN			64
+#define READY_FOR_MS			240000	/* receivers take a signature for 300 s */
 
 /* Seconds between pushes: wechat.md 3.5. */
 static const int schedule[] = {
@@ -49,7 +51,7 @@ static Heap callback_heap;
 typedef struct Push
 {
 	SbCallback *cb;
-	HttpRequest request;
+	HttpRequest *request;
 	struct curl_slist *headers;
 } Push;
 
@@ -57,6 +59,8 @@ static CURLM *multi;
 static int	epoll_fd = -1;
 static int64_t curl_deadline = -1;	/* monotonic ms */
 static int	active;
+static size_t prepare_next;		/* the first callback not looked at */
+static int64_t prepared;
 
 static struct
 {
@@ -143,10 +147,31 @@ discard_body(char *data, size_t size, size_t count, void *arg)
 }
 
 static void
+request_free(HttpRequest *request)
+{
+	if (request != NULL)
+		http_request_free(request);
+	free(request);
+}
+
+/* NULL if it cannot be signed. */
+static HttpRequest *
+build_request(SbCallback *cb)
+{
+	HttpRequest *request = must_alloc(sizeof(*request));
+
+	http_request_init(request);
+	if (cb->channel->build_callback(cb, request))
+		return request;
+	request_free(request);
+	return NULL;
+}
+
+static void
 push_free(Push *push)
 {
 	curl_slist_free_all(push->headers);
-	http_request_free(&push->request);
+	request_free(push->request);
 	free(push);
 }
 
@@ -192,7 +217,7 @@ push_done(Push *push, CURLcode result, long status)
 static void
 set_options(CURL *easy, Push *push)
 {
-	const HttpRequest *req = &push->request;
+	const HttpRequest *req = push->request;
 	int			i;
 
 	for (i = 0; i < req->headers.count; i++)
@@ -218,17 +243,33 @@ set_options(CURL *easy, Push *push)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, sandbox.opt.callback_ca);
 }
 
+/* The request signed in advance, unless it has grown too old. */
+static HttpRequest *
+take_ready(SbCallback *cb)
+{
+	HttpRequest *request = cb->ready;
+
+	if (request == NULL)
+		return NULL;
+	cb->ready = NULL;
+	prepared--;
+	if (wall_ms() - cb->ready_at < READY_FOR_MS)
+		return request;
+	request_free(request);
+	return NULL;
+}
+
 static void
-push_start(SbCallback *cb)
+push_start(SbCallback *cb, HttpRequest *request)
 {
 	Push	   *push = must_alloc(sizeof(*push));
 	CURL	   *easy = curl_easy_init();
 
 	push->cb = cb;
+	push->request = request;
 	cb->in_flight = true;
 	counts.pushes++;
-	http_request_init(&push->request);
-	if (easy == NULL || !cb->channel->build_callback(cb, &push->request))
+	if (easy == NULL || request == NULL)
 	{
 		push_done(push, CURLE_FAILED_INIT, 0);
 		curl_easy_cleanup(easy);
@@ -244,19 +285,51 @@ void
 callbacks_send(void)
 {
 	int64_t		now = clock_now();
-	int			signatures = 0;
+	int			signatures = 0,
+				pushes = 0;
 
 	while (callback_heap.count > 0 && callback_heap.e[0].due <= now &&
 		   !sandbox.model.callbacks_paused && !sandbox.stopping &&
-		   active < sandbox.opt.callback_connections && signatures < SIGNATURES_PER_TURN)
+		   active < sandbox.opt.callback_connections &&
+		   signatures < SIGNATURES_PER_TURN && pushes < PUSHES_PER_TURN)
 	{
 		HeapEntry	top = callback_heap.e[0];
 		SbCallback *cb = top.item;
+		HttpRequest *request;
 
 		heap_pop(&callback_heap);
 		if (cb->finished || cb->in_flight || cb->due != top.due)
 			continue;
-		push_start(cb);
+		request = take_ready(cb);
+		if (request == NULL)
+		{
+			request = build_request(cb);
+			signatures++;
+		}
+		push_start(cb, request);
+		pushes++;
+	}
+}
+
+/*
+ * While callbacks are held back, sign them, a few in each turn: when they are
+ * let go they leave as a flood, at a rate that signing would not allow.
+ */
+void
+callbacks_prepare(void)
+{
+	int			signatures = 0;
+
+	for (; sandbox.model.callbacks_paused && signatures < SIGNATURES_PER_TURN &&
+		 prepare_next < sandbox.model.callback_count; prepare_next++)
+	{
+		SbCallback *cb = sandbox.model.callback_list[prepare_next];
+
+		if (cb->finished || cb->in_flight || cb->ready != NULL)
+			continue;
+		cb->ready = build_request(cb);
+		cb->ready_at = wall_ms();
+		prepared += cb->ready != NULL;
 		signatures++;
 	}
 }
@@ -369,6 +442,8 @@ callbacks_timeout_ms(void)
 {
 	int64_t		best = -1;
 
+	if (sandbox.model.callbacks_paused && prepare_next < sandbox.model.callback_count)
+		return 0;
 	if (curl_deadline >= 0)
 		best = curl_deadline > mono_ms() ? curl_deadline - mono_ms() : 0;
 	if (refund_heap.count > 0)
@@ -409,9 +484,9 @@ callbacks_report(void)
 	for (i = 0; i < sandbox.model.callback_count; i++)
 		if (!sandbox.model.callback_list[i]->finished)
 			pending++;
-	return json_pack("{sI sI si sI sI sI sI sI sI sb}",
+	return json_pack("{sI sI sI si sI sI sI sI sI sI sb}",
 					 "events", (json_int_t) sandbox.model.callback_count,
-					 "pending", pending, "in_flight", active,
+					 "pending", pending, "prepared", (json_int_t) prepared, "in_flight", active,
 					 "pushes", (json_int_t) counts.pushes,
 					 "acknowledged", (json_int_t) counts.acknowledged,
 					 "refused", (json_int_t) counts.refused,

@@ -170,6 +170,8 @@ struct SbCallback
 	int			tries;
 	bool		in_flight;
 	bool		finished;
+	HttpRequest *ready;			/* signed in advance, or NULL */
+	int64_t		ready_at;		/* wall clock, ms */
 };
 
 typedef struct SbSms
@@ -398,6 +400,7 @@ extern void callbacks_schedule(SbCallback *cb);
 extern void refunds_schedule(SbRefund *r);
 extern void timers_run(void);	/* settle what is due; before the commit */
 extern void callbacks_send(void);	/* send what is due; after the commit */
+extern void callbacks_prepare(void);	/* while paused: sign what will be sent */
 extern void callbacks_socket_event(int fd, uint32_t events);
 extern void callbacks_timeout(void);
 extern int64_t callbacks_timeout_ms(void);

@@ -137,6 +137,7 @@ turn(int epoll_fd, int signal_fd)
 	server_send_answers();
 	server_run();
 	callbacks_send();
+	callbacks_prepare();
 }
 
 static int

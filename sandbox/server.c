@@ -520,6 +520,16 @@ hex_value(char c)
 	return -1;
 }
 
+static bool
+utf8_ok(const Buf *b)
+{
+	json_t	   *v = json_stringn(buf_str(b), b->len);
+
+	json_decref(v);
+	return v != NULL;
+}
+
+/* False if it is not what an encoder makes of UTF-8 text without NUL. */
 bool
 percent_decode(Buf *out, const char *s, size_t len, bool plus_is_space)
 {
@@ -540,7 +550,7 @@ percent_decode(Buf *out, const char *s, size_t len, bool plus_is_space)
 		else
 			buf_addc(out, plus_is_space && s[i] == '+' ? ' ' : s[i]);
 	}
-	return !out->failed;
+	return !out->failed && utf8_ok(out);
 }
 
 bool

@@ -438,6 +438,17 @@ test('a callback is pushed on the real schedule until it is taken', async () => 
   assert.equal(new Set(receiver.of('RETRY-1').map((c) => c.headers['wechatpay-nonce'])).size, 4);
 });
 
+test('callbacks that are held back are signed meanwhile, each for itself', async () => {
+  await sandbox.ctl('pause-callbacks', 'on');
+  for (let i = 0; i < 3; i++) await create(ask(`READY-${i}`, 100));
+  await eventually('three to be signed', async () => (await sandbox.ctl('stats')).callbacks.prepared === 3);
+  assert.equal(receiver.of('READY-0').length, 0);
+  await sandbox.ctl('pause-callbacks', 'off');
+  const all = () => receiver.good.filter((c) => c.content.out_refund_no?.startsWith('READY-'));
+  await eventually('three callbacks', () => all().length === 3);
+  assert.equal(new Set(all().map((c) => c.headers['wechatpay-nonce'])).size, 3);
+});
+
 test('nobody was paid twice, in all of this', async () => {
   const stats = await sandbox.ctl('stats');
   assert.equal(stats.refunds.paid_twice, 0);

@@ -1,0 +1,107 @@
+// Whatever arrives, the sandbox goes on serving; and it can speak TLS.
+import assert from 'node:assert/strict';
+import https from 'node:https';
+import net from 'node:net';
+import path from 'node:path';
+import { test } from 'node:test';
+import { Sandbox, refundBody, eventually } from './lib.mjs';
+
+// xorshift: the same garbage in every run
+function random(seed) {
+  let x = seed;
+  return (n) => {
+    x ^= x << 13; x ^= x >>> 17; x ^= x << 5;
+    return (x >>> 0) % n;
+  };
+}
+
+const seeds = (mchid) => [
+  `POST /v3/refund/domestic/refunds HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nUser-Agent: x\r\nAuthorization: WECHATPAY2-SHA256-RSA2048 mchid="${mchid}",nonce_str="n",signature="AAAA",timestamp="${Math.floor(Date.now() / 1000)}",serial_no="s"\r\nContent-Type: application/json\r\nContent-Length: 40\r\n\r\n{"out_refund_no":"F1","amount":{"refund"`,
+  'GET /v3/refund/domestic/refunds/%41%zz%00?sub_mchid=1&a=%2 HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nUser-Agent: x\r\n\r\n',
+  'POST /v3/refund/domestic/refunds/1/apply-abnormal-refund HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}',
+  'POST /?PhoneNumbers=13900000001&SignName=a&TemplateCode=b&TemplateParam=%7B%7D HTTP/1.1\r\nHost: a\r\nx-acs-action: SendSms\r\nx-acs-version: 2017-05-25\r\nx-acs-date: 2026-01-01T00:00:00Z\r\nx-acs-signature-nonce: 1\r\nx-acs-content-sha256: e3\r\nAuthorization: ACS3-HMAC-SHA256 Credential=LTAI,SignedHeaders=host;x-acs-action,Signature=00\r\nContent-Length: 0\r\n\r\n',
+  'POST /sms/generic HTTP/1.1\r\nHost: a\r\nContent-Length: 34\r\n\r\nto=%2B8613900009001&text=%e9%80%80',
+  'POST /sandbox/settle HTTP/1.1\r\nHost: a\r\nContent-Length: 32\r\n\r\n{"no":"F1","status":"SUCCESS" }}',
+  'POST /sandbox/advance HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"sec\r\n0\r\n\r\n',
+];
+
+function mutate(text, rnd) {
+  const b = Buffer.from(text, 'latin1');
+  const out = [];
+  const edits = new Set(Array.from({ length: 1 + rnd(6) }, () => rnd(b.length)));
+  for (let i = 0; i < b.length; i++) {
+    if (!edits.has(i)) out.push(b[i]);
+    else if (rnd(3) === 0) out.push(rnd(256));
+    else if (rnd(2) === 0) out.push(b[i], b[rnd(b.length)], rnd(256));
+  }
+  return Buffer.from(out);
+}
+
+// Send bytes, wait a little for an answer, hang up in one way or another.
+function shoot(port, bytes, rnd) {
+  return new Promise((resolve) => {
+    const s = net.connect(port, '127.0.0.1', () => s.write(bytes));
+    const timer = setTimeout(() => (rnd(2) ? s.resetAndDestroy() : s.destroy()), 30);
+    s.on('data', () => s.end());
+    s.on('error', () => {});
+    s.on('close', () => { clearTimeout(timer); resolve(); });
+  });
+}
+
+test('two thousand malformed requests, and it still serves', async () => {
+  const s = await new Sandbox().start('--hold-ms', '100');
+  try {
+    const rnd = random(20260723);
+    const texts = seeds('1900000100');
+    for (let i = 0; i < 2000; i += 20) {
+      await Promise.all(Array.from({ length: 20 }, (_, k) =>
+        shoot(s.port, mutate(texts[(i + k) % texts.length], rnd), rnd)));
+    }
+    assert.equal(s.child.exitCode, null, 'it is still running');
+    // a mutation may have been a good command, so only what must hold is asserted
+    await s.ctl('sms', 'ok');
+    await s.ctl('pause-callbacks', 'off');
+    const res = await s.client().v3.refund.domestic.refunds.post(refundBody('ALIVE-1', 100));
+    assert.equal(res.status, 200);
+    await eventually('nothing to be held', async () => (await s.ctl('stats')).held === 0);
+    await s.stop('SIGKILL');
+    await s.start();
+    assert.ok(await s.refund('ALIVE-1'), 'the ledger can be replayed');
+    assert.deepEqual(await s.stop(), [0, null]);
+  } finally {
+    await s.remove();
+  }
+});
+
+test('a body over the bound is 413', async () => {
+  const s = await new Sandbox().start();
+  try {
+    const res = await fetch(`${s.url}/v3/refund/domestic/refunds`,
+      { method: 'POST', body: 'x'.repeat(2 << 20) });
+    assert.equal(res.status, 413);
+  } finally {
+    await s.remove();
+  }
+});
+
+test('TLS: refunds and control', async () => {
+  const s = await new Sandbox().start();
+  try {
+    await s.stop();
+    // any certificate will do; the merchant's is at hand
+    await s.start('--tls-cert', path.join(s.dir, 'keys', 'apiclient_cert.pem'),
+      '--tls-key', path.join(s.dir, 'keys', 'apiclient_key.pem'));
+    s.url = s.json('channel.json').base_url;
+    assert.match(s.url, /^https:/);
+    const c = s.client();
+    const httpsAgent = new https.Agent({ rejectUnauthorized: false });
+    const res = await c.v3.refund.domestic.refunds.post(refundBody('TLS-1', 100), { httpsAgent });
+    assert.equal(res.data.out_refund_no, 'TLS-1');
+    const e = await c.v3.refund.domestic.refunds.post(refundBody('TLS-2', 9020), { httpsAgent }).catch((x) => x);
+    assert.equal(e.response, undefined);
+    assert.ok(await s.refund('TLS-1'));
+    httpsAgent.destroy();
+  } finally {
+    await s.remove();
+  }
+});
