@@ -12,7 +12,7 @@
 #ifndef REFUNDX_CHANNEL_UTIL_H
 #define REFUNDX_CHANNEL_UTIL_H
 
-#include <jansson.h>
+#include "base/json.h"
 
 #include "channel/channel.h"
 

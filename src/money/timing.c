@@ -13,43 +13,15 @@
  */
 #include "base/sql.h"
 
-#include <jansson.h>
-
 #include "money/settle.h"
 #include "utils/timestamp.h"
-
-static bool
-is_loopback(const char *url)
-{
-	static const char *const hosts[] = {"http://127.", "http://localhost", "http://[::1]",
-	"https://127.", "https://localhost", "https://[::1]"};
-	int			i;
-
-	for (i = 0; url && i < (int) lengthof(hosts); i++)
-		if (strncmp(url, hosts[i], strlen(hosts[i])) == 0)
-			return true;
-	return false;
-}
 
 void
 timing_from_config(Timing *t, const Channel *channel, const char *config_json)
 {
-	json_t	   *config = json_loads(config_json, 0, NULL);
-
 	t->limits = &channel->limits;
-	t->not_found_after_us = channel->limits.not_found_after * USECS_PER_SEC;
-	t->scale = 1;
-	if (is_loopback(json_string_value(json_object_get(config, "base_url"))))
-	{
-		json_t	   *after = json_object_get(config, "not_found_after");
-		json_t	   *scale = json_object_get(config, "time_scale");
-
-		if (json_is_number(after) && json_number_value(after) >= 0)
-			t->not_found_after_us = (int64) (json_number_value(after) * USECS_PER_SEC);
-		if (json_is_integer(scale) && json_integer_value(scale) >= 1)
-			t->scale = json_integer_value(scale);
-	}
-	json_decref(config);
+	t->not_found_after_us = channel_not_found_after(channel, config_json) * USECS_PER_SEC;
+	t->scale = channel_time_scale(config_json);
 }
 
 /* A handful of channels per database: all of them, once a batch. */

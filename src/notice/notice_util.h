@@ -12,7 +12,7 @@
 #ifndef REFUNDX_NOTICE_UTIL_H
 #define REFUNDX_NOTICE_UTIL_H
 
-#include <jansson.h>
+#include "base/json.h"
 
 #include "notice/notice.h"
 

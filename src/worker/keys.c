@@ -14,7 +14,7 @@
  */
 #include "worker/keys.h"
 
-#include <jansson.h>
+#include "base/json.h"
 
 #include "base/settings.h"
 #include "crypto/crypto.h"
