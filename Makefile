@@ -157,7 +157,6 @@ sandbox: ## the program that plays the channels: build/refundx-sandbox
 	$(MAKE) -C sandbox BUILD='$(BUILD)'
 
 check:  ## every test; ends with "N passed, N failed"
-	@tools/setup test
 	@test/run
 
 unit:   ## the channels, the notices and the cryptography, without a server
