@@ -10,6 +10,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -204,9 +205,15 @@ fault_strikes(const SbMerchant *m, const RefundCall *call, const WechatOutcome *
 	return miss == NULL;
 }
 
+/*
+ * r is NULL when nothing has been accepted.  A row of the table whose fault
+ * shows a refund must have effect_first.
+ */
 static void
 apply_fault(SbRequest *req, SbMerchant *m, SbRefund *r, const WechatOutcome *o)
 {
+	assert(r != NULL || o->fault == FAULT_ERROR || o->fault == FAULT_HANG ||
+		   o->fault == FAULT_RESET || o->fault == FAULT_HOLD);
 	switch (o->fault)
 	{
 		case FAULT_ERROR:
