@@ -18,36 +18,7 @@
 #include "base/shmem.h"
 #include "common/sha2.h"
 #include "common/cryptohash.h"
-#include "mb/pg_wchar.h"
 #include "utils/builtins.h"
-
-/*
- * The channel's words may be in any bytes; what cannot be stored as text must
- * not be able to fail the transaction that keeps the evidence.
- */
-static void
-column_words(Column *c, const char *s)
-{
-	char	   *copy;
-	char	   *p;
-
-	if (s == NULL || s[0] == '\0')
-	{
-		column_null(c);
-		return;
-	}
-	if (pg_verify_mbstr(GetDatabaseEncoding(), s, strlen(s), true))
-	{
-		column_text(c, s);
-		return;
-	}
-	copy = pstrdup(s);
-	for (p = copy; *p; p++)
-		if ((unsigned char) *p >= 0x80 || (unsigned char) *p < 0x20)
-			*p = '?';
-	column_text(c, copy);
-	pfree(copy);
-}
 
 void
 evidence_insert_many(const EvidenceRow *rows, int n)

@@ -276,21 +276,22 @@ write_notices(Batch *b)
  * answer that shows it works again.  It uses up no retry of anybody.
  */
 static void
-write_merchant(int32 merchant_id, const EvidenceFacts *e, bool pause, int64 now)
+write_merchant(Batch *b, const EvidenceFacts *e, bool pause)
 {
 	static Statement pause_it = {
 		"UPDATE refundx.merchant"
 		"   SET paused = $2, paused_reason = $3, paused_since = coalesce(paused_since, $4),"
 		"       probes = probes + 1,"
-		"       probe_at = $4 + make_interval(secs => least(3600, 30 * 2 ^ least(probes, 7)))"
+		"       probe_at = $4 + make_interval(secs => least(3600, 30 * 2 ^ least(probes, 7)) / $5)"
 		" WHERE merchant_id = $1 AND paused IS DISTINCT FROM 'operator'",
-		ARGS(INT4OID, TEXTOID, TEXTOID, TIMESTAMPTZOID)
+		ARGS(INT4OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID)
 	};
 	static Statement resume_it = {
 		"UPDATE refundx.merchant"
 		"   SET paused = NULL, paused_reason = NULL, paused_since = NULL, probes = 0, probe_at = NULL"
 		" WHERE merchant_id = $1 AND paused IN ('hold', 'config')", ARGS(INT4OID)
 	};
+	int32		merchant_id = e->merchant_id;
 	Values		v = {0};
 
 	values_int4(&v, merchant_id);
@@ -303,7 +304,8 @@ write_merchant(int32 merchant_id, const EvidenceFacts *e, bool pause, int64 now)
 	values_text(&v, e->verdict == VERDICT_HOLD ? "hold" : "config");
 	values_text(&v, psprintf("%s%s%s", e->code ? e->code : verdict_name(e->verdict),
 							 e->message ? ": " : "", e->message ? e->message : ""));
-	values_time(&v, now);
+	values_time(&v, b->now);
+	values_datum(&v, Float8GetDatum((double) timing_of(b, e->channel_id)->scale), false);
 	if (statement_run(&pause_it, &v) > 0)
 		ereport(WARNING,
 				(errmsg("refundx: merchant %d is paused (%s)", merchant_id,
@@ -340,6 +342,6 @@ write_merchants(Batch *b)
 				newest = false;
 		}
 		if (newest)
-			write_merchant(e->merchant_id, e, pause, b->now);
+			write_merchant(b, e, pause);
 	}
 }

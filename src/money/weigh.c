@@ -71,7 +71,8 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 			i->state = t->to;
 			i->state_since = now;
 			i->polls = 0;
-			i->detail = e->code;
+			/* what ended it was the refusal; the not-found only confirmed it */
+			i->detail = input == INPUT_REFUSED && i->refusal ? i->refusal : e->code;
 			if (!state_is_open(t->to))
 				from_person(i);
 			break;
