@@ -22,17 +22,13 @@
 #include "base/clock.h"
 #include "base/shmem.h"
 #include "money/money.h"
-#include "money/state.h"
+#include "money/lost.h"
 #include "utils/builtins.h"
 
 #define REASON_MAX	500
 
 PG_FUNCTION_INFO_V1(refundx_arm);
 PG_FUNCTION_INFO_V1(refundx_recover_timeline);
-
-static int64 ask_about_everything(const char *reason);
-static int64 lose(State from, const Transition *t, const char *reason);
-static int64 notices_to_person(void);
 
 /*
  * SQL: arm(reason text) returns bigint: how many refunds are asked about now
@@ -51,15 +47,14 @@ refundx_arm(PG_FUNCTION_ARGS)
 	char	   *reason = arg_text(fcinfo, 0);
 	Values		v = {0};
 	int64		asked;
-	int64		notices;
+	int64		notices = 0;
 
 	shmem_require();
 	argument_text("reason", reason, REASON_MAX);
 	SPI_connect();
 	values_text(&v, reason);
 	statement_run(&record, &v);
-	asked = ask_about_everything(reason);
-	notices = notices_to_person();
+	asked = (int64) lost_mark_all(reason, &notices);
 	audit_add("arm", NULL, reason,
 			  psprintf("{\"asked_about\": %lld, \"notices_with_person\": %lld}",
 					   (long long) asked, (long long) notices));
@@ -92,8 +87,7 @@ refundx_recover_timeline(PG_FUNCTION_ARGS)
 		char	   *reason = psprintf("the server is on timeline %d now", row_int4(0, 1));
 		int64		notices;
 
-		asked = ask_about_everything(reason);
-		notices = notices_to_person();
+		asked = (int64) lost_mark_all(reason, &notices);
 		audit_add("recover_timeline", NULL, reason,
 				  psprintf("{\"asked_about\": %lld, \"notices_with_person\": %lld}",
 						   (long long) asked, (long long) notices));
@@ -103,67 +97,4 @@ refundx_recover_timeline(PG_FUNCTION_ARGS)
 	}
 	SPI_finish();
 	PG_RETURN_INT64(asked);
-}
-
-static int64
-ask_about_everything(const char *reason)
-{
-	int64		asked = 0;
-	int			s;
-
-	for (s = 0; s < STATE_COUNT; s++)
-	{
-		const Transition *t = state_transition((State) s, INPUT_LOST);
-
-		if (t->reaction == REACTION_MOVE)
-			asked += lose((State) s, t, reason);
-	}
-	wake_at_commit(WORKER_DISPATCHER);
-	return asked;
-}
-
-/*
- * A not-found counts only some time after the last attempt, and the last one
- * may have been made by somebody else a moment ago: hence last_attempt_at.
- */
-static int64
-lose(State from, const Transition *t, const char *reason)
-{
-	static Statement move = {
-		"WITH locked AS ("
-		"  SELECT instruction_id FROM refundx.instruction WHERE is_open AND state = $1"
-		"   ORDER BY instruction_id FOR NO KEY UPDATE),"
-		" moved AS ("
-		"  UPDATE refundx.instruction i"
-		"     SET state = $2, state_since = $3, due_at = $3, due_call = 'query', polls = 0,"
-		"         last_attempt_at = $3,"
-		"         unexplained = unexplained + CASE WHEN i.state = 'sending' THEN 1 ELSE 0 END"
-		"    FROM locked l"
-		"   WHERE i.instruction_id = l.instruction_id AND i.state = $1"
-		"  RETURNING i.instruction_id)"
-		" INSERT INTO refundx.event (instruction_id, type, from_state, to_state, actor, note)"
-		" SELECT instruction_id, 'lost', $1, $2, session_user, $4 FROM moved ORDER BY instruction_id",
-		ARGS(TEXTOID, TEXTOID, TIMESTAMPTZOID, TEXTOID)
-	};
-	Values		v = {0};
-
-	values_text(&v, state_name(from));
-	values_text(&v, state_name(t->to));
-	values_time(&v, clock_now());
-	values_text(&v, reason);
-	return (int64) statement_run(&move, &v);
-}
-
-static int64
-notices_to_person(void)
-{
-	static Statement stop = {
-		"UPDATE refundx.notice SET state = 'with_person', outcome = 'lost', done_at = $1,"
-		"       message = 'it may have been sent by the server that had these data before'"
-		" WHERE is_open", ARGS(TIMESTAMPTZOID)
-	};
-	Values		v = {0};
-
-	values_time(&v, clock_now());
-	return (int64) statement_run(&stop, &v);
 }

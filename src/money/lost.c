@@ -9,6 +9,7 @@
  * itself may be what is missing.  So everything open is asked about before it
  * is sent or canceled, with an attempt or without, and the not-found that
  * lets it be sent must be later than this moment by the channel's own delay.
+ * SMS that were pending may have been sent as well, and are never repeated.
  *
  * src/money/lost.c
  *
@@ -22,7 +23,7 @@
 #include "utils/builtins.h"
 
 uint64
-lost_mark_all(const char *why)
+lost_mark_all(const char *why, int64 *notices)
 {
 	static Statement mark = {
 		"WITH locked AS ("
@@ -41,8 +42,8 @@ lost_mark_all(const char *why)
 		"  ORDER BY instruction_id",
 		ARGS(TEXTARRAYOID, TEXTOID, TIMESTAMPTZOID, TEXTOID)
 	};
-	static Statement notices = {
-		"UPDATE refundx.notice SET state = 'with_person', done_at = $1,"
+	static Statement stop_notices = {
+		"UPDATE refundx.notice SET state = 'with_person', outcome = 'lost', done_at = $1,"
 		"       message = 'it may have been sent before: ' || $2"
 		" WHERE is_open", ARGS(TIMESTAMPTZOID, TEXTOID)
 	};
@@ -65,35 +66,7 @@ lost_mark_all(const char *why)
 	values_reset(&v);
 	values_time(&v, clock_now());
 	values_text(&v, why);
-	statement_run(&notices, &v);
+	*notices = (int64) statement_run(&stop_notices, &v);
 	wake_at_commit(WORKER_DISPATCHER);
 	return n;
-}
-
-void
-lost_after_new_timeline(void)
-{
-	static Statement recorded = {
-		"SELECT timeline FROM refundx.installation WHERE only_one AND refundx.armed()", NO_ARGS
-	};
-	static Statement note = {
-		"UPDATE refundx.installation SET timeline = $1 WHERE only_one", ARGS(INT4OID)
-	};
-	Values		v = {0};
-	int			now = (int) compat_current_timeline();
-	int			before;
-	uint64		n;
-
-	/* a copy sends nothing in any case; arming it does the same as below */
-	if (statement_run(&recorded, NULL) != 1)
-		return;
-	before = row_int4(0, 1);
-	if (before == now)
-		return;
-	n = lost_mark_all(psprintf("the server went from timeline %d to %d", before, now));
-	values_int4(&v, now);
-	statement_run(&note, &v);
-	ereport(LOG,
-			(errmsg("refundx: new timeline %d (was %d): %llu open refunds are asked about before anything is sent",
-					now, before, (unsigned long long) n)));
 }

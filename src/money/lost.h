@@ -15,14 +15,9 @@
 /*
  * Put every open instruction through the state table's LOST: what is queued
  * or being sent becomes `unknown`, everything open is asked about now, and
- * SMS that were pending go to a person.  Returns how many instructions.
+ * SMS that were pending go to a person (*notices: how many).  Returns how
+ * many instructions.
  */
-extern uint64 lost_mark_all(const char *why);
-
-/*
- * At a worker's start: if this server is on another timeline than the one
- * that the database was armed on, do the above and note the new timeline.
- */
-extern void lost_after_new_timeline(void);
+extern uint64 lost_mark_all(const char *why, int64 *notices);
 
 #endif							/* REFUNDX_LOST_H */

@@ -33,7 +33,6 @@
 #include "base/settings.h"
 #include "base/testpoint.h"
 #include "money/evidence.h"
-#include "money/lost.h"
 #include "utils/timestamp.h"
 
 #define KEYS_EVERY_US		USECS_PER_SEC
@@ -109,6 +108,7 @@ static void
 dispatcher_start(void *arg)
 {
 	static Statement only_one = {"SELECT pg_try_advisory_lock($1)", ARGS(INT8OID)};
+	static Statement recover = {"SELECT refundx.recover_timeline()", NO_ARGS};
 	Dispatcher *d = arg;
 	Values		v = {0};
 
@@ -122,7 +122,7 @@ dispatcher_start(void *arg)
 	 * are written in this transaction and so not seen by its snapshot, but
 	 * the settler's events about them are, later, by the arrival reader.
 	 */
-	lost_after_new_timeline();
+	statement_run(&recover, NULL);
 	abandon_lost_attempts();
 	keys_refresh(true);
 	d->keys_read_at = GetCurrentTimestamp();
