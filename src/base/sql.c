@@ -9,6 +9,7 @@
  */
 #include "base/sql.h"
 
+#include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/lsyscache.h"
@@ -228,6 +229,30 @@ void
 column_text(Column *c, const char *s)
 {
 	column_append(c, s ? CStringGetTextDatum(s) : (Datum) 0, s == NULL);
+}
+
+void
+column_words(Column *c, const char *s)
+{
+	char	   *copy;
+	char	   *p;
+
+	if (s == NULL || s[0] == '\0')
+	{
+		column_null(c);
+		return;
+	}
+	if (pg_verify_mbstr(GetDatabaseEncoding(), s, strlen(s), true))
+	{
+		column_text(c, s);
+		return;
+	}
+	copy = pstrdup(s);
+	for (p = copy; *p; p++)
+		if ((unsigned char) *p >= 0x80 || (unsigned char) *p < 0x20)
+			*p = '?';
+	column_text(c, copy);
+	pfree(copy);
 }
 
 void

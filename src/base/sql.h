@@ -86,6 +86,12 @@ extern void column_text(Column *c, const char *s);	/* NULL = null */
 extern void column_time(Column *c, int64 timestamptz);	/* 0 = null */
 extern void column_bytes(Column *c, const void *data, size_t len);	/* NULL = null */
 extern void column_null(Column *c);
+
+/*
+ * A stranger's words, which may be in any bytes: what cannot be stored as text
+ * must not be able to fail the transaction that keeps them.  Empty = null.
+ */
+extern void column_words(Column *c, const char *s);
 extern void values_column(Values *v, Column *c);
 
 #endif							/* REFUNDX_SQL_H */

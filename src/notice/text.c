@@ -24,6 +24,9 @@ const char *const notice_placeholders[] = {
 	"currency",
 	"event",
 	"merchant",
+	"reason",					/* as the application gave it */
+	"received_by",				/* which account got it, masked, as the channel says */
+	"date",						/* of the event, YYYY-MM-DD */
 	NULL
 };
 

@@ -1,0 +1,132 @@
+/*-------------------------------------------------------------------------
+ *
+ * courier.h
+ *	  What the files of the courier share.
+ *
+ * src/worker/courier.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef REFUNDX_COURIER_H
+#define REFUNDX_COURIER_H
+
+#include "money/arrival.h"
+#include "net/http_client.h"
+#include "notice/notice.h"
+#include "worker/keys.h"
+#include "worker/worker.h"
+
+#define SENDER_QUEUE_MAX	500 /* notices in memory, per provider */
+#define SENDER_CALLS_MAX	8	/* calls in flight, per provider */
+
+typedef struct Waiting
+{
+	int64		notice_id;
+	TimestampTz next_at;
+} Waiting;
+
+/*
+ * A configured provider.  Its queue holds the notices that are due first, in
+ * order; with `more`, the table has others, and none of them is due earlier
+ * than the last one here.
+ */
+typedef struct Sender
+{
+	char		name[NAMEDATALEN];
+	const NoticeProvider *provider;
+	void	   *config;			/* NULL: see problem */
+	int			revision;
+	TimestampTz tried_at;		/* to open it */
+	char		problem[300];
+	char		paused[32];		/* as in the table; "" = not */
+	bool		seen;			/* in the last refresh */
+	TimestampTz probe_at;		/* while paused: when one message may try */
+	int			probes;
+	int			in_flight;
+	int			nqueued;
+	bool		more;
+	Waiting		queue[SENDER_QUEUE_MAX];
+} Sender;
+
+/* A notice that is `sending`; in the courier's own memory context. */
+typedef struct Delivery
+{
+	int64		notice_id;
+	int64		payment_id;
+	Sender	   *sender;
+	int			tries;			/* this one included */
+	NoticeResult result;		/* once it has ended */
+	struct Delivery *next;		/* among those that have */
+} Delivery;
+
+/* What is known of a claimed notice, until it is sent; in the round's memory. */
+typedef struct Claimed
+{
+	Delivery	delivery;
+	char	   *phone;			/* NULL = none is known */
+	char	   *language;
+	char	   *template_json;	/* NULL = there is none */
+	char	   *event;
+	char	   *refund_no;
+	char	   *payment_no;
+	int64		amount;
+	char	   *currency;
+	char	   *merchant;
+	char	   *reason;
+	char	   *received_by;
+	char	   *date;
+} Claimed;
+
+typedef struct Courier
+{
+	Worker	   *self;
+	Arrival		arrival;
+	HttpClient *client;
+	MemoryContext memory;		/* deliveries */
+	bool		may_send;
+	bool		reload;
+	TimestampTz looked_at;
+	bool		skipped;		/* this round had no look */
+	TimestampTz settings_at;	/* providers and permission were read */
+	TimestampTz rescan_at;
+	TimestampTz resume_at;		/* after a transaction that failed */
+	bool		problem_shown;
+	Delivery   *ended;			/* to be recorded */
+	int64		done;
+
+	/* this round's */
+	Claimed    *claimed;
+	int			nclaimed;
+} Courier;
+
+/* ---- courier_queue.c: providers, and what waits for them ---- */
+extern void senders_refresh(bool force);	/* in a transaction */
+extern int	senders_count(void);
+extern Sender *sender_at(int i);
+extern Sender *sender_by_name(const char *name);
+
+extern void sender_offer(Sender *s, int64 notice_id, TimestampTz next_at);
+extern void sender_refill(Sender *s);	/* in a transaction */
+extern void senders_forget(void);	/* the queues; the table knows */
+
+/* How many may be sent now, and when that changes (0 = not by time). */
+extern int	sender_room(const Sender *s, TimestampTz now);
+extern TimestampTz sender_next(const Sender *s);
+
+/* Is it we who paused it, so that a probe may end the pause? */
+extern bool sender_probing(const Sender *s);
+extern void sender_paused(Sender *s, const char *why, TimestampTz now);
+extern void sender_resumed(Sender *s);
+
+extern int64 courier_jitter(int64 ms);
+
+/* ---- courier_send.c ---- */
+extern bool courier_may_send(void); /* in a transaction */
+extern void courier_claim(void *arg);	/* in a transaction */
+extern void courier_send(Courier *c);
+extern void courier_collect(Courier *c);
+
+/* ---- courier_record.c ---- */
+extern void courier_record(Courier *c);
+
+#endif							/* REFUNDX_COURIER_H */
