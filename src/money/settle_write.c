@@ -283,7 +283,8 @@ write_merchant(Batch *b, const EvidenceFacts *e, bool pause)
 		"   SET paused = $2, paused_reason = $3, paused_since = coalesce(paused_since, $4),"
 		"       probes = probes + 1,"
 		"       probe_at = $4 + make_interval(secs => least(3600, 30 * 2 ^ least(probes, 7)) / $5)"
-		" WHERE merchant_id = $1 AND paused IS DISTINCT FROM 'operator'",
+		" WHERE merchant_id = $1 AND paused IS DISTINCT FROM 'operator'"
+		" RETURNING probes",
 		ARGS(INT4OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID)
 	};
 	static Statement resume_it = {
@@ -306,7 +307,8 @@ write_merchant(Batch *b, const EvidenceFacts *e, bool pause)
 							 e->message ? ": " : "", e->message ? e->message : ""));
 	values_time(&v, b->now);
 	values_datum(&v, Float8GetDatum((double) timing_of(b, e->channel_id)->scale), false);
-	if (statement_run(&pause_it, &v) > 0)
+	/* one alarm, not one for each probe */
+	if (statement_run(&pause_it, &v) > 0 && row_int4(0, 1) == 1)
 		ereport(WARNING,
 				(errmsg("refundx: merchant %d is paused (%s)", merchant_id,
 						e->verdict == VERDICT_HOLD ? "the merchant must act" : "keys, clock or rights"),
