@@ -69,3 +69,34 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'refundx_channel_check';
 COMMENT ON FUNCTION refundx.channel_check(text, boolean) IS
 'Everything that is right (ok), doubtful (warning) or wrong (error) with a channel: keys, addresses, workers, pauses. call => true also calls the channel''s echo endpoint from this session; it moves no money. Error: RX008 unknown channel.';
+
+CREATE FUNCTION refundx.notice_provider_add(name text, kind text, config jsonb)
+RETURNS text
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'refundx_notice_provider_add';
+COMMENT ON FUNCTION refundx.notice_provider_add(text, text, jsonb) IS
+'Configures an SMS provider (kind: aliyun, http) and returns its name. config names key files under refundx.key_directory. The same again is a no-op.
+Errors: RX003 the name is taken, RX011 no such kind, or the configuration is wrong, 22023 bad name.';
+
+CREATE FUNCTION refundx.notice_provider_set(name text, config jsonb DEFAULT NULL)
+RETURNS text
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'refundx_notice_provider_set';
+COMMENT ON FUNCTION refundx.notice_provider_set(text, jsonb) IS
+'Changes an SMS provider, member by member (null removes one), and lets it try again if it was stopped. Error: RX011.';
+
+CREATE FUNCTION refundx.notice_provider_check(
+	name text, OUT level text, OUT item text, OUT finding text)
+RETURNS SETOF record
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'refundx_notice_provider_check';
+COMMENT ON FUNCTION refundx.notice_provider_check(text) IS
+'What is right (ok), doubtful (warning) or wrong (error) with an SMS provider; sends nothing. Error: RX011.';
+
+CREATE FUNCTION refundx.notice_template_set(transition text, language text, provider text, template jsonb)
+RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'refundx_notice_template_set';
+COMMENT ON FUNCTION refundx.notice_template_set(text, text, text, jsonb) IS
+'What the payer is told when a refund becomes succeeded, failed, abnormal or returned, in a language (* for all others), through a provider; a null template tells nothing any more.
+Placeholders: refund_no, payment_no, amount (what the payer really gets), currency, event, merchant. Errors: RX011 the provider does not take it, 22023.';

@@ -80,11 +80,50 @@ GRANT EXECUTE ON FUNCTION
 	refundx.account_debit(text, bigint, text, text)
 	TO refundx_app, refundx_operator;
 
+-- whoever looks
+GRANT EXECUTE ON FUNCTION
+	refundx.refund_get(text),
+	refundx.refund_state(text),
+	refundx.refund_timeline(text),
+	refundx.refund_explain(text),
+	refundx.format_amount(bigint, text)
+	TO refundx_app, refundx_operator, refundx_auditor;
+GRANT EXECUTE ON PROCEDURE refundx.refund_wait(text, interval, text)
+	TO refundx_app, refundx_operator, refundx_auditor;
+GRANT SELECT ON refundx.refunds, refundx.payments, refundx.accounts
+	TO refundx_app, refundx_operator, refundx_auditor;
+GRANT SELECT ON refundx.inflight, refundx.unknown, refundx.journal_lines, refundx.attempts,
+	refundx.evidence_log, refundx.events, refundx.notices, refundx.channels, refundx.merchants,
+	refundx.callbacks, refundx.external_refunds, refundx.with_person, refundx.audit_log
+	TO refundx_operator, refundx_auditor;
+GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx.check_i04,
+	refundx.check_i05, refundx.check_i06, refundx.check_i09, refundx.check_i10, refundx.check_i11,
+	refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i24, refundx.check_orphans
+	TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.check(), refundx.mask_phone(text)
+	TO refundx_operator, refundx_auditor;
+
+-- how it goes: nothing of anybody's refund is in these
+GRANT EXECUTE ON FUNCTION
+	refundx.armed(), refundx.this_installation(), refundx.worker_status(), refundx.blockers(),
+	refundx.state_table(), refundx.verdict_table(), refundx.channel_kinds()
+	TO refundx_operator, refundx_auditor, pg_monitor;
+GRANT EXECUTE ON FUNCTION
+	refundx.state_table(), refundx.verdict_table(), refundx.channel_kinds()
+	TO refundx_app;
+GRANT SELECT ON refundx.health TO refundx_operator, refundx_auditor, pg_monitor;
+GRANT SELECT ON refundx.callbacks, refundx.merchants TO pg_monitor;
+GRANT SELECT ON refundx.states, refundx.verdicts TO refundx_app, refundx_operator, refundx_auditor, pg_monitor;
+
 -- operators
 GRANT EXECUTE ON FUNCTION
 	refundx.refund_adopt(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb),
 	refundx.channel_add(text, text, jsonb),
 	refundx.channel_set(text, jsonb, boolean),
 	refundx.channel_check(text, boolean),
+	refundx.notice_provider_add(text, text, jsonb),
+	refundx.notice_provider_set(text, jsonb),
+	refundx.notice_provider_check(text),
+	refundx.notice_template_set(text, text, text, jsonb),
 	refundx.arm(text)
 	TO refundx_operator;

@@ -1,0 +1,332 @@
+/*-------------------------------------------------------------------------
+ *
+ * explain.c
+ *	  What a refund waits for, in one sentence for support staff.
+ *
+ * The sentence says what happened last, what happens next and when, and what
+ * stands in the way if something does.  It is made from the rows and from
+ * what the dispatcher itself goes by, so that it does not promise what nobody
+ * is going to do.
+ *
+ * src/api/explain.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/sql.h"
+
+#include "base/clock.h"
+#include "base/errors.h"
+#include "base/settings.h"
+#include "base/shmem.h"
+#include "lib/stringinfo.h"
+#include "money/money.h"
+#include "money/state.h"
+#include "notice/notice.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+PG_FUNCTION_INFO_V1(refundx_refund_explain);
+
+/* Everything that the sentence is made from. */
+typedef struct Facts
+{
+	State		state;
+	const char *label;			/* "WeChat Pay" */
+	const ChannelLimits *limits;
+	char	   *since;			/* "14:02", with the date unless today */
+	char	   *detail;
+	char	   *message;		/* the channel's words, of what moved it */
+	char	   *note;			/* ours, likewise */
+	int64		due_at;
+	char	   *due_call;
+	int			attempts;
+	bool		may_send;
+	char	   *refusal;
+	char	   *person_reason;
+	char	   *person_suggestion;
+	char	   *amount;			/* "12.34 CNY": what the payer gets */
+	char	   *received_by;
+	char	   *paused;
+	char	   *paused_reason;
+	int64		probe_at;
+	char	   *hold;
+	bool		armed;
+	bool		callback;		/* one has come */
+	char	   *ahead;			/* refund of the same payment that is undecided */
+	int64		last_start;		/* of a refund of the same payment */
+} Facts;
+
+static bool facts_read(const char *refund_no, Facts *f);
+static void say_queued(const Facts *f, StringInfo s);
+static void say_unknown(const Facts *f, StringInfo s);
+static void say_accepted(const Facts *f, StringInfo s);
+static void say_finished(const Facts *f, StringInfo s);
+static void say_person(const Facts *f, StringInfo s);
+static const char *obstacle(const Facts *f);
+static char *in_time(int64 at);
+
+/* SQL: refund_explain(refund_no text) returns text */
+Datum
+refundx_refund_explain(PG_FUNCTION_ARGS)
+{
+	char	   *refund_no = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	Facts		f = {0};
+	StringInfoData s;
+	text	   *result;
+
+	argument_text("refund_no", refund_no, CHANNEL_NO_MAX);
+	SPI_connect();
+	if (!facts_read(refund_no, &f))
+		ereport(ERROR,
+				(errcode(ERRCODE_RX_UNKNOWN_REFUND),
+				 errmsg("refund \"%s\" does not exist", refund_no)));
+	initStringInfo(&s);
+	switch (f.state)
+	{
+		case STATE_AWAITING_APPROVAL:
+			appendStringInfo(&s, "It waits since %s for a second person to approve it", f.since);
+			break;
+		case STATE_QUEUED:
+			say_queued(&f, &s);
+			break;
+		case STATE_SENDING:
+			appendStringInfo(&s, "It is being sent to %s since %s (attempt %d)", f.label, f.since, f.attempts);
+			if (obstacle(&f))
+				appendStringInfo(&s, ", but %s", obstacle(&f));
+			break;
+		case STATE_UNKNOWN:
+			say_unknown(&f, &s);
+			break;
+		case STATE_ACCEPTED:
+			say_accepted(&f, &s);
+			break;
+		case STATE_ABNORMAL:
+			appendStringInfo(&s, "%s has had the money since %s, but the payee cannot receive it; it stays frozen here",
+							 f.label, f.since);
+			break;
+		default:
+			say_finished(&f, &s);
+			break;
+	}
+	say_person(&f, &s);
+	appendStringInfoChar(&s, '.');
+
+	/* SPI_finish() takes everything else with it */
+	result = SPI_palloc(s.len + VARHDRSZ);
+	SET_VARSIZE(result, s.len + VARHDRSZ);
+	memcpy(VARDATA(result), s.data, s.len);
+	SPI_finish();
+	PG_RETURN_TEXT_P(result);
+}
+
+static bool
+facts_read(const char *refund_no, Facts *f)
+{
+	static Statement find = {
+		"SELECT i.state, c.kind,"
+		"       to_char(i.state_since, CASE WHEN i.state_since::date = current_date THEN 'HH24:MI'"
+		"                                   ELSE 'YYYY-MM-DD HH24:MI' END),"
+		"       i.detail, moved.message, moved.note, i.due_at, i.due_call, i.attempts, i.may_send, i.refusal,"
+		"       i.person_reason, i.person_suggestion, coalesce(i.payer_amount, i.amount), i.currency,"
+		"       i.received_by, m.paused, m.paused_reason, m.probe_at, p.hold, refundx.armed(),"
+		"       EXISTS (SELECT FROM refundx.evidence e"
+		"                WHERE e.merchant_id = i.merchant_id AND e.wire_no = i.wire_no AND e.source = 'callback'),"
+		"       (SELECT o.instruction_no FROM refundx.instruction o"
+		"         WHERE o.payment_id = i.payment_id AND o.is_open AND o.instruction_id <> i.instruction_id"
+		"           AND o.state IN ('sending', 'unknown')"
+		"         ORDER BY o.instruction_id LIMIT 1),"
+		"       (SELECT max(a.started_at) FROM refundx.instruction o"
+		"          JOIN refundx.attempt a ON a.instruction_id = o.instruction_id AND a.call = 'submit'"
+		"         WHERE o.payment_id = i.payment_id AND o.instruction_id <> i.instruction_id)"
+		"  FROM refundx.instruction i"
+		"  JOIN refundx.channel c USING (channel_id)"
+		"  JOIN refundx.merchant m ON m.merchant_id = i.merchant_id"
+		"  LEFT JOIN refundx.payment p USING (payment_id)"
+		"  LEFT JOIN LATERAL (SELECT e.message, x.note FROM refundx.event x"
+		"                       LEFT JOIN refundx.evidence e ON e.evidence_id = x.evidence_id"
+		"                      WHERE x.instruction_id = i.instruction_id AND x.to_state = i.state"
+		"                        AND x.from_state IS DISTINCT FROM x.to_state"
+		"                      ORDER BY x.seq DESC LIMIT 1) moved ON true"
+		" WHERE i.instruction_no = $1", ARGS(TEXTOID)
+	};
+	const Channel *channel;
+	Values		v = {0};
+	char		amount[64];
+
+	values_text(&v, refund_no);
+	if (statement_run(&find, &v) != 1)
+		return false;
+	channel = channel_lookup(row_text(0, 2));
+	if (channel == NULL || !state_from_name(row_text(0, 1), &f->state))
+		elog(ERROR, "refund \"%s\" has a state or channel that is not built in", refund_no);
+	f->label = channel->label;
+	f->limits = &channel->limits;
+	f->since = row_text(0, 3);
+	f->detail = row_text(0, 4);
+	f->message = row_text(0, 5);
+	f->note = row_text(0, 6);
+	f->due_at = row_time(0, 7);
+	f->due_call = row_text(0, 8);
+	f->attempts = row_int4(0, 9);
+	f->may_send = row_bool(0, 10);
+	f->refusal = row_text(0, 11);
+	f->person_reason = row_text(0, 12);
+	f->person_suggestion = row_text(0, 13);
+	notice_format_amount(row_int8(0, 14), row_text(0, 15), amount, sizeof(amount));
+	f->amount = psprintf("%s %s", amount, row_text(0, 15));
+	f->received_by = row_text(0, 16);
+	f->paused = row_text(0, 17);
+	f->paused_reason = row_text(0, 18);
+	f->probe_at = row_time(0, 19);
+	f->hold = row_text(0, 20);
+	f->armed = row_bool(0, 21);
+	f->callback = row_bool(0, 22);
+	f->ahead = row_text(0, 23);
+	f->last_start = row_time(0, 24);
+	return true;
+}
+
+/* Why nothing at all is sent or asked here; NULL if nothing is in the way. */
+static const char *
+obstacle(const Facts *f)
+{
+	DatabaseSlot *db = shmem_my_database();
+
+	if (!f->armed)
+		return "nothing is sent or asked here, because this database is not armed for this server (see refundx.arm)";
+	if (!rx_dispatch)
+		return "nothing is sent or asked here, because refundx.dispatch is off";
+	if (db == NULL)
+		return "no worker serves this database (see refundx.databases)";
+	if (db->worker[WORKER_DISPATCHER].pid == 0)
+		return "the dispatcher is not running (see refundx.health)";
+	return NULL;
+}
+
+/* "in 40 s", "in 5 min", "now" */
+static char *
+in_time(int64 at)
+{
+	int64		seconds = (at - clock_now() + USECS_PER_SEC - 1) / USECS_PER_SEC;
+
+	if (at == 0 || seconds <= 0)
+		return "now";
+	if (seconds <= 120)
+		return psprintf("in %d s", (int) seconds);
+	if (seconds <= 120 * 60)
+		return psprintf("in %d min", (int) (seconds / 60));
+	if (seconds <= 48 * 3600)
+		return psprintf("in %d h", (int) (seconds / 3600));
+	return psprintf("in %d days", (int) (seconds / 86400));
+}
+
+static void
+say_queued(const Facts *f, StringInfo s)
+{
+	int64		spaced = f->last_start + (int64) f->limits->part_spacing * USECS_PER_SEC;
+	const char *why = obstacle(f);
+
+	if (f->attempts > 0)
+		appendStringInfo(s, "%s did not execute it at %s%s%s, so the same number may be sent again",
+						 f->label, f->since, f->detail ? ": " : "", f->detail ? f->detail : "");
+	else
+		appendStringInfo(s, "It is queued since %s", f->since);
+
+	if (f->hold)
+		appendStringInfo(s, "; it is not sent while its payment is on hold: %s", f->hold);
+	else if (why)
+		appendStringInfo(s, "; %s", why);
+	else if (f->paused && strcmp(f->paused, "operator") == 0)
+		appendStringInfo(s, "; it is not sent while an operator pauses the merchant: %s",
+						 f->paused_reason ? f->paused_reason : "no reason given");
+	else if (f->paused)
+		appendStringInfo(s, "; it is not sent while the merchant is paused (%s: %s); one refund tries again %s",
+						 f->paused, f->paused_reason ? f->paused_reason : "no reason given", in_time(f->probe_at));
+	else if (f->due_call && strcmp(f->due_call, "query") == 0)
+		appendStringInfo(s, "; %s is asked about it %s, before it is sent", f->label, in_time(f->due_at));
+	else if (f->ahead)
+		appendStringInfo(s, "; it waits until %s has answered about refund %s of the same payment", f->label, f->ahead);
+	else if (f->last_start != 0 && spaced > clock_now() && spaced > f->due_at)
+		appendStringInfo(s, "; it is sent %s, because refunds of one payment start %d s apart",
+						 in_time(spaced), f->limits->part_spacing);
+	else
+		appendStringInfo(s, "; it is sent %s", in_time(f->due_at));
+}
+
+static void
+say_unknown(const Facts *f, StringInfo s)
+{
+	if (!f->may_send)
+		appendStringInfo(s, "It was taken on at %s as sent by somebody else", f->since);
+	else if (f->refusal)
+		appendStringInfo(s, "%s refused it at %s (%s) without a signature, so a query has to agree",
+						 f->label, f->since, f->refusal);
+	else
+		appendStringInfo(s, "Whether %s has executed it is not known since %s%s%s%s",
+						 f->label, f->since,
+						 f->message || f->detail ? " (" : "",
+						 f->message ? f->message : f->detail ? f->detail : "",
+						 f->message || f->detail ? ")" : "");
+	if (obstacle(f))
+		appendStringInfo(s, "; %s", obstacle(f));
+	else
+		appendStringInfo(s, "; it is asked about %s, and not sent again before that has an answer", in_time(f->due_at));
+}
+
+static void
+say_accepted(const Facts *f, StringInfo s)
+{
+	appendStringInfo(s, "%s accepted it at %s; %s; ", f->label, f->since,
+					 f->callback ? "a callback has come, without an end" : "no callback yet");
+	if (obstacle(f))
+		appendStringInfoString(s, obstacle(f));
+	else
+		appendStringInfo(s, "it will be asked again %s", in_time(f->due_at));
+}
+
+static void
+say_finished(const Facts *f, StringInfo s)
+{
+	switch (f->state)
+	{
+		case STATE_SUCCEEDED:
+			appendStringInfo(s, "%s paid %s at %s%s%s", f->label, f->amount, f->since,
+							 f->received_by ? " to " : "", f->received_by ? f->received_by : "");
+			break;
+		case STATE_FAILED:
+			appendStringInfo(s, "%s refused it for good at %s%s%s%s; nothing was paid, and its amount is free again",
+							 f->label, f->since, f->detail ? " (" : "", f->detail ? f->detail : "",
+							 f->detail ? ")" : "");
+			break;
+		case STATE_RETURNED:
+			appendStringInfo(s, "The money came back from %s at %s; it is here, and counts as returned",
+							 f->label, f->since);
+			break;
+		default:
+			if (f->attempts > 0)
+				appendStringInfo(s, "%s canceled it at %s; nothing was paid, and its amount is free again",
+								 f->label, f->since);
+			else
+				appendStringInfo(s, "It was canceled at %s before it was ever sent%s%s; its amount is free again",
+								 f->since, f->detail ? ": " : "", f->detail ? f->detail : "");
+			break;
+	}
+}
+
+static void
+say_person(const Facts *f, StringInfo s)
+{
+	if (f->person_reason == NULL)
+		return;
+	appendStringInfo(s, "; it is with a person: %s", f->person_reason);
+	if (f->person_suggestion)
+	{
+		appendStringInfo(s, " (%s)", f->person_suggestion);
+		/* their full stop would end our sentence */
+		if (s->len >= 2 && s->data[s->len - 2] == '.')
+		{
+			s->data[s->len - 2] = ')';
+			s->data[--s->len] = '\0';
+		}
+	}
+}

@@ -1,0 +1,204 @@
+/*-------------------------------------------------------------------------
+ *
+ * state.c
+ *	  What the code decides by, as rows: the state table, the verdicts of
+ *	  every channel, and what each channel allows.
+ *
+ * src/api/state.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/pg_compat.h"
+
+#include "catalog/pg_type.h"
+#include "channel/channel.h"
+#include "fmgr.h"
+#include "money/state.h"
+#include "notice/notice.h"
+#include "utils/array.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+#include "utils/tuplestore.h"
+
+PG_FUNCTION_INFO_V1(refundx_state_table);
+PG_FUNCTION_INFO_V1(refundx_verdict_table);
+PG_FUNCTION_INFO_V1(refundx_channel_kinds);
+PG_FUNCTION_INFO_V1(refundx_mask_phone);
+PG_FUNCTION_INFO_V1(refundx_format_amount);
+
+#define COLUMNS_MAX		16
+
+/* One row under construction. */
+typedef struct Row
+{
+	int			n;
+	Datum		value[COLUMNS_MAX];
+	bool		null[COLUMNS_MAX];
+} Row;
+
+static void
+row_add(Row *row, Datum value, bool null)
+{
+	Assert(row->n < COLUMNS_MAX);
+	row->value[row->n] = value;
+	row->null[row->n++] = null;
+}
+
+static void
+row_words(Row *row, const char *text)
+{
+	row_add(row, text ? CStringGetTextDatum(text) : (Datum) 0, text == NULL);
+}
+
+/* Zero is "no limit", or "any": null. */
+static void
+row_number(Row *row, int i)
+{
+	row_add(row, Int32GetDatum(i), i == 0);
+}
+
+static void
+row_seconds(Row *row, int64 seconds)
+{
+	Interval   *interval = palloc0(sizeof(Interval));
+
+	if (seconds % 86400 == 0)
+		interval->day = (int32) (seconds / 86400);
+	else
+		interval->time = seconds * USECS_PER_SEC;
+	row_add(row, IntervalPGetDatum(interval), seconds == 0);
+}
+
+static void
+row_put(Row *row, ReturnSetInfo *rsinfo)
+{
+	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row->value, row->null);
+}
+
+/*
+ * SQL: state_table() returns setof (from_state, input, reaction, to_state,
+ * effect, comment)
+ */
+Datum
+refundx_state_table(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	const Transition *t;
+	int			i;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (i = 0; (t = state_transition_at(i)) != NULL; i++)
+	{
+		Row			row = {0};
+
+		row_words(&row, state_name(t->from));
+		row_words(&row, input_name(t->input));
+		row_words(&row, reaction_name(t->reaction));
+		row_words(&row, state_name(t->to));
+		row_words(&row, effect_name(t->effect));
+		row_words(&row, t->comment);
+		row_put(&row, rsinfo);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * SQL: verdict_table() returns setof (kind, call, n, http_status, code,
+ * verdict, signed_only, comment, source)
+ *
+ * The first row that fits an answer decides, so the order is part of it.
+ */
+Datum
+refundx_verdict_table(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	const Channel *channel;
+	int			i;
+	int			n;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (i = 0; (channel = channel_at(i)) != NULL; i++)
+	{
+		for (n = 0; n < channel->verdict_count; n++)
+		{
+			const VerdictRule *rule = &channel->verdicts[n];
+			Row			row = {0};
+
+			row_words(&row, channel->kind);
+			row_words(&row, channel_call_name(rule->call));
+			row_number(&row, n + 1);
+			row_number(&row, rule->http_status);
+			row_words(&row, rule->code);
+			row_words(&row, verdict_name(rule->verdict));
+			row_add(&row, BoolGetDatum(rule->signed_only), false);
+			row_words(&row, rule->comment);
+			row_words(&row, rule->source);
+			row_put(&row, rsinfo);
+		}
+	}
+	return (Datum) 0;
+}
+
+/*
+ * SQL: channel_kinds() returns setof (kind, label, currencies, number_rule,
+ * max_parts, max_age, part_spacing, calls_per_second, failing_per_second,
+ * not_found_after, send_window, ask_window, call_timeout)
+ */
+Datum
+refundx_channel_kinds(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	const Channel *channel;
+	int			i;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (i = 0; (channel = channel_at(i)) != NULL; i++)
+	{
+		const ChannelLimits *l = &channel->limits;
+		Datum		currencies[64];
+		int			n;
+		Row			row = {0};
+		Interval   *timeout = palloc0(sizeof(Interval));
+
+		for (n = 0; n < (int) lengthof(currencies) && l->currencies[n] != NULL; n++)
+			currencies[n] = CStringGetTextDatum(l->currencies[n]);
+		row_words(&row, channel->kind);
+		row_words(&row, channel->label);
+		row_add(&row, PointerGetDatum(construct_array(currencies, n, TEXTOID, -1, false, TYPALIGN_INT)),
+				false);
+		row_words(&row, l->number_rule);
+		row_number(&row, l->max_parts);
+		row_seconds(&row, l->max_age);
+		row_seconds(&row, l->part_spacing);
+		row_number(&row, l->calls_per_second);
+		row_number(&row, l->failing_per_second);
+		row_seconds(&row, l->not_found_after);
+		row_seconds(&row, l->send_window);
+		row_seconds(&row, l->ask_window);
+		timeout->time = (int64) l->call_timeout_ms * 1000;
+		row_add(&row, IntervalPGetDatum(timeout), false);
+		row_put(&row, rsinfo);
+	}
+	return (Datum) 0;
+}
+
+/* SQL: mask_phone(phone text) returns text */
+Datum
+refundx_mask_phone(PG_FUNCTION_ARGS)
+{
+	char		masked[64];
+
+	notice_mask_phone(text_to_cstring(PG_GETARG_TEXT_PP(0)), masked, sizeof(masked));
+	PG_RETURN_TEXT_P(cstring_to_text(masked));
+}
+
+/* SQL: format_amount(amount bigint, currency text) returns text */
+Datum
+refundx_format_amount(PG_FUNCTION_ARGS)
+{
+	char		formatted[64];
+
+	notice_format_amount(PG_GETARG_INT64(0), text_to_cstring(PG_GETARG_TEXT_PP(1)),
+						 formatted, sizeof(formatted));
+	PG_RETURN_TEXT_P(cstring_to_text(formatted));
+}

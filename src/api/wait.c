@@ -1,0 +1,127 @@
+/*-------------------------------------------------------------------------
+ *
+ * wait.c
+ *	  Waiting for a refund's outcome.
+ *
+ * A procedure, because whoever waits must not hold a transaction: it commits
+ * after each look, so that the next one sees what has happened meanwhile, and
+ * so that it holds up neither vacuum nor anybody's locks.  The settler wakes
+ * it after each of its commits; the time-out of a second is for a settler
+ * that is not there.
+ *
+ * src/api/wait.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "base/sql.h"
+
+#include "access/htup_details.h"
+#include "base/errors.h"
+#include "base/shmem.h"
+#include "money/money.h"
+#include "money/state.h"
+#include "nodes/parsenodes.h"
+#include "utils/builtins.h"
+#include "utils/timestamp.h"
+
+#define SLICE_MS		1000
+
+PG_FUNCTION_INFO_V1(refundx_refund_wait);
+
+static char *look(const char *refund_no);
+static bool is_undecided(const char *state_text);
+static void sleep_until_settled(DatabaseSlot *db, TimestampTz deadline);
+static Datum state_row(const char *state);
+
+/*
+ * SQL: PROCEDURE refund_wait(refund_no text, timeout interval, INOUT state text)
+ */
+Datum
+refundx_refund_wait(PG_FUNCTION_ARGS)
+{
+	char	   *refund_no = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	TimestampTz deadline = GetCurrentTimestamp();
+	CallContext *context = castNode(CallContext, fcinfo->context);
+	DatabaseSlot *db = shmem_my_database();
+	char	   *state;
+
+	if (context->atomic)
+		ereport(ERROR,
+				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+				 errmsg("refund_wait cannot run inside a transaction block"),
+				 errdetail("The refund is sent after its transaction has committed, and what happens to it is seen by a new one only."),
+				 errhint("Commit first, then CALL refundx.refund_wait() by itself.")));
+	argument_text("refund_no", refund_no, CHANNEL_NO_MAX);
+	if (!PG_ARGISNULL(1))
+		deadline = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
+														   TimestampTzGetDatum(deadline),
+														   PG_GETARG_DATUM(1)));
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+
+	/* on the list before we look, so that no wake-up falls in between */
+	if (db != NULL)
+		ConditionVariablePrepareToSleep(&db->settled);
+	for (;;)
+	{
+		state = look(refund_no);
+		if (!is_undecided(state) || GetCurrentTimestamp() >= deadline)
+			break;
+		SPI_commit();
+		SPI_start_transaction();	/* does nothing where SPI_commit() did it */
+		sleep_until_settled(db, deadline);
+	}
+	ConditionVariableCancelSleep();
+	SPI_finish();
+	return state_row(state);
+}
+
+static char *
+look(const char *refund_no)
+{
+	static Statement find = {"SELECT refundx.refund_state($1)", ARGS(TEXTOID)};
+	Values		v = {0};
+
+	values_text(&v, refund_no);
+	statement_run(&find, &v);
+	if (row_null(0, 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_RX_UNKNOWN_REFUND),
+				 errmsg("refund \"%s\" does not exist", refund_no)));
+	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+}
+
+/* Abnormal is open, but waits for a person: nobody should sit and wait too. */
+static bool
+is_undecided(const char *state_text)
+{
+	State		state;
+
+	return state_from_name(state_text, &state) && state_is_open(state) && state != STATE_ABNORMAL;
+}
+
+static void
+sleep_until_settled(DatabaseSlot *db, TimestampTz deadline)
+{
+	long		ms = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), deadline);
+
+	ms = Max(1, Min(ms, SLICE_MS));
+	if (db != NULL)
+	{
+		(void) ConditionVariableTimedSleep(&db->settled, ms, PG_WAIT_EXTENSION);
+		return;
+	}
+	(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, ms, PG_WAIT_EXTENSION);
+	ResetLatch(MyLatch);
+	CHECK_FOR_INTERRUPTS();
+}
+
+static Datum
+state_row(const char *state)
+{
+	TupleDesc	desc = CreateTemplateTupleDesc(1);
+	Datum		value = CStringGetTextDatum(state);
+	bool		null = false;
+
+	TupleDescInitEntry(desc, 1, "state", TEXTOID, -1, 0);
+	return HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), &value, &null));
+}

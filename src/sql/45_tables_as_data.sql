@@ -1,0 +1,43 @@
+/*
+ * What the code decides by, as rows; and how amounts and numbers are shown.
+ */
+CREATE FUNCTION refundx.state_table(
+	OUT from_state text, OUT input text, OUT reaction text, OUT to_state text,
+	OUT effect text, OUT comment text)
+RETURNS SETOF record
+LANGUAGE c IMMUTABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'refundx_state_table';
+COMMENT ON FUNCTION refundx.state_table() IS
+'The state table that everything goes through: one row for each state and each thing that can happen (doc/states.md). effect: what it does to the money';
+
+CREATE FUNCTION refundx.verdict_table(
+	OUT kind text, OUT call text, OUT n int, OUT http_status int, OUT code text,
+	OUT verdict text, OUT signed_only boolean, OUT comment text, OUT source text)
+RETURNS SETOF record
+LANGUAGE c IMMUTABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'refundx_verdict_table';
+COMMENT ON FUNCTION refundx.verdict_table() IS
+'What each answer of a channel means: the first row (n) that fits decides, null fits everything, and what no row fits is unknown. source: where the channel documents it';
+
+CREATE FUNCTION refundx.channel_kinds(
+	OUT kind text, OUT label text, OUT currencies text[], OUT number_rule text,
+	OUT max_parts int, OUT max_age interval, OUT part_spacing interval,
+	OUT calls_per_second int, OUT failing_per_second int, OUT not_found_after interval,
+	OUT send_window interval, OUT ask_window interval, OUT call_timeout interval)
+RETURNS SETOF record
+LANGUAGE c IMMUTABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'refundx_channel_kinds';
+COMMENT ON FUNCTION refundx.channel_kinds() IS
+'The channels that are built in, and what each allows; null: no limit. Pace is per merchant';
+
+CREATE FUNCTION refundx.mask_phone(phone text) RETURNS text
+LANGUAGE c IMMUTABLE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'refundx_mask_phone';
+COMMENT ON FUNCTION refundx.mask_phone(text) IS
+'A telephone number as it may be shown: 138****8000';
+
+CREATE FUNCTION refundx.format_amount(amount bigint, currency text) RETURNS text
+LANGUAGE c IMMUTABLE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'refundx_format_amount';
+COMMENT ON FUNCTION refundx.format_amount(bigint, text) IS
+'An amount in minor units as people write it: 1234, CNY is 12.34';

@@ -1,0 +1,261 @@
+/*
+ * The invariants, each one query that returns what breaks it.
+ *
+ * They hold at every commit, with workers running, so refundx.check() asks
+ * them in one statement, which has one snapshot.  Each is a view of its own
+ * (subject, finding), so that it can be asked alone.  They read whole tables:
+ * once a day, and after anything unusual.
+ *
+ * refundx.clock_offset moves the tests' clock; due times go by that clock.
+ */
+CREATE VIEW refundx.check_i01 AS
+	SELECT a.currency AS subject,
+		   format('%s postings sum to %s, not to zero', count(*), sum(j.d_available + j.d_frozen + j.d_outside)) AS finding
+	  FROM refundx.journal j JOIN refundx.account a USING (account_id)
+	 GROUP BY a.currency
+	HAVING sum(j.d_available + j.d_frozen + j.d_outside) <> 0
+		OR bool_or(j.d_available + j.d_frozen + j.d_outside <> 0);
+COMMENT ON VIEW refundx.check_i01 IS 'I1: postings sum to zero, each one and per currency';
+
+CREATE VIEW refundx.check_i02 AS
+	SELECT p.payment_no AS subject,
+		   format('refunding %s, refunded %s, returned %s, elsewhere %s; its refunds say %s, %s, %s, %s',
+				  p.refunding, p.refunded, p.returned, p.elsewhere,
+				  r.refunding, r.refunded, r.returned, x.elsewhere) AS finding
+	  FROM refundx.payment p
+	 CROSS JOIN LATERAL (
+		SELECT coalesce(sum(i.amount) FILTER (WHERE i.is_open), 0) AS refunding,
+			   coalesce(sum(i.amount) FILTER (WHERE i.state = 'succeeded'), 0) AS refunded,
+			   coalesce(sum(i.amount) FILTER (WHERE i.state = 'returned'), 0) AS returned
+		  FROM refundx.instruction i WHERE i.payment_id = p.payment_id) r
+	 CROSS JOIN LATERAL (
+		SELECT coalesce(sum(e.counted), 0) AS elsewhere
+		  FROM refundx.external_refund e WHERE e.payment_id = p.payment_id) x
+	 WHERE (p.refunding, p.refunded, p.returned, p.elsewhere)
+		   IS DISTINCT FROM (r.refunding, r.refunded, r.returned, x.elsewhere)
+		OR p.refunding + p.refunded + p.returned + p.elsewhere + p.already_refunded > p.paid;
+COMMENT ON VIEW refundx.check_i02 IS 'I2: what a payment has in flight and paid is the sum over its refunds, and never more than was paid';
+
+CREATE VIEW refundx.check_i03 AS
+	SELECT a.account_no AS subject,
+		   format('line %s: available %s, frozen %s', j.version, j.available, j.frozen) AS finding
+	  FROM refundx.journal j JOIN refundx.account a USING (account_id)
+	 WHERE j.available < 0 OR j.frozen < 0;
+COMMENT ON VIEW refundx.check_i03 IS 'I3: no balance is negative';
+
+CREATE VIEW refundx.check_i04 AS
+	SELECT a.account_no AS subject,
+		   format('frozen is %s, its open refunds sum to %s', coalesce(j.frozen, 0), o.amount) AS finding
+	  FROM refundx.account a
+	  LEFT JOIN LATERAL (
+		SELECT frozen FROM refundx.journal j WHERE j.account_id = a.account_id
+		 ORDER BY version DESC LIMIT 1) j ON true
+	 CROSS JOIN LATERAL (
+		SELECT coalesce(sum(i.amount), 0) AS amount FROM refundx.instruction i
+		 WHERE i.account_id = a.account_id AND i.is_open) o
+	 WHERE coalesce(j.frozen, 0) <> o.amount;
+COMMENT ON VIEW refundx.check_i04 IS 'I4: what is frozen on an account is the sum of its open refunds';
+
+CREATE VIEW refundx.check_i05 AS
+	SELECT a.account_no AS subject,
+		   format('line %s (available %s, frozen %s) does not continue from line %s (%s, %s)',
+				  j.version, j.available, j.frozen, j.before, j.available_before, j.frozen_before) AS finding
+	  FROM (SELECT j.*,
+				   coalesce(lag(version) OVER w, 0) AS before,
+				   coalesce(lag(available) OVER w, 0) AS available_before,
+				   coalesce(lag(frozen) OVER w, 0) AS frozen_before
+			  FROM refundx.journal j
+			WINDOW w AS (PARTITION BY account_id ORDER BY version)) j
+	  JOIN refundx.account a USING (account_id)
+	 WHERE j.version <> j.before + 1
+		OR j.available <> j.available_before + j.d_available
+		OR j.frozen <> j.frozen_before + j.d_frozen;
+COMMENT ON VIEW refundx.check_i05 IS 'I5: each journal line continues from the one before it: no gap, balances add up';
+
+CREATE VIEW refundx.check_i06 AS
+	SELECT i.instruction_no AS subject,
+		   format('it is %s, and its journal lines are: %s', i.state, coalesce(j.lines, 'none')) AS finding
+	  FROM refundx.instruction i
+	 CROSS JOIN LATERAL (
+		SELECT string_agg(j.type || CASE WHEN greatest(abs(j.d_available), abs(j.d_frozen)) = i.amount
+										 THEN '' ELSE ' of another amount' END,
+						  ', ' ORDER BY j.version) AS lines
+		  FROM refundx.journal j
+		 WHERE j.instruction_id = i.instruction_id AND j.account_id = i.account_id) j
+	 WHERE i.account_id IS NOT NULL
+	   AND NOT coalesce(CASE
+			WHEN i.is_open THEN j.lines = 'freeze'
+			WHEN i.state = 'succeeded' THEN j.lines = 'freeze, pay_out'
+			WHEN i.state IN ('failed', 'canceled') THEN j.lines = 'freeze, release'
+			WHEN i.state = 'returned' THEN j.lines IN ('freeze, release', 'freeze, pay_out, return')
+		   END, false);
+COMMENT ON VIEW refundx.check_i06 IS 'I6: a paid refund has exactly one posting out, a failed or canceled one exactly one release, an open one neither';
+
+CREATE VIEW refundx.check_i09 AS
+	SELECT i.instruction_no AS subject, format('attempt %s was made without a frozen request', a.attempt_id) AS finding
+	  FROM refundx.attempt a JOIN refundx.instruction i USING (instruction_id)
+	 WHERE a.call = 'submit'
+	   AND NOT EXISTS (SELECT FROM refundx.request r
+						WHERE r.instruction_id = a.instruction_id AND r.wire_no = a.wire_no)
+	UNION ALL
+	SELECT min(i.instruction_no), format('wire number %s is used %s times', i.wire_no, count(*))
+	  FROM refundx.instruction i GROUP BY i.merchant_id, i.wire_no HAVING count(*) > 1
+	UNION ALL
+	SELECT i.instruction_no, format('request %s was frozen for a number that it has not', r.wire_no)
+	  FROM refundx.request r JOIN refundx.instruction i USING (instruction_id)
+	 WHERE r.wire_no <> i.wire_no
+	   AND NOT EXISTS (SELECT FROM refundx.event x
+						WHERE x.instruction_id = i.instruction_id AND x.type = 'reissued');
+COMMENT ON VIEW refundx.check_i09 IS 'I9: a wire number is one refund''s, what is sent for it was frozen first, and one is live at a time';
+
+CREATE VIEW refundx.check_i10 AS
+	SELECT i.instruction_no AS subject,
+		   format('attempt %s began before attempt %s had ended', l.next_id, l.attempt_id) AS finding
+	  FROM (SELECT a.instruction_id, a.attempt_id, e.received_at AS ended_at,
+				   lead(a.attempt_id) OVER w AS next_id, lead(a.started_at) OVER w AS next_at
+			  FROM refundx.attempt a
+			  LEFT JOIN refundx.evidence e
+				ON e.wire_no = a.wire_no AND e.merchant_id = a.merchant_id AND e.attempt_id = a.attempt_id
+			WINDOW w AS (PARTITION BY a.instruction_id ORDER BY a.attempt_id)) l
+	  JOIN refundx.instruction i USING (instruction_id)
+	 WHERE l.next_id IS NOT NULL AND (l.ended_at IS NULL OR l.ended_at > l.next_at);
+COMMENT ON VIEW refundx.check_i10 IS 'I10: one attempt of a refund at a time, each ended before the next';
+
+CREATE VIEW refundx.check_i11 AS
+	WITH steps AS (
+		SELECT x.instruction_id, x.seq, x.type, x.from_state, x.to_state,
+			   lag(x.to_state) OVER w AS before,
+			   lead(x.seq) OVER w IS NULL AS last
+		  FROM refundx.event x
+		 WHERE x.instruction_id IS NOT NULL AND x.to_state IS NOT NULL
+		WINDOW w AS (PARTITION BY x.instruction_id ORDER BY x.seq)
+	), allowed AS (
+		SELECT DISTINCT from_state, to_state FROM refundx.state_table() WHERE reaction = 'move'
+	)
+	SELECT i.instruction_no AS subject,
+		   format('event %s (%s) goes from %s to %s, after %s', s.seq, s.type, coalesce(s.from_state, 'nothing'),
+				  s.to_state, coalesce(s.before, 'nothing')) AS finding
+	  FROM steps s JOIN refundx.instruction i USING (instruction_id)
+	 WHERE s.from_state IS DISTINCT FROM s.before
+		OR s.from_state IS NULL AND (s.type, s.to_state) NOT IN
+		   (('submitted', 'queued'), ('submitted', 'awaiting_approval'), ('adopted', 'unknown'))
+		OR s.from_state <> s.to_state
+		   AND NOT EXISTS (SELECT FROM allowed a
+							WHERE a.from_state = s.from_state AND a.to_state = s.to_state)
+	UNION ALL
+	SELECT i.instruction_no, format('it is %s, its history ends with %s', i.state, coalesce(s.to_state, 'nothing'))
+	  FROM refundx.instruction i
+	  LEFT JOIN steps s ON s.instruction_id = i.instruction_id AND s.last
+	 WHERE s.to_state IS DISTINCT FROM i.state;
+COMMENT ON VIEW refundx.check_i11 IS 'I11: the history of each refund is a path of the state table, and ends where the refund is';
+
+CREATE VIEW refundx.check_i17 AS
+	SELECT i.instruction_no AS subject, format('a notice says %s, which it never became', n.transition) AS finding
+	  FROM refundx.notice n JOIN refundx.instruction i USING (instruction_id)
+	 WHERE NOT EXISTS (SELECT FROM refundx.event x
+						WHERE x.instruction_id = n.instruction_id AND x.to_state = n.transition
+						  AND x.from_state IS DISTINCT FROM x.to_state);
+COMMENT ON VIEW refundx.check_i17 IS 'I17: notices exist for transitions that happened only (and, by their key, at most one for each)';
+
+CREATE VIEW refundx.check_i18 AS
+	SELECT i.instruction_no AS subject,
+		   CASE WHEN i.due_at IS NULL
+				THEN format('it is %s since %s, with no due time and no person', i.state, i.state_since)
+				ELSE format('it is %s and was due at %s', i.state, i.due_at) END AS finding
+	  FROM refundx.instruction i
+	  JOIN refundx.merchant m USING (merchant_id)
+	  LEFT JOIN refundx.payment p USING (payment_id)
+	 CROSS JOIN (SELECT clock_timestamp() + current_setting('refundx.clock_offset')::interval
+						- interval '15 min' AS at) late
+	 WHERE i.is_open AND i.person_since IS NULL AND i.state <> 'awaiting_approval'
+	   AND (i.due_at IS NULL AND (i.state <> 'sending' OR i.state_since < late.at)
+			AND NOT (i.state <> 'sending' AND EXISTS (
+				-- a query of it is under way
+				SELECT FROM refundx.attempt a
+				 WHERE a.instruction_id = i.instruction_id AND a.started_at >= late.at))
+			OR i.due_at < late.at AND current_setting('refundx.dispatch')::boolean AND refundx.armed()
+			   AND m.paused IS NULL AND p.hold IS NULL);
+COMMENT ON VIEW refundx.check_i18 IS 'I18: every open refund has a due time that is not long past, or is with a person (a pause, a hold and refundx.dispatch = off excuse it)';
+
+CREATE VIEW refundx.check_i19 AS
+	SELECT a.account_no AS subject,
+		   format('line %s freezes for a refund that is not of this account', j.version) AS finding
+	  FROM refundx.journal j
+	  JOIN refundx.account a USING (account_id)
+	  LEFT JOIN refundx.instruction i ON i.instruction_id = j.instruction_id AND i.account_id = j.account_id
+	 WHERE j.instruction_id IS NOT NULL AND i.instruction_id IS NULL
+	UNION ALL
+	SELECT i.instruction_no, 'its payment is of another account'
+	  FROM refundx.instruction i JOIN refundx.payment p USING (payment_id)
+	 WHERE i.account_id IS DISTINCT FROM p.account_id;
+COMMENT ON VIEW refundx.check_i19 IS 'I19: no freeze without an owner, no owner without a freeze';
+
+CREATE VIEW refundx.check_i24 AS
+	SELECT i.instruction_no AS subject,
+		   format('evidence %s contradicts it, and %s', x.evidence_id,
+				  CASE WHEN i.person_since IS NULL THEN 'it is with nobody' ELSE 'its payment is not on hold' END) AS finding
+	  FROM refundx.event x
+	  JOIN refundx.instruction i USING (instruction_id)
+	  LEFT JOIN refundx.payment p USING (payment_id)
+	  LEFT JOIN refundx.account a ON a.account_id = i.account_id
+	 WHERE x.type = 'contradiction'
+	   AND (i.person_since IS NULL OR p.payment_id IS NOT NULL AND p.hold IS NULL
+			OR a.account_id IS NOT NULL AND a.hold IS NULL)
+	   AND NOT EXISTS (SELECT FROM refundx.event r
+						WHERE r.instruction_id = i.instruction_id AND r.type = 'resolved' AND r.seq > x.seq);
+COMMENT ON VIEW refundx.check_i24 IS 'I24: a finished refund that evidence contradicts has a hold, and is with a person';
+
+-- The tables have no foreign keys on a refund's way (see their head).
+CREATE VIEW refundx.check_orphans AS
+	SELECT i.instruction_no AS subject, 'its channel, merchant, payment or account does not exist' AS finding
+	  FROM refundx.instruction i
+	  LEFT JOIN refundx.channel c ON c.channel_id = i.channel_id AND c.merchant_id = i.merchant_id
+	  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id AND p.channel_id = i.channel_id
+	  LEFT JOIN refundx.account a ON a.account_id = i.account_id
+	 WHERE c.channel_id IS NULL OR i.payment_id IS NOT NULL AND p.payment_id IS NULL
+		OR i.account_id IS NOT NULL AND a.account_id IS NULL
+	UNION ALL
+	SELECT p.payment_no, 'its channel or account does not exist'
+	  FROM refundx.payment p
+	  LEFT JOIN refundx.channel c USING (channel_id)
+	  LEFT JOIN refundx.account a ON a.account_id = p.account_id
+	 WHERE c.channel_id IS NULL OR p.account_id IS NOT NULL AND a.account_id IS NULL
+	UNION ALL
+	SELECT o.what || ' ' || o.id, 'its refund does not exist'
+	  FROM (SELECT 'event' AS what, seq AS id, instruction_id FROM refundx.event WHERE instruction_id IS NOT NULL
+			UNION ALL SELECT 'attempt', attempt_id, instruction_id FROM refundx.attempt
+			UNION ALL SELECT 'request of', instruction_id, instruction_id FROM refundx.request
+			UNION ALL SELECT 'notice', notice_id, instruction_id FROM refundx.notice) o
+	 WHERE NOT EXISTS (SELECT FROM refundx.instruction i WHERE i.instruction_id = o.instruction_id)
+	UNION ALL
+	SELECT 'event ' || x.seq, format('its evidence %s does not exist', x.evidence_id)
+	  FROM refundx.event x
+	 WHERE x.evidence_id IS NOT NULL
+	   AND NOT EXISTS (SELECT FROM refundx.evidence e WHERE e.evidence_id = x.evidence_id)
+	UNION ALL
+	SELECT 'evidence ' || e.evidence_id, 'its channel does not exist'
+	  FROM refundx.evidence e
+	 WHERE NOT EXISTS (SELECT FROM refundx.channel c WHERE c.channel_id = e.channel_id);
+COMMENT ON VIEW refundx.check_orphans IS 'Rows whose parents are missing; the tables that a refund passes through have no foreign keys';
+
+CREATE FUNCTION refundx.check(OUT invariant text, OUT subject text, OUT finding text)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT 'I1', subject, finding FROM refundx.check_i01
+	UNION ALL SELECT 'I2', subject, finding FROM refundx.check_i02
+	UNION ALL SELECT 'I3', subject, finding FROM refundx.check_i03
+	UNION ALL SELECT 'I4', subject, finding FROM refundx.check_i04
+	UNION ALL SELECT 'I5', subject, finding FROM refundx.check_i05
+	UNION ALL SELECT 'I6', subject, finding FROM refundx.check_i06
+	UNION ALL SELECT 'I9', subject, finding FROM refundx.check_i09
+	UNION ALL SELECT 'I10', subject, finding FROM refundx.check_i10
+	UNION ALL SELECT 'I11', subject, finding FROM refundx.check_i11
+	UNION ALL SELECT 'I17', subject, finding FROM refundx.check_i17
+	UNION ALL SELECT 'I18', subject, finding FROM refundx.check_i18
+	UNION ALL SELECT 'I19', subject, finding FROM refundx.check_i19
+	UNION ALL SELECT 'I24', subject, finding FROM refundx.check_i24
+	UNION ALL SELECT 'orphans', subject, finding FROM refundx.check_orphans
+$$;
+COMMENT ON FUNCTION refundx.check() IS
+'The invariants: one row for each row that breaks one, none if all is well, also while the workers run. Reads whole tables';

@@ -1,0 +1,117 @@
+/*
+ * Health: one row for each worker, and one for each thing that can be in the
+ * way of all refunds.
+ */
+
+/*
+ * Sessions and prepared transactions that hold rows of ours.  The settler
+ * passes over what others have locked, so nobody is seen to wait: who holds a
+ * row is read from its xmax, and from the lock that each transaction holds on
+ * its own number.  SECURITY DEFINER because others' sessions are shown.
+ */
+CREATE FUNCTION refundx.blockers(
+	OUT pid int, OUT prepared text, OUT application text, OUT session_state text,
+	OUT since timestamptz, OUT holds text, OUT waiting bigint)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+	WITH waiting AS (
+		-- the newest few thousand: an old one that was overlooked is check()'s
+		SELECT e.evidence_id, i.instruction_id, i.payment_id, i.account_id
+		  FROM (SELECT * FROM refundx.evidence ORDER BY evidence_id DESC LIMIT 5000) e
+		  JOIN refundx.instruction i ON i.merchant_id = e.merchant_id AND i.wire_no = e.wire_no
+		 WHERE NOT EXISTS (SELECT FROM refundx.event x WHERE x.evidence_id = e.evidence_id)
+	), needed AS (
+		SELECT p.xmax AS holder, 'payment ' || p.payment_no AS row, count(*) AS waiting
+		  FROM waiting w JOIN refundx.payment p USING (payment_id) GROUP BY 1, 2
+		UNION ALL
+		SELECT i.xmax, 'refund ' || i.instruction_no, count(*)
+		  FROM waiting w JOIN refundx.instruction i USING (instruction_id) GROUP BY 1, 2
+		UNION ALL
+		SELECT a.xmax, 'account ' || a.account_no, count(*)
+		  FROM waiting w JOIN refundx.account a USING (account_id) GROUP BY 1, 2
+	), holders AS (
+		SELECT l.pid, l.virtualtransaction, min(n.row) AS holds, sum(n.waiting)::bigint AS waiting
+		  FROM needed n
+		  JOIN pg_catalog.pg_locks l
+			ON l.locktype = 'transactionid' AND l.transactionid = n.holder AND l.granted
+		   AND l.mode = 'ExclusiveLock'
+		 GROUP BY 1, 2
+	), idle AS (
+		-- in a transaction that has written or locked here, and doing nothing
+		SELECT DISTINCT l.pid, l.virtualtransaction
+		  FROM pg_catalog.pg_locks l
+		  LEFT JOIN pg_catalog.pg_stat_activity s ON s.pid = l.pid
+		 WHERE l.locktype = 'relation' AND l.granted
+		   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
+		   AND l.relation IN ('refundx.payment'::regclass, 'refundx.instruction'::regclass, 'refundx.account'::regclass)
+		   AND l.mode IN ('RowShareLock', 'RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+		   AND (l.pid IS NULL
+				OR s.state LIKE 'idle in transaction%' AND s.state_change < clock_timestamp() - interval '10 s')
+	)
+	SELECT b.pid, x.gid, s.application_name, coalesce(s.state, 'prepared'),
+		   coalesce(s.xact_start, x.prepared),
+		   coalesce(h.holds, 'rows of payments, refunds or accounts'), coalesce(h.waiting, 0)
+	  FROM (SELECT pid, virtualtransaction FROM holders UNION SELECT pid, virtualtransaction FROM idle) b
+	  LEFT JOIN holders h ON h.virtualtransaction = b.virtualtransaction AND h.pid IS NOT DISTINCT FROM b.pid
+	  LEFT JOIN pg_catalog.pg_stat_activity s ON s.pid = b.pid
+	  LEFT JOIN pg_catalog.pg_prepared_xacts x
+		ON b.pid IS NULL AND b.virtualtransaction = '-1/' || x.transaction::text
+	 WHERE s.backend_type IS DISTINCT FROM 'refundx settler' AND b.pid IS DISTINCT FROM pg_backend_pid()
+$$;
+COMMENT ON FUNCTION refundx.blockers() IS
+'Sessions and prepared transactions that hold rows which evidence waits for (waiting: how many pieces), or have been idle for ten seconds in a transaction that has rows of refundx locked';
+
+CREATE VIEW refundx.health AS
+	SELECT w.kind AS what,
+		   CASE WHEN w.problem IS NOT NULL OR w.state NOT IN ('up', 'idle', 'starting', 'held') THEN 'error'
+				WHEN w.state = 'held' OR w.behind > interval '1 min' THEN 'warning'
+				ELSE 'ok' END AS level,
+		   w.pid, w.since, w.behind, w.backlog,
+		   concat_ws('; ', w.state, w.doing, 'port ' || w.port,
+					 CASE WHEN w.restarts > 0 THEN w.restarts || ' restarts' END, w.problem) AS finding
+	  FROM refundx.worker_status() w WHERE w.database = current_database()
+	UNION ALL
+	SELECT 'workers', 'error', NULL, NULL, NULL, NULL,
+		   'this database is not named in refundx.databases: nothing is sent or settled here'
+	 WHERE NOT EXISTS (SELECT FROM refundx.worker_status() w WHERE w.database = current_database())
+	UNION ALL
+	SELECT 'armed', CASE WHEN refundx.armed() THEN 'ok' ELSE 'error' END, NULL, n.armed_at, NULL, NULL,
+		   CASE WHEN refundx.armed() THEN 'armed for this server: ' || n.reason
+				ELSE 'not armed for this server, so nothing is sent: see refundx.arm()' END
+	  FROM (VALUES (1)) one LEFT JOIN refundx.installation n ON true
+	UNION ALL
+	SELECT 'dispatch', CASE WHEN current_setting('refundx.dispatch')::boolean THEN 'ok' ELSE 'warning' END,
+		   NULL, NULL, NULL, NULL,
+		   CASE WHEN current_setting('refundx.dispatch')::boolean THEN 'on' ELSE 'refundx.dispatch is off: nothing is sent' END
+	UNION ALL
+	SELECT 'evidence', CASE WHEN min(e.received_at) < clock_timestamp() - interval '1 min' THEN 'warning' ELSE 'ok' END,
+		   NULL, min(e.received_at), clock_timestamp() - min(e.received_at), count(*),
+		   CASE WHEN count(*) = 0 THEN 'all of it is settled' ELSE 'waits to be settled' END
+	  FROM (SELECT * FROM refundx.evidence ORDER BY evidence_id DESC LIMIT 5000) e
+	 WHERE NOT EXISTS (SELECT FROM refundx.event x WHERE x.evidence_id = e.evidence_id)
+	UNION ALL
+	SELECT 'blocker', CASE WHEN b.waiting > 0 THEN 'error' ELSE 'warning' END, b.pid, b.since,
+		   clock_timestamp() - b.since, b.waiting,
+		   concat_ws(' ', coalesce('prepared transaction "' || b.prepared || '"',
+								   'session "' || coalesce(b.application, '') || '", ' || b.session_state),
+					 'holds', b.holds)
+	  FROM refundx.blockers() b
+	UNION ALL
+	SELECT 'merchant', 'error', NULL, m.paused_since, clock_timestamp() - m.paused_since, NULL,
+		   format('merchant %s is paused (%s): %s', m.merchant_no, m.paused, m.paused_reason)
+	  FROM refundx.merchant m WHERE m.paused IS NOT NULL
+	UNION ALL
+	SELECT 'overdue', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END, NULL, min(i.due_at),
+		   clock_timestamp() - min(i.due_at), count(*),
+		   CASE WHEN count(*) = 0 THEN 'nothing is overdue' ELSE 'refunds were due more than 5 minutes ago' END
+	  FROM refundx.instruction i
+	 WHERE i.is_open AND i.due_at < clock_timestamp() - interval '5 min'
+	UNION ALL
+	SELECT 'with person', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END, NULL, min(i.person_since),
+		   NULL, count(*),
+		   CASE WHEN count(*) = 0 THEN 'no refund' ELSE 'refunds wait for a person: see refundx.with_person' END
+	  FROM refundx.instruction i WHERE i.person_since IS NOT NULL;
+COMMENT ON VIEW refundx.health IS 'Is everything working: one row for each worker of this database, and for each thing that can be in the way; level: ok, warning, error';
+COMMENT ON COLUMN refundx.health.behind IS 'How long the oldest work has been waiting';
+COMMENT ON COLUMN refundx.health.backlog IS 'How much work is waiting';
