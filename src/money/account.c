@@ -179,6 +179,31 @@ refundx_refuse_change(PG_FUNCTION_ARGS)
 }
 
 /*
+ * Rows of another transaction are rows of another database: a dump is being
+ * restored here.  A copy must not pay, whatever this database was armed for
+ * before; once in each (sub)transaction that brings such rows.
+ */
+static void
+disarm(const char *relation)
+{
+	static Statement forget = {"DELETE FROM refundx.installation", NO_ARGS};
+	static FullTransactionId done = {0};
+	static SubTransactionId done_sub = InvalidSubTransactionId;
+
+	if (FullTransactionIdEquals(done, GetTopFullTransactionId()) &&
+		done_sub == GetCurrentSubTransactionId())
+		return;
+	SPI_connect();
+	if (statement_run(&forget, NULL) > 0)
+		ereport(WARNING,
+				(errmsg("refundx is not armed any more: refundx.%s gets rows from a dump", relation),
+				 errhint("Nothing is sent from here before SELECT refundx.arm(reason).")));
+	SPI_finish();
+	done = GetTopFullTransactionId();
+	done_sub = GetCurrentSubTransactionId();
+}
+
+/*
  * Trigger: stamp a row with its own transaction.  The readers of the arrival
  * queue (arrival.c) compare xid8 with snapshots of this cluster; an xid8 that
  * a dump brought from another one would be seen for ever, or never.
@@ -204,6 +229,8 @@ refundx_stamp_xid(PG_FUNCTION_ARGS)
 	if (!isnull && U64FromFullTransactionId(DatumGetFullTransactionId(xid)) ==
 		U64FromFullTransactionId(GetTopFullTransactionId()))
 		PG_RETURN_POINTER(trigger->tg_trigtuple);
+	if (!isnull)
+		disarm(RelationGetRelationName(trigger->tg_relation));
 	xid = FullTransactionIdGetDatum(GetTopFullTransactionId());
 	isnull = false;
 	PG_RETURN_POINTER(heap_modify_tuple_by_cols(trigger->tg_trigtuple, desc, 1, &col, &xid, &isnull));
