@@ -20,7 +20,7 @@ PURE_SRCS := $(wildcard $(here)/src/base/buf.c $(here)/src/base/http_message.c \
 
 # Goals that need no server headers: `make check` begins where nothing is
 # installed yet.
-OWN_GOALS = help setup sandbox unit-programs unit layers fuzz conformance check demo bench
+OWN_GOALS = help setup sandbox unit-programs unit layers fuzz conformance check demo demo-stop bench
 goals := $(or $(MAKECMDGOALS),all)
 own_goals := $(filter $(OWN_GOALS),$(goals))
 pgxs_goals := $(filter-out $(OWN_GOALS),$(goals))
@@ -146,7 +146,7 @@ help:   ## this list
 	@echo 'make install      into the server that pg_config belongs to'
 	@echo 'make installcheck tests against a running server that preloads refundx'
 	@echo 'make clean        removes what was built'
-	@sed -n 's|^\([a-z ]*\):.*## \(.*\)|\1\t\2|p' '$(here)/Makefile' | \
+	@sed -n 's|^\([a-z -]*\):.*## \(.*\)|\1\t\2|p' '$(here)/Makefile' | \
 		while IFS='	' read -r goal what; do printf 'make %-13s%s\n' "$$goal" "$$what"; done
 
 setup:  ## installs the Debian packages that are missing (needs root or sudo)
@@ -171,6 +171,8 @@ conformance: ## code that others wrote, against the sandbox and the extension
 demo:   ## plays the story of a refund, and how it comes out right
 	@tools/setup run
 	@tools/demo
+demo-stop: ## stops it, and removes what it made
+	@tools/demo stop
 
 bench:  ## the figures in doc/performance.md, each beside its baseline
 	@tools/setup bench

@@ -1,0 +1,455 @@
+# shellcheck shell=bash
+#
+# story.sh
+#	  The scenes of tools/demo, which sources this file.
+#
+# Only what users have is used: the functions and views of schema refundx.
+# What a scene says it also looks at (`expect`), and what takes time it polls
+# for, with a deadline; the first thing that does not come out as told ends
+# the demo.
+
+bold= blue= green= red= plain=
+if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
+	bold=$'\e[1m' blue=$'\e[36m' green=$'\e[32m' red=$'\e[31m' plain=$'\e[0m'
+fi
+
+#----------------------------------------------------------------------------
+# Telling
+#----------------------------------------------------------------------------
+
+line=------------------------------------------------------------------------
+
+scene()
+{
+	printf '\n%s+%s+\n| %-70s |\n+%s+%s\n' "$bold" "$line" "$1" "$line" "$plain"
+}
+
+say()
+{
+	printf '\n'
+	printf '%s\n' "$@" | fold -s -w 76 | sed 's/ *$//'
+}
+
+indent()
+{
+	sed 's/^/    /'
+}
+
+# Shows the SQL, runs it, shows the rows.
+sql()
+{
+	printf '\n%s%s%s\n' "$blue" "$(printf '%s\n' "$1" | indent)" "$plain"
+	rows "$1"
+}
+
+rows()
+{
+	printf '%s\n' "$1" | psql_demo -q -v ON_ERROR_STOP=1 -P footer=off -P format=wrapped -P columns=76 "${psql_more[@]}" -f - |
+		sed '/^$/d' | indent
+}
+psql_more=()
+
+# One value, for us.
+value()
+{
+	psql_demo -qAt -v ON_ERROR_STOP=1 -c "$1"
+}
+
+sandbox()
+{
+	"$dir/refundx-sandbox" ctl --data "$dir/sandbox" "$@"
+}
+
+# The channel's books about these numbers.
+ledger()
+{
+	printf '\n    %-12s %8s  %-10s %s\n' "the channel:" amount status "times paid"
+	"$dir/refundx-sandbox" ledger --data "$dir/sandbox" --tsv | awk -F '\t' -v wanted=" $* " '
+		index(wanted, " " $1 " ") { printf "    %-12s %8d  %-10s %d\n", $1, $2, $3, $4; n++ }
+		END { if (!n) print "    (nothing)" }'
+}
+
+# expect WHAT QUERY RESULT [SECONDS]: that the query comes to that result.
+expect()
+{
+	local deadline=$((SECONDS + ${4:-15})) is
+
+	until is=$(value "$2") && [ "$is" = "$3" ]; do
+		if [ "$SECONDS" -ge "$deadline" ]; then
+			printf '\n%s  NOT as told: %s%s\n  %s\n  is        %s\n  should be %s\n' \
+				"$red" "$1" "$plain" "$2" "$is" "$3"
+			exit 1
+		fi
+		sleep 0.05
+	done
+	printf '  %sok%s  %s\n' "$green" "$plain" "$1"
+}
+
+expect_state()
+{
+	expect "refund $1 is $2" "SELECT refundx.refund_state('$1')" "$2" "${3:-15}"
+}
+
+expect_paid()
+{
+	local is
+
+	is=$("$dir/refundx-sandbox" ledger --data "$dir/sandbox" --tsv |
+		awk -F '\t' -v no="$1" '$1 == no { n = $4 } END { print n + 0 }')
+	if [ "$is" != "$2" ]; then
+		printf '%s  NOT as told: the channel paid %s %s times, not %s%s\n' "$red" "$1" "$is" "$2" "$plain"
+		exit 1
+	fi
+	case $2 in
+		0) printf '  %sok%s  the channel paid nothing for %s\n' "$green" "$plain" "$1" ;;
+		1) printf '  %sok%s  the channel paid %s once\n' "$green" "$plain" "$1" ;;
+	esac
+}
+
+ACCOUNT="SELECT account, available_text AS available, frozen_text AS frozen
+  FROM refundx.accounts WHERE account = 'store-7';"
+
+# As often the sandbox has pushed the callback of NO and heard yes.
+pushed_times()
+{
+	[ "$(grep -c " $1 .*-> 20[04]" "$dir/sandbox/sandbox.log")" = "$2" ]
+}
+
+# One payment with a refund: the refund's number, and the amount in fen.
+submit_text()
+{
+	echo "SELECT refund_no, amount, state FROM refundx.refund_submit(
+    channel => 'wx', payment_no => 'order-${1#R}', refund_no => '$1',
+    amount => $2, reason => '$3',
+    payment_amount => $2, currency => 'CNY',
+    account => 'store-7', contact => '13800138000');"
+}
+
+#----------------------------------------------------------------------------
+# The scenes
+#----------------------------------------------------------------------------
+
+prologue()
+{
+	scene "Before it begins: a shop with refundx"
+	say "A database, the extension, a WeChat Pay channel (played by the sandbox on this machine), an SMS provider, and an account with 2000 yuan, from which this store's refunds are paid. Keys are files; the configuration only names them." \
+		"(\"time_scale\": refundx's waits are a tenth of the real ones here. \"not_found_after\": it believes the channel's \"never heard of it\" after 2 seconds instead of 60.)"
+	PGDATABASE=postgres psql_demo -q -c 'CREATE DATABASE shop'
+	psql_more=(-v "channel=$(cat "$dir/sandbox/channel.json")" -v "sms=$(cat "$dir/sandbox/sms.json")")
+	sql "CREATE EXTENSION refundx;
+SELECT refundx.channel_add('wx', 'wechat', :'channel'::jsonb
+    || '{\"time_scale\": 10, \"not_found_after\": 2}') AS channel;
+SELECT refundx.notice_provider_add('sms', 'aliyun', :'sms'::jsonb) AS provider;
+SELECT refundx.notice_template_set('succeeded', '*', 'sms',
+    '{\"sign\": \"Shop\", \"code\": \"SMS_100001\",
+      \"params\": {\"no\": \"refund_no\", \"amount\": \"amount\"}}') AS text;
+SELECT refundx.account_open('store-7', 'CNY') AS opened,
+       refundx.account_credit('store-7', 200000, 'opening balance') AS credited;"
+	psql_more=()
+	value "CREATE TABLE orders (order_no text PRIMARY KEY, status text NOT NULL);
+		INSERT INTO orders VALUES ('order-1', 'paid'), ('order-6', 'paid')" >/dev/null
+	expect "all workers are up" \
+		"SELECT count(*) FILTER (WHERE state = 'up') >= 4 FROM refundx.worker_status()" t
+	expect "channel_check() finds nothing wrong" \
+		"SELECT count(*) FROM refundx.channel_check('wx') WHERE level = 'error'" 0
+}
+
+scene_success()
+{
+	scene "1. A refund that succeeds"
+	say "The application changes its own row and submits the refund in one transaction: both happen, or neither. Before:"
+	sql "$ACCOUNT"
+	sql "BEGIN;
+UPDATE orders SET status = 'refunding' WHERE order_no = 'order-1';
+SELECT refund_no, amount, state FROM refundx.refund_submit(
+    channel => 'wx', payment_no => 'order-1', refund_no => 'R1',
+    amount => 1288, reason => 'wrong size',
+    payment_amount => 5000, currency => 'CNY',    -- first sight of this payment
+    account => 'store-7', contact => '13800138000');
+$ACCOUNT
+COMMIT;"
+	say "12.88 is frozen with the commit. Now the workers call WeChat Pay, which accepts, pays, and calls back; that settles the refund, and an SMS goes out last of all."
+	expect_state R1 succeeded
+	expect_paid R1 1
+	sql "SELECT version, type, refund_no, d_available, d_frozen, available, frozen
+  FROM refundx.journal_lines WHERE account = 'store-7' ORDER BY version;"
+	expect "its SMS was sent" "SELECT state FROM refundx.notices WHERE refund_no = 'R1'" sent
+	sql "SELECT refund_no, transition, phone, state FROM refundx.notices;"
+	sql "SELECT to_char(at, 'SS.MS') AS second, what, from_state AS from, to_state AS to
+  FROM refundx.refund_timeline('R1');"
+}
+
+scene_refused()
+{
+	scene "2. A refund that the channel refuses for good"
+	say "The payer's WeChat account is closed: 403 USER_ACCOUNT_ABNORMAL. The sandbox says that to any amount that ends in 90.01. A refusal is not signed, so it is only a hint: it is believed when a query agrees (after not_found_after), and not before."
+	sql "$(submit_text R2 9001 'changed my mind')"
+	expect_state R2 failed
+	expect_paid R2 0
+	sql "SELECT call, http_status AS http, code, verdict, proof FROM refundx.attempts
+ WHERE refund_no = 'R2' ORDER BY started_at;"
+	sql "SELECT version, type, refund_no, d_available, d_frozen, available, frozen
+  FROM refundx.journal_lines WHERE refund_no = 'R2' ORDER BY version;"
+	say "Frozen, then released. What support staff would read to the payer:"
+	sql "SELECT refundx.refund_explain('R2');"
+	expect "what R2 froze is free again" "SELECT frozen FROM refundx.accounts WHERE account = 'store-7'" 0
+}
+
+scene_timeout()
+{
+	scene "3. The call times out after the channel has paid"
+	say "The sandbox pays (amounts ending in 90.02) but never answers, and its callbacks are held back too. Whether the money has left is unknown, so it is neither failed nor sent again: it is asked about."
+	sandbox pause-callbacks on >/dev/null
+	sql "$(submit_text R3 9002 'damaged')"
+	expect "the call timed out, and R3 became unknown" \
+		"SELECT count(*) FROM refundx.events WHERE refund_no = 'R3' AND to_state = 'unknown'" 1
+	expect_state R3 succeeded
+	expect_paid R3 1
+	sql "SELECT call, date_trunc('milliseconds', took) AS took, http_status AS http, verdict, proof
+  FROM refundx.attempts WHERE refund_no = 'R3' ORDER BY started_at;"
+	sql "SELECT what, from_state AS from, to_state AS to, left(note, 44) AS note
+  FROM refundx.refund_timeline('R3') WHERE what NOT LIKE 'notice%';"
+	expect "it was sent one single time" \
+		"SELECT count(*) FROM refundx.attempts WHERE refund_no = 'R3' AND call = 'submit'" 1
+	sandbox pause-callbacks off >/dev/null
+	say "Now the callback comes after all. It is kept, and changes nothing:"
+	expect "one pay_out for R3, also after the late callback" \
+		"SELECT (SELECT count(*) FROM refundx.journal_lines WHERE refund_no = 'R3' AND type = 'pay_out')
+		     || '/' || (SELECT count(*) FROM refundx.evidence_log
+		                 WHERE refund_no = 'R3' AND source = 'callback' AND outcome = 'noted')" 1/1
+}
+
+scene_abnormal()
+{
+	scene "4. The channel has the money, but the payer's card is dead"
+	say "WeChat calls this ABNORMAL (amounts ending in 90.04). It is not failed: releasing the money would let it be paid twice. It waits, frozen, and is with a person until the channel says how it ended."
+	sql "$(submit_text R4 9004 'not as described')"
+	expect_state R4 abnormal
+	psql_more=(-x)
+	sql "SELECT subject, state, reason, suggestion FROM refundx.with_person;"
+	psql_more=()
+	sql "$ACCOUNT"
+	expect "the 90.04 are still frozen" "SELECT frozen FROM refundx.accounts WHERE account = 'store-7'" 9004
+	expect_paid R4 0
+}
+
+scene_callbacks()
+{
+	scene "5. The same callback, five times"
+	say "Channels push a callback until they hear yes, and sometimes more than once (amounts ending in 90.05). Copies are acknowledged, and mean what one means."
+	sql "$(submit_text R5 9005 'double order')"
+	expect_state R5 succeeded
+	if ! wait_until 10 pushed_times R5 5; then
+		printf '%s  NOT as told: the sandbox did not push five times%s\n' "$red" "$plain"
+		exit 1
+	fi
+	printf '  %sok%s  the sandbox pushed the callback five times, and got yes each time\n' "$green" "$plain"
+	sql "SELECT source, verdict, proof, outcome FROM refundx.evidence_log WHERE refund_no = 'R5';"
+	expect "it was kept once, and paid out once" \
+		"SELECT (SELECT count(*) FROM refundx.evidence_log WHERE refund_no = 'R5' AND source = 'callback')
+		     || '/' || (SELECT count(*) FROM refundx.journal_lines WHERE refund_no = 'R5' AND type = 'pay_out')" 1/1
+	expect_paid R5 1
+}
+
+scene_rollback()
+{
+	local before
+
+	scene "6. The caller rolls back"
+	say "A submit is part of the caller's transaction. Rolled back, it has never been: nothing is frozen, nothing queued, and the channel hears nothing."
+	before=$(value "$ACCOUNT")
+	sql "BEGIN;
+UPDATE orders SET status = 'refunding' WHERE order_no = 'order-6';
+$(submit_text R6 2500 'never happens')
+ROLLBACK;
+SELECT * FROM orders WHERE order_no = 'order-6';"
+	ledger R6
+	expect "there is no refund R6" "SELECT refundx.refund_state('R6') IS NULL" t
+	expect "the account is as before" "$ACCOUNT" "$before"
+	expect_paid R6 0
+}
+
+#
+# The postmaster first, then its children: whoever dies later would otherwise
+# see it and begin to clean up, which a power cut allows nobody.
+#
+kill_server()
+{
+	local postmaster stat pids
+
+	postmaster=$(head -1 "$dir/cluster/data/postmaster.pid")
+	pids=$postmaster
+	for stat in /proc/[0-9]*/stat; do
+		stat=$(cat "$stat" 2>/dev/null) || continue
+		# pid (name) state parent ...
+		[ "$(echo "${stat##*) }" | cut -d ' ' -f 2)" != "$postmaster" ] || pids="$pids ${stat%% *}"
+	done
+	# shellcheck disable=SC2086 # a list of numbers
+	kill -KILL $pids
+	wait_until 20 gone "$pids" || die "the server would not die"
+	# what is dead but was never waited for would still count as alive
+	rm -f "$dir/cluster/data/postmaster.pid" "$dir/cluster/.s.PGSQL.5432.lock"
+}
+
+# The link of a process that has ended, but whose parent has not looked,
+# cannot be read any more.
+gone()
+{
+	local pid
+
+	for pid in $1; do
+		! readlink "/proc/$pid/exe" >/dev/null 2>&1 || return 1
+	done
+}
+
+scene_kill()
+{
+	scene "7. kill -9 of the whole server, with refunds in flight"
+	say "Nine refunds. Three are accepted but their answers never come (90.18), three hang in the channel before it has taken them on (90.19), three are plain. Callbacks are held back. Then every process of the server gets SIGKILL."
+	sandbox pause-callbacks on >/dev/null
+	sql "SELECT refund_no, state FROM generate_series(71, 79) n, LATERAL refundx.refund_submit(
+    channel => 'wx', payment_no => 'order-' || n, refund_no => 'R' || n,
+    amount => CASE n % 3 WHEN 0 THEN 9018 WHEN 1 THEN 9019 ELSE 3000 END,
+    payment_amount => 30000, currency => 'CNY', account => 'store-7');"
+	expect "six calls are under way" \
+		"SELECT count(*) FROM refundx.inflight WHERE state = 'sending'" 6
+	expect "three are accepted" \
+		"SELECT count(*) FROM refundx.inflight WHERE state = 'accepted' AND refund_no LIKE 'R7_'" 3
+	kill_server
+	printf '\n%s    kill -9: the server is gone.%s\n' "$bold" "$plain"
+	ledger R71 R72 R73 R74 R75 R76 R77 R78 R79
+	say "The channel has paid some of them; we have not been told. The server starts again. An attempt is a committed row before its socket opens, so what was under way is known: it is asked about before it is sent again, with the same number and the same bytes. The hanging calls now land, too."
+	start_server
+	expect "those whose calls were under way became unknown" \
+		"SELECT count(DISTINCT refund_no) FROM refundx.events WHERE from_state = 'sending' AND to_state = 'unknown'
+		    AND refund_no LIKE 'R7_'" 6
+	sandbox release all >/dev/null
+	sandbox pause-callbacks off >/dev/null
+	expect "all nine have succeeded" \
+		"SELECT count(*) FROM refundx.refunds WHERE state = 'succeeded' AND refund_no LIKE 'R7_'" 9 30
+	ledger R71 R72 R73 R74 R75 R76 R77 R78 R79
+	for no in R71 R72 R73 R74 R75 R76 R77 R78 R79; do
+		expect_paid "$no" 1 >/dev/null || { expect_paid "$no" 1; exit 1; }
+	done
+	printf '  %sok%s  the channel paid each of them once\n' "$green" "$plain"
+}
+
+scene_sms()
+{
+	scene "8. An SMS provider that is down delays nothing"
+	say "The provider breaks every connection from now on. Ten refunds, each with an SMS to send:"
+	sandbox sms down >/dev/null
+	sql "SELECT count(*) AS submitted FROM generate_series(80, 89) n, LATERAL refundx.refund_submit(
+    channel => 'wx', payment_no => 'order-' || n, refund_no => 'R' || n, amount => 1000,
+    payment_amount => 1000, currency => 'CNY', account => 'store-7', contact => '13800138000');"
+	expect "all ten have succeeded" \
+		"SELECT count(*) FROM refundx.refunds WHERE state = 'succeeded' AND refund_no LIKE 'R8_'" 10 10
+	sql "SELECT round(extract(epoch FROM avg(state_since - submitted_at)), 3) AS \"settled after (s)\"
+  FROM refundx.refunds WHERE refund_no LIKE 'R8_';"
+	expect "none of their messages was sent" \
+		"SELECT count(*) FROM refundx.notices WHERE refund_no LIKE 'R8_' AND state = 'sent'" 0
+	sql "SELECT state, count(*) AS messages FROM refundx.notices
+ WHERE refund_no LIKE 'R8_' GROUP BY state;"
+	say "No SMS provider recognises a message that it is given twice. So one that may have gone out is not sent again: it is \"ambiguous\", and with a person. The provider comes back; the next refund's message goes out:"
+	sandbox sms ok >/dev/null
+	sql "$(submit_text R90 1000 'one more')"
+	expect_state R90 succeeded
+	expect "its SMS was sent" "SELECT state FROM refundx.notices WHERE refund_no = 'R90'" sent 30
+}
+
+epilogue()
+{
+	scene "The books"
+	say "refundx.check() returns every row that breaks an invariant: sums, balances, the journal's chain, freezes without an owner, and so on."
+	sql "SELECT * FROM refundx.check();"
+	expect "check() finds nothing" "SELECT count(*) FROM refundx.check()" 0
+	say "And the channel's own ledger beside ours, number by number:"
+	"$dir/refundx-sandbox" ledger --data "$dir/sandbox" --tsv >"$dir/ledger.tsv.new"
+	mv "$dir/ledger.tsv.new" "$dir/ledger.tsv"
+	compare_ledgers
+	say "How everything is doing:"
+	sql "SELECT what, level, left(finding, 50) AS finding FROM refundx.health;"
+	expect "no error in refundx.health" "SELECT count(*) FROM refundx.health WHERE level = 'error'" 0
+}
+
+#
+# The channel's ledger against ours: whatever is on one side only, or on both
+# with another amount, or paid another number of times than we think.
+#
+compare_ledgers()
+{
+	local difference compared
+
+	difference="SELECT coalesce(l.no, r.wire_no) AS number, l.amount AS theirs, l.status,
+       l.paid_times, r.amount AS ours, r.state
+  FROM ledger l FULL JOIN refundx.refunds r ON r.wire_no = l.no
+ WHERE coalesce(l.amount * l.paid_times, 0) IS DISTINCT FROM
+       CASE WHEN r.state = 'succeeded' THEN r.amount ELSE 0 END
+    OR l.no IS NOT NULL AND l.amount IS DISTINCT FROM r.amount"
+	printf '\n%s%s%s\n' "$blue" "$(printf '%s\n' "$difference;" | indent)" "$plain"
+	compared=$(
+		psql_demo -qAt -v ON_ERROR_STOP=1 <<-END
+			CREATE TEMP TABLE ledger (no text, amount bigint, status text, paid_times int);
+			\\copy ledger FROM '$dir/ledger.tsv'
+			\\pset format aligned
+			\\pset tuples_only off
+			\\pset footer off
+			\\o $dir/difference
+			$difference;
+			\\o
+			\\pset format unaligned
+			\\pset tuples_only on
+			SELECT (SELECT count(*) FROM ($difference) d),
+			       (SELECT sum(paid_times) FROM ledger), (SELECT sum(amount * paid_times) FROM ledger),
+			       (SELECT count(*) FROM refundx.refunds WHERE state = 'succeeded'),
+			       (SELECT sum(amount) FROM refundx.refunds WHERE state = 'succeeded');
+		END
+	)
+	sed '/^$/d' "$dir/difference" | indent
+	IFS='|' read -r differences theirs their_sum ours our_sum <<<"$compared"
+	if [ "$differences" != 0 ] || [ "$ours" = 0 ] || [ "$theirs|$their_sum" != "$ours|$our_sum" ]; then
+		printf '%s  NOT as told: the ledgers differ in %s numbers; they paid %s (%s fen), we count %s (%s fen)%s\n' \
+			"$red" "$differences" "$theirs" "$their_sum" "$ours" "$our_sum" "$plain"
+		exit 1
+	fi
+	printf '  %sok%s  no difference: %s refunds and %s fen on either side\n' "$green" "$plain" "$ours" "$our_sum"
+}
+
+story()
+{
+	prologue
+	scene_success
+	scene_refused
+	scene_timeout
+	scene_abnormal
+	scene_callbacks
+	scene_rollback
+	scene_kill
+	scene_sms
+	epilogue
+	goodbye
+}
+
+goodbye()
+{
+	scene "The end, and yours to try"
+	cat <<-END
+
+		Everything came out as told. The server and the sandbox stay up.
+
+		  Look around:   $(cat "$dir/bindir")/psql -h $dir/cluster -U postgres shop
+		  or shorter:    tools/demo psql
+
+		      \\dv refundx.*                                   the views
+		      \\df+ refundx.*                                  the functions
+		      SELECT * FROM refundx.refunds;
+		      SELECT * FROM refundx.refund_timeline('R3');
+		      SELECT * FROM refundx.refund_submit('wx', 'order-99', 'R99', 9002,
+		          payment_amount => 9002, currency => 'CNY');
+		      CALL refundx.refund_wait('R99');
+
+		  What an amount does: $dir/refundx-sandbox outcomes
+		  Stop and remove it:  tools/demo stop   (or make demo-stop)
+
+	END
+}
