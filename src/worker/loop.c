@@ -65,6 +65,8 @@ static NameData my_database;
 static int	my_port;			/* the listener's, when it started */
 static Oid	my_extension;
 
+static emit_log_hook_type prev_emit_log = NULL;
+
 /* The transaction of which slot->problem speaks; "" = none. */
 static char failing[64];
 
@@ -73,6 +75,7 @@ static void worker_gone(int code, Datum arg);
 static void leave(void) pg_attribute_noreturn();
 static void leave_if_unwanted(void);
 static void worker_context(void *arg);
+static void keep_last_words(ErrorData *error);
 
 static void force_settings(void);
 static void force_synchronous_commit(void);
@@ -116,6 +119,8 @@ refundx_worker_main(Datum arg)
 	on_shmem_exit(worker_gone, (Datum) 0);
 	if (!take_slot(&start))
 		proc_exit(0);
+	prev_emit_log = emit_log_hook;
+	emit_log_hook = keep_last_words;
 
 	force_settings();
 	BackgroundWorkerInitializeConnectionByOid(start.dboid, start.roleid, 0);
@@ -215,6 +220,20 @@ worker_context(void *arg)
 {
 	errcontext("refundx %s of database \"%s\"", worker_kind_name(me.kind),
 			   NameStr(my_database));
+}
+
+/*
+ * Of a FATAL error, such as a database that lets our role not connect, the log
+ * alone would know.  Without the lock, which may be held here; only we write
+ * our slot.
+ */
+static void
+keep_last_words(ErrorData *error)
+{
+	if (error->elevel >= FATAL && error->message != NULL)
+		strlcpy(me.slot->problem, error->message, sizeof(me.slot->problem));
+	if (prev_emit_log)
+		prev_emit_log(error);
 }
 
 /* ------------------------------------------------------------------------
