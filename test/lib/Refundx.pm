@@ -13,6 +13,7 @@
 #	settings	{ name => value } for postgresql.conf
 #	sandbox		0: none; [options]: for "serve"; a Refundx::Sandbox: that one
 #	channel		name of the channel that is added ("wx"); 0: none
+#	config		{ name => value }, into that channel's configuration
 #	extension	0: neither database nor extension are created
 #	streaming	1: standbys can be made of it
 #
@@ -56,7 +57,8 @@ sub new
 	{
 		$self->{node}->safe_psql('postgres', qq{CREATE DATABASE "$self->{database}"});
 		$self->sql('CREATE EXTENSION refundx');
-		$self->channel_add($self->{channel}) if $self->{channel} && $self->{sandbox};
+		$self->channel_add($self->{channel}, %{ $self->{config} || {} })
+		  if $self->{channel} && $self->{sandbox};
 	}
 	return $self;
 }
@@ -145,8 +147,8 @@ sub sql_error
 	return $err =~ /(?:ERROR|FATAL|PANIC):  (\w{5}): (.*)/ ? "$1 $2" : $err;
 }
 
-# call('refund_submit', channel => 'wx', amount => 5): with named arguments.
-# A reference to a string is an expression.
+# call('refund_submit', channel => 'wx', amount => 5): with named arguments, of
+# which the last of a name counts.  A reference to a string is an expression.
 sub call
 {
 	my ($self, $function, @arguments) = @_;
@@ -156,11 +158,15 @@ sub call
 sub call_text
 {
 	my ($function, @arguments) = @_;
+	my %values = @arguments;
+	my %listed;
 	my @list;
 
-	while (my ($name, $value) = splice(@arguments, 0, 2))
+	while (my ($name) = splice(@arguments, 0, 2))
 	{
-		push @list, "$name => " . (ref $value ? $$value : literal($value));
+		my $value = $values{$name};
+
+		push @list, "$name => " . (ref $value ? $$value : literal($value)) unless $listed{$name}++;
 	}
 	return "refundx.$function(" . join(', ', @list) . ')';
 }
@@ -272,7 +278,7 @@ sub check_ok
 sub ledger_ok
 {
 	my ($self, $what) = @_;
-	my %ours = map { split /\|/ } split /\n/, $self->sql(
+	my %ours = map { /^(.*)\|(\d+)$/ } split /\n/, $self->sql(
 		"SELECT wire_no, amount FROM refundx.instruction WHERE state = 'succeeded'");
 	my %theirs;
 
