@@ -101,8 +101,7 @@ static bool
 account_move(FunctionCallInfo fcinfo, JournalType type)
 {
 	static Statement lock = {
-		"SELECT account_id, hold FROM refundx.account WHERE account_no = $1 FOR NO KEY UPDATE",
-		ARGS(TEXTOID)
+		"SELECT account_id FROM refundx.account WHERE account_no = $1 FOR NO KEY UPDATE", ARGS(TEXTOID)
 	};
 	char	   *account_no = required_text(fcinfo, 0, "account", PAYMENT_NO_MAX);
 	int64		amount = PG_ARGISNULL(1) ? 0 : PG_GETARG_INT64(1);
@@ -125,10 +124,6 @@ account_move(FunctionCallInfo fcinfo, JournalType type)
 				 errmsg("account \"%s\" does not exist", account_no),
 				 errhint("Open it with refundx.account_open().")));
 	account_id = row_int8(0, 1);
-	if (type == JOURNAL_DEBIT && !row_null(0, 2))
-		ereport(ERROR,
-				(errcode(ERRCODE_RX_ON_HOLD),
-				 errmsg("account \"%s\" is on hold: %s", account_no, row_text(0, 2))));
 	known = reference_known(account_id, account_no, reference, type, amount);
 	if (!known)
 		journal_post(account_id, type, amount, 0, reference, note);

@@ -119,7 +119,8 @@ journal_post(int64 account_id, JournalType type, int64 amount,
 			 int64 instruction_id, const char *reference, const char *note)
 {
 	static Statement lock = {
-		"SELECT 1 FROM refundx.account WHERE account_id = $1 FOR NO KEY UPDATE", ARGS(INT8OID)
+		"SELECT account_no, hold FROM refundx.account WHERE account_id = $1 FOR NO KEY UPDATE",
+		ARGS(INT8OID)
 	};
 
 	/*
@@ -145,6 +146,13 @@ journal_post(int64 account_id, JournalType type, int64 amount,
 	values_int8(&v, account_id);
 	if (statement_run(&lock, &v) != 1)
 		journal_complain(account_id, type, amount);
+
+	/* after a contradiction callers may put money in, and do nothing else */
+	if (!row_null(0, 2) && type != JOURNAL_CREDIT)
+		ereport(ERROR,
+				(errcode(ERRCODE_RX_ON_HOLD),
+				 errmsg("account \"%s\" is on hold: %s", row_text(0, 1), row_text(0, 2)),
+				 errdetail("Nothing is taken from it until an operator has resolved this.")));
 
 	values_text(&v, types[type].name);
 	values_datum(&v, Int64GetDatum(instruction_id), instruction_id == 0);
