@@ -26,8 +26,8 @@ my %MAY_INCLUDE = (
 	'base-pure' => [@PURE_BASE],
 	'base' => ['base/'],
 	'crypto' => [ @PURE_BASE, 'crypto/' ],
-	'channel' => [ @PURE_BASE, 'crypto/', 'channel/' ],
-	'notice' => [ @PURE_BASE, 'crypto/', 'channel/channel.h', 'notice/' ],
+	'channel' => [ @PURE_BASE, 'base/json.h', 'crypto/', 'channel/' ],
+	'notice' => [ @PURE_BASE, 'base/json.h', 'crypto/', 'channel/channel.h', 'notice/' ],
 	'net' => [ @PURE_BASE, 'crypto/', 'net/' ],
 	'money' => [ 'base/', 'crypto/', 'channel/', 'money/' ],
 	'api' => [qw(base/ crypto/ channel/ notice/ net/ money/ api/)],
@@ -36,14 +36,14 @@ my %MAY_INCLUDE = (
 
 # The floors that know no Postgres may include the C library, and these.
 my %PURE_LIBRARIES = (
-	'base-pure' => [],
+	'base-pure' => ['jansson.h'],    # base/json.h, see there
 	'crypto' => ['openssl/'],
-	'channel' => ['jansson.h'],
-	'notice' => ['jansson.h'],
+	'channel' => [],
+	'notice' => [],
 	'net' => [ 'openssl/', 'curl/', 'microhttpd.h' ],);
 
 # Everybody else may include Postgres, the C library, and no network.
-my @NOT_ABOVE = qw(openssl/ curl/ microhttpd.h zip.h);
+my @NOT_ABOVE = qw(openssl/ curl/ microhttpd.h zip.h jansson.h);
 
 my $C_LIBRARY = join '|', map { quotemeta } qw(
   assert.h ctype.h errno.h fcntl.h inttypes.h limits.h locale.h math.h poll.h
@@ -85,7 +85,7 @@ sub files_in
 sub floor_of
 {
 	my ($path) = @_;
-	return 'base-pure' if $path =~ m{^src/base/(?:buf|http_message)\.[ch]$};
+	return 'base-pure' if $path =~ m{^src/base/(?:buf|http_message|json)\.[ch]$};
 	return $1 if $path =~ m{^src/(\w+)/[^/]+$} && $MAY_INCLUDE{$1};
 	return 'top' if $path =~ m{^src/[^/]+$};
 	return undef;
@@ -115,7 +115,7 @@ sub judge_include
 		return () if begins_with_one_of($name, @$libraries);
 		return "$path includes $name: its floor knows neither Postgres nor other libraries";
 	}
-	return "$path includes $name: no network library on its floor"
+	return "$path includes $name: no such library on its floor"
 	  if begins_with_one_of($name, @NOT_ABOVE);
 	return ();
 }
@@ -193,6 +193,47 @@ sub check_exports
 			push @complaints, "$path: $1() is hidden from SQL, its name must begin with refundx_"
 			  unless index($1, 'refundx_') == 0;
 		}
+	}
+	return @complaints;
+}
+
+# The server comes first when the dynamic linker looks for a name.  So what it
+# exports under the name of a library's function has to be kept out of the way,
+# by a macro in base/json.h or wherever that library comes in.
+sub exported_by
+{
+	my ($file) = @_;
+	my %names;
+	open(my $fh, '-|', 'nm', '-D', '--defined-only', $file) or die "could not run nm: $!";
+	while (<$fh>)
+	{
+		$names{$1} = 1 if /^\S* *[TWiVBDR] ([^@\s]+)/;
+	}
+	close($fh) or die "nm cannot read $file";
+	return \%names;
+}
+
+sub names_taken
+{
+	my ($server, $library, $headers) = @_;
+	return grep { $server->{$_} && $headers !~ /^#define\s+\Q$_\E\(/m } sort keys %$library;
+}
+
+sub check_names
+{
+	my ($root) = @_;
+	my $pg_config = $ENV{PG_CONFIG} || 'pg_config';
+	chomp(my $bindir = `$pg_config --bindir`);
+	my $server = exported_by("$bindir/postgres");
+	my $headers = join '', map { slurp("$root/$_") } files_in($root, 'src/base', qr/\.h$/);
+	my ($linked) = slurp("$root/Makefile") =~ /^SHLIB_LINK = (.*)$/m;
+	my @complaints;
+
+	foreach my $library ($linked =~ /-l(\w+)/g)
+	{
+		chomp(my $file = `cc -print-file-name=lib$library.so`);
+		push @complaints, "lib${library}'s $_() is the server's: give it another name in base/"
+		  foreach names_taken($server, exported_by($file), $headers);
 	}
 	return @complaints;
 }
@@ -313,6 +354,10 @@ forbids('src/worker/settler.c', '#include "api/api.h"', 'SQL functions in the wo
 forbids('src/worker/settler.c', '#include WHATEVER', 'what cannot be read');
 forbids('src/attic/old.c', '', 'a file on no floor');
 allows('src/notice/alibaba.c', '#include "channel/channel.h"', 'what a channel is, in a notice');
+forbids('src/channel/wechat.c', '#include <jansson.h>', 'jansson without base/json.h');
+forbids('src/crypto/rsa.c', '#include "base/json.h"', 'JSON in the cryptography');
+allows('src/channel/wechat.c', '#include "base/json.h"', 'JSON in a channel');
+allows('src/base/json.h', '#include <jansson.h>', 'jansson where its names are sorted out');
 allows('src/money/settle.c', '#include "channel/channel.h"', 'verdicts and limits in the money');
 allows('src/worker/dispatcher.c', qq{#include "postgres.h"\n#include "net/a.h"\n#include "money/b.h"},
 	'network and money in a worker');
@@ -329,6 +374,10 @@ is(complaints_about(\&check_exports, 'src/api/a.c' => "PG_FUNCTION_INFO_V1(refun
 	1, 'forbidden: a hidden C function');
 is(complaints_about(\&check_exports, 'src/api/a.c' => "PG_FUNCTION_INFO_V1(refundx_submit);\n"),
 	0, 'allowed: an exported one');
+is_deeply([ names_taken({ a => 1, b => 1 }, { b => 1, c => 1 }, '') ],
+	['b'], 'forbidden: a name that the server has');
+is_deeply([ names_taken({ b => 1 }, { b => 1 }, "#define b()\tc()\n") ],
+	[], 'allowed: the same, with a macro for it');
 is(complaints_about(\&check_schedules, 'sql/a.sql' => ''), 1, 'forbidden: sql without expected');
 is(complaints_about(\&check_schedules, 'expected/a.out' => ''),
 	1, 'forbidden: expected without sql');
@@ -358,6 +407,7 @@ foreach my $rule (
 	[ "no file is longer than $MAX_LINES lines", \&check_lengths ],
 	[ 'every file has its banner', \&check_banners ],
 	[ 'every C function can be called', \&check_exports ],
+	[ 'no name of a library is the server\'s', \&check_names ],
 	[ 'every test is run', \&check_schedules ])
 {
 	my ($what, $check) = @$rule;
