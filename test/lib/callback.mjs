@@ -1,0 +1,95 @@
+// Makes callbacks as WeChat Pay would, for tests of whoever receives them.
+//
+//	node callback.mjs SANDBOX_DATA < specs > callbacks
+//
+// One JSON object a line, in and out.  A spec has what the test cares about:
+//	no, amount, total, payment_no, status, mchid, ...	what the refund says
+//	event			event_type, unless it is REFUND.<status>
+//	plain			the whole decrypted text instead
+//	body			the whole body instead (not encrypted)
+//	age				seconds by which the signature is old
+//	apiv3_key		another key to encrypt with
+//	headers			members replace what would be sent; null leaves it out
+//	tamper			true: the body is changed after it was signed
+// What comes out: {"headers": {...}, "body": "<base64>"}.
+
+import crypto from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import readline from 'node:readline';
+
+const data = process.argv[2];
+const read = (...names) => fs.readFileSync(path.join(data, ...names), 'utf8');
+const config = JSON.parse(read('channel.json'));
+const platformKey = crypto.createPrivateKey(read('private', 'wechat_pub_key_private.pem'));
+const apiv3Key = read('keys', 'apiv3.key').trim();
+let serialNumber = 0;
+
+function seal(plain, key) {
+	const nonce = crypto.randomBytes(6).toString('hex');
+	const cipher = crypto.createCipheriv('aes-256-gcm', Buffer.from(key), Buffer.from(nonce));
+
+	cipher.setAAD(Buffer.from('refund'));
+	const sealed = Buffer.concat([cipher.update(plain, 'utf8'), cipher.final(), cipher.getAuthTag()]);
+	return {
+		original_type: 'refund',
+		algorithm: 'AEAD_AES_256_GCM',
+		ciphertext: sealed.toString('base64'),
+		associated_data: 'refund',
+		nonce,
+	};
+}
+
+function refundText(spec) {
+	const status = spec.status ?? 'SUCCESS';
+
+	return JSON.stringify({
+		mchid: spec.mchid ?? config.mchid,
+		transaction_id: spec.transaction_id ?? `42000${spec.payment_no ?? 'P'}`,
+		out_trade_no: spec.payment_no ?? 'P',
+		refund_id: spec.refund_id ?? `50000${spec.no}`,
+		out_refund_no: spec.no,
+		refund_status: status,
+		...(status === 'SUCCESS' ? { success_time: '2026-01-02T03:04:05+08:00' } : {}),
+		user_received_account: '支付用户零钱',
+		amount: {
+			total: spec.total ?? spec.amount,
+			refund: spec.amount,
+			payer_total: spec.total ?? spec.amount,
+			payer_refund: spec.payer_amount ?? spec.amount,
+		},
+	});
+}
+
+function make(spec) {
+	const event = spec.event ?? `REFUND.${spec.status ?? 'SUCCESS'}`;
+	let body = spec.body ?? JSON.stringify({
+		id: `EV-${++serialNumber}`,
+		create_time: '2026-01-02T03:04:06+08:00',
+		resource_type: 'encrypt-resource',
+		event_type: event,
+		summary: '退款',
+		resource: seal(spec.plain ?? refundText(spec), spec.apiv3_key ?? apiv3Key),
+	});
+	const timestamp = String(Math.floor(Date.now() / 1000) - (spec.age ?? 0));
+	const nonce = crypto.randomBytes(16).toString('hex');
+	const signature = crypto.sign('sha256', Buffer.from(`${timestamp}\n${nonce}\n${body}\n`), platformKey);
+	const headers = {
+		'Content-Type': 'application/json',
+		'Request-ID': crypto.randomUUID(),
+		'Wechatpay-Timestamp': timestamp,
+		'Wechatpay-Nonce': nonce,
+		'Wechatpay-Serial': config.use_key,
+		'Wechatpay-Signature': signature.toString('base64'),
+		'Wechatpay-Signature-Type': 'WECHATPAY2-SHA256-RSA2048',
+		...(spec.headers ?? {}),
+	};
+
+	for (const name of Object.keys(headers))
+		if (headers[name] === null) delete headers[name];
+	if (spec.tamper) body = body.replace(/"id":"EV-/, '"id":"XX-');
+	return { headers, body: Buffer.from(body).toString('base64') };
+}
+
+for await (const line of readline.createInterface({ input: process.stdin }))
+	if (line.trim() !== '') process.stdout.write(`${JSON.stringify(make(JSON.parse(line)))}\n`);
