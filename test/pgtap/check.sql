@@ -1,0 +1,155 @@
+-- refundx.check() is silent while all is well, and finds each invariant that
+-- is broken: by the owner, with the guards taken off, and rolled back.
+BEGIN;
+SET LOCAL client_min_messages = error;
+SELECT plan(46);
+
+SELECT refundx.channel_add('wx', 'wechat', '{"mchid": "1900000100", "merchant_serial": "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB",
+	"private_key": "apiclient_key.pem", "apiv3_key": "apiv3.key",
+	"wechat_keys": {"PUB_KEY_ID_0119000001002026010100001": "pub_key.pem"}}') \g /dev/null
+SELECT refundx.account_open('A', 'CNY'), refundx.account_credit('A', 100000, 'start'), refundx.account_open('B', 'CNY') \g /dev/null
+SELECT refundx.payment_record('wx', 'P' || n, 1000, 'CNY', account => 'A', contact => '13800138000') FROM generate_series(1, 9) n \g /dev/null
+SELECT refundx.payment_record('wx', 'P0', 1000, 'CNY') \g /dev/null
+SELECT refundx.refund_submit('wx', 'P1', 'open', 100), refundx.refund_submit('wx', 'P2', 'paid', 200),
+	   refundx.refund_submit('wx', 'P3', 'failed', 300), refundx.refund_submit('wx', 'P4', 'back', 400),
+	   refundx.refund_submit('wx', 'P5', 'canceled', 500), refundx.refund_submit('wx', 'P0', 'plain', 600),
+	   refundx.refund_submit('wx', 'P6', 'diverted', 150) \g /dev/null
+SELECT refundx.refund_cancel('canceled') \g /dev/null
+
+-- What the workers would do, in the order in which they do it: claim, answer, settle.
+CREATE FUNCTION pg_temp.id(no text) RETURNS bigint LANGUAGE sql AS
+	'SELECT instruction_id FROM refundx.instruction WHERE instruction_no = no';
+CREATE FUNCTION pg_temp.post(no text, line text, a bigint, f bigint) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO refundx.journal (account_id, version, type, instruction_id, d_available, d_frozen, d_outside, available, frozen)
+	SELECT l.account_id, l.version + 1, line, pg_temp.id(no), a, f, -a - f, l.available + a, l.frozen + f
+	  FROM refundx.journal l WHERE l.account_id = 1 ORDER BY version DESC LIMIT 1
+$$;
+CREATE FUNCTION pg_temp.step(no text, how text, next text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO refundx.event (instruction_id, type, from_state, to_state)
+	SELECT instruction_id, how, state, next FROM refundx.instruction WHERE instruction_no = no;
+	UPDATE refundx.instruction
+	   SET state = next, due_at = CASE WHEN next IN ('queued', 'unknown', 'accepted', 'abnormal') THEN now() END,
+		   due_call = CASE next WHEN 'queued' THEN 'submit' WHEN 'unknown' THEN 'query' WHEN 'accepted' THEN 'query' END
+	 WHERE instruction_no = no;
+END
+$$;
+CREATE FUNCTION pg_temp.attempt(no text, which text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO refundx.request (instruction_id, wire_no, body) SELECT pg_temp.id(no), no, '{}' ON CONFLICT DO NOTHING;
+	INSERT INTO refundx.attempt (instruction_id, merchant_id, call, wire_no) SELECT pg_temp.id(no), 1, which, no;
+END
+$$;
+CREATE FUNCTION pg_temp.answer(no text, meaning text) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO refundx.evidence (channel_id, merchant_id, source, digest, verdict, proof, wire_no, attempt_id)
+	SELECT 1, 1, 'answer', sha256(random()::text::bytea), meaning, true, no, max(attempt_id)
+	  FROM refundx.attempt WHERE wire_no = no
+$$;
+SELECT pg_temp.step(no, 'claimed', 'sending'), pg_temp.attempt(no, 'submit'), pg_temp.answer(no, 'accepted'), pg_temp.step(no, 'moved', 'accepted'),
+	   pg_temp.attempt(no, 'query'), pg_temp.answer(no, 'succeeded')
+  FROM unnest(ARRAY['paid', 'failed', 'back', 'diverted']) no \g /dev/null
+SELECT pg_temp.step('paid', 'moved', 'succeeded'), pg_temp.post('paid', 'pay_out', 0, -200),
+	   pg_temp.step('failed', 'moved', 'failed'), pg_temp.post('failed', 'release', 300, -300),
+	   pg_temp.step('back', 'moved', 'succeeded'), pg_temp.post('back', 'pay_out', 0, -400),
+	   pg_temp.step('back', 'moved', 'returned'), pg_temp.post('back', 'return', 400, 0),
+	   pg_temp.step('diverted', 'moved', 'abnormal'), pg_temp.step('diverted', 'moved', 'returned'),
+	   pg_temp.post('diverted', 'release', 150, -150) \g /dev/null
+UPDATE refundx.payment SET refunding = 0, refunded = 200 WHERE payment_no = 'P2';
+UPDATE refundx.payment SET refunding = 0 WHERE payment_no = 'P3';
+UPDATE refundx.payment SET refunding = 0, returned = 400 WHERE payment_no = 'P4';
+UPDATE refundx.payment SET refunding = 0, returned = 150 WHERE payment_no = 'P6';
+INSERT INTO refundx.notice (instruction_id, transition) SELECT pg_temp.id('paid'), 'succeeded';
+INSERT INTO refundx.notice_provider (name, kind, config) VALUES ('sms', 'aliyun', '{}');
+
+SELECT is_empty('SELECT * FROM refundx.check()', 'a healthy database breaks nothing');
+
+-- Do it, ask, undo it: which invariants are broken then.
+CREATE FUNCTION pg_temp.broken(by text) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+	found text[];
+BEGIN
+	EXECUTE by;
+	found := ARRAY(SELECT DISTINCT invariant FROM refundx.check());
+	RAISE EXCEPTION USING ERRCODE = 'XX999', MESSAGE = found::text;
+EXCEPTION WHEN SQLSTATE 'XX999' THEN
+	RETURN SQLERRM::text[];
+END
+$$;
+CREATE FUNCTION pg_temp.finds(wanted text, what text, by text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+	found text[] := pg_temp.broken(by);
+BEGIN
+	RETURN ok(wanted = ANY (found), wanted || ' finds ' || what) ||
+		   CASE WHEN wanted = ANY (found) THEN '' ELSE E'\n' || diag('found ' || found::text) END;
+END
+$$;
+
+-- The guards and the constraints behind the functions have to go first.
+ALTER TABLE refundx.journal DISABLE TRIGGER ALL;
+ALTER TABLE refundx.event DISABLE TRIGGER ALL;
+ALTER TABLE refundx.evidence DISABLE TRIGGER ALL;
+ALTER TABLE refundx.attempt DISABLE TRIGGER ALL;
+ALTER TABLE refundx.request DISABLE TRIGGER ALL;
+ALTER TABLE refundx.instruction DISABLE TRIGGER ALL;
+ALTER TABLE refundx.payment DISABLE TRIGGER ALL;
+ALTER TABLE refundx.account DISABLE TRIGGER ALL;
+ALTER TABLE refundx.journal DROP CONSTRAINT journal_balances, DROP CONSTRAINT journal_available_not_negative,
+	DROP CONSTRAINT journal_frozen_not_negative;
+ALTER TABLE refundx.payment DROP CONSTRAINT payment_never_over_refunded;
+DROP INDEX refundx.journal_once_per_instruction;
+ALTER TABLE refundx.instruction DROP CONSTRAINT instruction_merchant_id_wire_no_key;
+SELECT is_empty('SELECT * FROM refundx.check()', 'nor without its guards');
+
+SELECT pg_temp.finds('I1', 'a posting that makes money', $$UPDATE refundx.journal SET d_outside = d_outside + 1 WHERE version = 2$$);
+SELECT pg_temp.finds('I1', 'two that cancel each other out', $$UPDATE refundx.journal SET d_outside = d_outside + CASE version WHEN 2 THEN 1 ELSE -1 END WHERE version IN (2, 3)$$);
+SELECT pg_temp.finds('I2', 'a reservation that nobody holds', $$UPDATE refundx.payment SET refunding = 101 WHERE payment_no = 'P1'$$);
+SELECT pg_temp.finds('I2', 'a reservation that is missing', $$UPDATE refundx.payment SET refunding = 0 WHERE payment_no = 'P1'$$);
+SELECT pg_temp.finds('I2', 'a refund that was counted twice', $$UPDATE refundx.payment SET refunded = 400 WHERE payment_no = 'P2'$$);
+SELECT pg_temp.finds('I2', 'what came back and is not counted', $$UPDATE refundx.payment SET returned = 0 WHERE payment_no = 'P4'$$);
+SELECT pg_temp.finds('I2', 'a refund made elsewhere that is not recorded', $$UPDATE refundx.payment SET elsewhere = 1 WHERE payment_no = 'P1'$$);
+SELECT pg_temp.finds('I2', 'more than was paid', $$UPDATE refundx.payment SET paid = 99 WHERE payment_no = 'P1'$$);
+SELECT pg_temp.finds('I2', 'a refund''s amount that was changed', $$UPDATE refundx.instruction SET amount = 601 WHERE instruction_no = 'plain'$$);
+SELECT pg_temp.finds('I3', 'a negative balance', $$UPDATE refundx.journal SET available = -1 WHERE version = 2$$);
+SELECT pg_temp.finds('I3', 'a negative freeze', $$UPDATE refundx.journal SET frozen = -1 WHERE version = 1$$);
+SELECT pg_temp.finds('I4', 'a freeze of another sum', $$UPDATE refundx.journal SET frozen = frozen + 5 WHERE version = (SELECT max(version) FROM refundx.journal)$$);
+SELECT pg_temp.finds('I4', 'an open refund without a freeze', $$INSERT INTO refundx.instruction (instruction_no, wire_no, channel_id, merchant_id, payment_id, account_id, amount, currency)
+	SELECT 'x', 'x', 1, 1, payment_id, 2, 5, 'CNY' FROM refundx.payment WHERE payment_no = 'P1'$$);
+SELECT pg_temp.finds('I5', 'a missing line', $$DELETE FROM refundx.journal WHERE version = 3$$);
+SELECT pg_temp.finds('I5', 'a missing first line', $$DELETE FROM refundx.journal WHERE version = 1$$);
+SELECT pg_temp.finds('I5', 'a balance that does not add up', $$UPDATE refundx.journal SET available = available + 1 WHERE version = 2$$);
+SELECT pg_temp.finds('I6', 'a payment out that happened twice', $$SELECT pg_temp.post('paid', 'pay_out', 0, -200)$$);
+SELECT pg_temp.finds('I6', 'a refund that was paid and not posted', $$DELETE FROM refundx.journal WHERE type = 'pay_out' AND instruction_id = pg_temp.id('paid')$$);
+SELECT pg_temp.finds('I6', 'a release and a payment out', $$SELECT pg_temp.post('failed', 'pay_out', 0, -300)$$);
+SELECT pg_temp.finds('I6', 'a release of an open refund', $$SELECT pg_temp.post('open', 'release', 100, -100)$$);
+SELECT pg_temp.finds('I6', 'a canceled refund that was not released', $$DELETE FROM refundx.journal WHERE type = 'release' AND instruction_id = pg_temp.id('canceled')$$);
+SELECT pg_temp.finds('I6', 'another amount', $$UPDATE refundx.journal SET d_frozen = -199, d_outside = 199 WHERE type = 'pay_out' AND instruction_id = pg_temp.id('paid')$$);
+SELECT pg_temp.finds('I9', 'an attempt without a frozen request', $$DELETE FROM refundx.request WHERE wire_no = 'paid'$$);
+SELECT pg_temp.finds('I9', 'a number that two refunds have', $$UPDATE refundx.instruction SET wire_no = 'open' WHERE instruction_no = 'plain'$$);
+SELECT pg_temp.finds('I9', 'a second live number', $$INSERT INTO refundx.request (instruction_id, wire_no, body) SELECT pg_temp.id('paid'), 'paid2', ''$$);
+SELECT pg_temp.finds('I10', 'an attempt that began before the last one ended', $$UPDATE refundx.evidence SET received_at = received_at + interval '1 hour' WHERE wire_no = 'paid'$$);
+SELECT pg_temp.finds('I10', 'two open attempts', $$SELECT pg_temp.attempt('open', 'submit'), pg_temp.attempt('open', 'submit')$$);
+SELECT pg_temp.finds('I11', 'a state that no event led to', $$UPDATE refundx.instruction SET state = 'unknown' WHERE instruction_no = 'open'$$);
+SELECT pg_temp.finds('I11', 'a step that the state table does not know', $$SELECT pg_temp.step('paid', 'moved', 'failed')$$);
+SELECT pg_temp.finds('I11', 'a history with a gap', $$DELETE FROM refundx.event WHERE instruction_id = pg_temp.id('paid') AND to_state = 'accepted'$$);
+SELECT pg_temp.finds('I11', 'a history without its beginning', $$DELETE FROM refundx.event WHERE instruction_id = pg_temp.id('open')$$);
+SELECT pg_temp.finds('I17', 'a notice of what never happened', $$UPDATE refundx.notice SET transition = 'failed'$$);
+SELECT pg_temp.finds('I18', 'an open refund that nobody owns', $$UPDATE refundx.instruction SET due_at = NULL WHERE instruction_no = 'open'$$);
+SELECT pg_temp.finds('I18', 'one that has been sending for ever', $$SELECT pg_temp.step('open', 'claimed', 'sending'); UPDATE refundx.instruction SET state_since = now() - interval '1 hour' WHERE instruction_no = 'open'$$);
+SELECT pg_temp.finds('I18', 'one that is long overdue', $$UPDATE refundx.instruction SET due_at = now() - interval '16 min' WHERE instruction_no = 'open'$$);
+SELECT is(pg_temp.broken($$UPDATE refundx.instruction SET due_at = now() - interval '16 min' WHERE instruction_no = 'open';
+	UPDATE refundx.merchant SET paused = 'hold', paused_since = now()$$), '{}', 'I18 excuses what waits for its merchant');
+SELECT is(pg_temp.broken($$UPDATE refundx.instruction SET due_at = NULL, person_reason = 'x', person_since = now() WHERE instruction_no = 'open'$$), '{}',
+	'I18 is content with a person');
+SELECT pg_temp.finds('I19', 'a freeze of nobody''s', $$UPDATE refundx.journal SET instruction_id = 4711 WHERE instruction_id = pg_temp.id('open')$$);
+SELECT pg_temp.finds('I19', 'a refund from another account than its payment''s', $$UPDATE refundx.payment SET account_id = 2 WHERE payment_no = 'P1'$$);
+SELECT pg_temp.finds('I24', 'a contradiction without a hold', $$SELECT pg_temp.step('paid', 'contradiction', 'succeeded')$$);
+SELECT is(pg_temp.broken($$SELECT pg_temp.step('paid', 'contradiction', 'succeeded');
+	UPDATE refundx.instruction SET person_reason = 'x', person_since = now() WHERE instruction_no = 'paid';
+	UPDATE refundx.payment SET hold = 'x' WHERE payment_no = 'P2'; UPDATE refundx.account SET hold = 'x' WHERE account_no = 'A'$$), '{}',
+	'I24 is content with a hold and a person');
+SELECT pg_temp.finds('orphans', 'a refund without its payment', $$UPDATE refundx.instruction SET payment_id = 4711 WHERE instruction_no = 'open'$$);
+SELECT pg_temp.finds('orphans', 'an event of nobody''s', $$UPDATE refundx.event SET instruction_id = 4711 WHERE instruction_id = pg_temp.id('open')$$);
+
+SELECT is_empty('SELECT * FROM refundx.check()', 'and nothing of that is left');
+SELECT * FROM finish();
+ROLLBACK;

@@ -1,0 +1,120 @@
+-- Who may do what: every role against every table, view and function.  What
+-- is not listed here is not granted, so a new right has to be written down.
+BEGIN;
+SELECT plan(16);
+
+CREATE TEMP TABLE may (role text, object text, privilege text);
+
+CREATE FUNCTION pg_temp.allow(role text, privilege text, VARIADIC objects text[]) RETURNS void
+LANGUAGE sql AS $$
+	INSERT INTO may SELECT role, o, privilege FROM unnest(objects) o
+$$;
+
+-- The workers: tables.
+SELECT pg_temp.allow('refundx_dispatcher', 'SELECT', 'channel_settings', 'merchant', 'payment', 'instruction', 'request',
+					 'attempt', 'event', 'evidence', 'installation');
+SELECT pg_temp.allow('refundx_dispatcher', 'INSERT', 'attempt', 'request', 'event', 'evidence');
+SELECT pg_temp.allow('refundx_dispatcher', 'UPDATE some columns', 'instruction', 'merchant');
+SELECT pg_temp.allow('refundx_listener', 'SELECT', 'channel_settings');
+SELECT pg_temp.allow('refundx_listener', 'INSERT', 'evidence', 'callback_count');
+SELECT pg_temp.allow('refundx_settler', 'SELECT', 'evidence', 'event', 'instruction', 'payment', 'account', 'journal', 'merchant',
+					 'channel', 'channel_settings', 'notice_template', 'external_refund');
+SELECT pg_temp.allow('refundx_settler', 'SELECT some columns', 'payment_contact', 'notice');
+SELECT pg_temp.allow('refundx_settler', 'INSERT', 'journal', 'event', 'notice', 'external_refund');
+SELECT pg_temp.allow('refundx_settler', 'UPDATE some columns', 'payment', 'instruction', 'account', 'merchant', 'external_refund');
+SELECT pg_temp.allow('refundx_courier', 'SELECT', 'notice', 'notice_provider', 'notice_template', 'payment_contact', 'instruction',
+					 'payment', 'channel', 'channel_settings', 'merchant', 'installation');
+SELECT pg_temp.allow('refundx_courier', 'UPDATE', 'notice');
+SELECT pg_temp.allow('refundx_courier', 'UPDATE some columns', 'notice_provider');
+SELECT pg_temp.allow('refundx_courier', 'DELETE', 'payment_contact');
+SELECT pg_temp.allow('refundx_clerk', 'SELECT', 'instruction', 'payment', 'notice', 'merchant', 'channel_settings', 'event',
+					 'evidence', 'attempt', 'callback_count', 'installation');
+SELECT pg_temp.allow('refundx_clerk', 'SELECT some columns', 'payment_contact');
+SELECT pg_temp.allow('refundx_clerk', 'UPDATE some columns', 'instruction');
+SELECT pg_temp.allow('refundx_clerk', 'INSERT', 'event');
+SELECT pg_temp.allow('refundx_clerk', 'DELETE', 'payment_contact', 'callback_count');
+
+-- People and applications: views.
+SELECT pg_temp.allow(r, 'SELECT', 'refunds', 'payments', 'accounts', 'states', 'verdicts')
+  FROM unnest(ARRAY['refundx_app', 'refundx_operator', 'refundx_auditor']) r;
+SELECT pg_temp.allow(r, 'SELECT', 'inflight', 'unknown', 'journal_lines', 'attempts', 'evidence_log', 'events', 'notices',
+					 'channels', 'merchants', 'callbacks', 'external_refunds', 'with_person', 'audit_log', 'health')
+  FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
+INSERT INTO may SELECT r, relname, 'SELECT' FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, pg_class
+ WHERE relnamespace = 'refundx'::regnamespace AND relname LIKE 'check\_%' AND relkind = 'v';
+SELECT pg_temp.allow('pg_monitor', 'SELECT', 'health', 'callbacks', 'merchants', 'states', 'verdicts');
+
+CREATE TEMP VIEW does AS
+	SELECT r.rolname::text AS role, c.relname::text AS object,
+		   CASE WHEN has_table_privilege(r.oid, c.oid, p) THEN p ELSE p || ' some columns' END AS privilege
+	  FROM pg_roles r, pg_class c, unnest(ARRAY['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER']) p
+	 WHERE (r.rolname LIKE 'refundx\_%' OR r.rolname = 'pg_monitor')
+	   AND c.relnamespace = 'refundx'::regnamespace AND c.relkind IN ('r', 'v')
+	   AND (has_table_privilege(r.oid, c.oid, p)
+			OR p IN ('SELECT', 'INSERT', 'UPDATE', 'REFERENCES') AND has_any_column_privilege(r.oid, c.oid, p));
+
+SELECT set_eq(
+	format('SELECT object, privilege FROM does WHERE role = %L', r),
+	format('SELECT object, privilege FROM may WHERE role = %L', r),
+	r || ' has exactly the rights that it needs')
+  FROM unnest(ARRAY['refundx_dispatcher', 'refundx_listener', 'refundx_settler', 'refundx_courier', 'refundx_clerk',
+					'refundx_app', 'refundx_operator', 'refundx_auditor', 'pg_monitor']) r;
+
+-- Of telephone numbers the settler and the clerk see that there is one.
+SELECT ok(NOT has_column_privilege(r, 'refundx.payment_contact', 'phone', 'SELECT'), r || ' cannot read telephone numbers')
+  FROM unnest(ARRAY['refundx_settler', 'refundx_clerk', 'refundx_dispatcher']) r;
+
+-- Functions.
+CREATE TEMP VIEW calls AS
+	SELECT r.rolname::text AS role, p.proname::text AS function
+	  FROM pg_roles r, pg_proc p
+	 WHERE (r.rolname LIKE 'refundx\_%' OR r.rolname = 'pg_monitor')
+	   AND p.pronamespace = 'refundx'::regnamespace AND has_function_privilege(r.oid, p.oid, 'EXECUTE');
+CREATE TEMP TABLE may_call (role text, function text);
+INSERT INTO may_call
+	SELECT r, f FROM unnest(ARRAY['refundx_dispatcher', 'refundx_listener', 'refundx_settler', 'refundx_courier', 'refundx_clerk']) r,
+		   unnest(ARRAY['armed', 'this_installation']) f
+	UNION ALL SELECT 'refundx_dispatcher', 'recover_timeline'
+	UNION ALL
+	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator']) r,
+		   unnest(ARRAY['payment_record', 'refund_submit', 'refund_cancel', 'callback_ingest', 'account_open', 'account_credit',
+						'account_debit']) f
+	UNION ALL
+	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator', 'refundx_auditor']) r,
+		   unnest(ARRAY['refund_get', 'refund_state', 'refund_timeline', 'refund_explain', 'refund_wait', 'format_amount',
+						'state_table', 'verdict_table', 'channel_kinds']) f
+	UNION ALL
+	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor', 'pg_monitor']) r,
+		   unnest(ARRAY['armed', 'this_installation', 'worker_status', 'blockers']) f
+	UNION ALL SELECT 'pg_monitor', f FROM unnest(ARRAY['state_table', 'verdict_table', 'channel_kinds']) f
+	UNION ALL
+	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone']) f
+	UNION ALL
+	SELECT 'refundx_operator', f
+	  FROM unnest(ARRAY['refund_adopt', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
+						'notice_provider_set', 'notice_provider_check', 'notice_template_set', 'arm']) f;
+SELECT set_eq('SELECT role, function FROM calls', 'SELECT role, function FROM may_call',
+	'every role can call exactly what it is meant to');
+
+-- PUBLIC has nothing at all.
+SELECT is_empty($$
+	SELECT what, name, acl::text FROM (
+		SELECT 'relation' AS what, relname::text AS name, unnest(relacl) AS acl FROM pg_class WHERE relnamespace = 'refundx'::regnamespace
+		UNION ALL SELECT 'function', proname::text, unnest(coalesce(proacl, acldefault('f', proowner))) FROM pg_proc
+			WHERE pronamespace = 'refundx'::regnamespace
+		UNION ALL SELECT 'schema', nspname::text, unnest(nspacl) FROM pg_namespace WHERE nspname = 'refundx'
+		UNION ALL SELECT 'type', typname::text, unnest(typacl) FROM pg_type
+			WHERE typnamespace = 'refundx'::regnamespace AND typname = 'refund') a
+	 WHERE acl::text LIKE '=%'$$, 'nothing is granted to PUBLIC');
+-- The workers' roles let nobody in.
+SELECT is_empty($$
+	SELECT rolname FROM pg_authid
+	 WHERE rolname IN ('refundx_dispatcher', 'refundx_listener', 'refundx_settler', 'refundx_courier', 'refundx_clerk')
+	   AND (rolconnlimit <> 0 OR rolpassword IS NOT NULL OR rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)$$,
+	'the workers'' roles have no password, no connections and no powers');
+-- A stranger's own attempt, for the one that strangers reach.
+SET LOCAL ROLE refundx_listener;
+SELECT throws_ok('SELECT * FROM refundx.journal', '42501', NULL, 'the listener cannot read the journal');
+RESET ROLE;
+SELECT * FROM finish();
+ROLLBACK;
