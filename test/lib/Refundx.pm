@@ -337,6 +337,14 @@ sub crash_and_start
 	return;
 }
 
+# Whether the library was built with TESTPOINTS=1: the names are in it.
+sub has_test_points
+{
+	my ($self) = @_;
+	my $library = $self->{node}->config_data('--pkglibdir') . '/refundx.so';
+	return slurp_file($library) =~ /dispatcher-claimed\0/;
+}
+
 # A worker's process id, by its backend_type; dies if there is none in time.
 sub worker_pid
 {

@@ -173,15 +173,20 @@ sub sms_config
 	return JSON::PP->new->utf8->decode(slurp_file("$self->{data}/sms.json"));
 }
 
-# What was on the wire, one decoded line per request, in order.
+# What was on the wire, a hash per request, in order: at (unix, microseconds),
+# call, merchant, no, digest (of the body).
 sub wire
 {
 	my ($self) = @_;
 	my $file = "$self->{data}/wire.log";
-	my $json = JSON::PP->new->utf8;
+	my @lines = -f $file ? split /\n/, slurp_file($file) : ();
 
-	return [] unless -f $file;
-	return [ map { $json->decode($_) } grep { /^\{.*\}$/ } split /\n/, slurp_file($file) ];
+	return [
+		map {
+			my %line;
+			@line{qw(at call merchant no digest)} = split /\t/;
+			\%line;
+		} @lines ];
 }
 
 END
