@@ -23,15 +23,24 @@ static int64 count_against(int64 payment_id, const EvidenceFacts *e);
  * Find the payment and lock it; -1 if it is there and somebody holds it, 0 if
  * it is not known.  SKIP LOCKED because the batch already holds locks that
  * come after payments in the order.
+ *
+ * The channel's own id of the payment decides where both sides have it, as in
+ * weigh(): our payment_no need not be the order number that the channel tells.
  */
 static int64
 lock_payment(const EvidenceFacts *e)
 {
 	static Statement find = {
-		"SELECT p.payment_id FROM refundx.payment p JOIN refundx.channel c USING (channel_id)"
-		" WHERE c.merchant_id = $1 AND p.payment_no = $2"
-		"   AND ($3 IS NULL OR p.channel_payment_id IS NULL OR p.channel_payment_id = $3)"
-		" ORDER BY p.payment_id LIMIT 1", ARGS(INT4OID, TEXTOID, TEXTOID)
+		"SELECT payment_id FROM ("
+		"  SELECT 1 AS choice, p.payment_id"
+		"    FROM refundx.payment p JOIN refundx.channel c USING (channel_id)"
+		"   WHERE c.merchant_id = $1 AND p.channel_payment_id = $3"
+		"  UNION ALL"
+		"  SELECT 2, p.payment_id"
+		"    FROM refundx.payment p JOIN refundx.channel c USING (channel_id)"
+		"   WHERE c.merchant_id = $1 AND p.payment_no = $2"
+		"     AND ($3 IS NULL OR p.channel_payment_id IS NULL)) x"
+		" ORDER BY choice, payment_id LIMIT 1", ARGS(INT4OID, TEXTOID, TEXTOID)
 	};
 	static Statement lock = {
 		"SELECT payment_id FROM refundx.payment WHERE payment_id = $1 FOR NO KEY UPDATE SKIP LOCKED",
