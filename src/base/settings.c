@@ -209,7 +209,7 @@ settings_define(void)
 	DefineCustomIntVariable("refundx.clock_offset",
 							"Moves refundx's own clock forward; for tests only.",
 							"Signatures and certificates go by the real clock.",
-							&rx_clock_offset, 0, 0, INT_MAX / 1000,
+							&rx_clock_offset, 0, 0, INT_MAX,
 							PGC_SIGHUP, GUC_UNIT_S | GUC_NOT_IN_SAMPLE | GUC_NO_SHOW_ALL,
 							NULL, NULL, NULL);
 	DefineCustomStringVariable("refundx.databases",
