@@ -1,0 +1,61 @@
+-- Makes doc/states.md from the state table itself (src/money/state.c):
+--
+--		psql -XqAt -f doc/states.sql > doc/states.md
+--
+-- One expression, without a semicolon: test/pgtap/docs.sql compares it with
+-- what is in the file.
+SELECT $head$# States of a refund
+
+Made from `refundx.state_table()` by `doc/states.sql`; do not edit. The table is
+total: what is not a move is a *stay* (noted, nothing to do), an *ask* (the
+channel is queried), a *refusal* (a command that this state does not allow) or a
+*contradiction* (the refund is finished and the evidence says otherwise: nothing
+moves, the payment and the account are on hold, and a person decides).
+
+What happens, in the order of the table:
+
+- commands: `approve`, `cancel` (the caller's), `claim` (the dispatcher's, before
+  any I/O), `lost` (a new timeline, an arming, or a worker that died);
+- proof: `accepted`, `succeeded`, `refused`, `dead`, `abnormal`, `returned`,
+  `channel_canceled`;
+- answers that move no money: `not_executed`, `hold`, `config`, `not_found`,
+  `unanswered`;
+- hints: `refusal_hint` (an unsigned no), `ask`.
+
+## Diagram
+
+In brackets: what the step does to the money. `pay_out`: frozen to out;
+`release`: frozen to available; `divert`: frozen to available, counted as
+returned; `return`: out to available.
+
+```mermaid
+stateDiagram-v2
+    [*] --> queued : submitted
+    [*] --> unknown : adopted
+$head$ || (
+	SELECT string_agg(format('    %s --> %s : %s%s', from_state, to_state, inputs,
+							 CASE WHEN effect <> 'none' THEN ' [' || effect || ']' ELSE '' END), E'\n' ORDER BY first)
+	  FROM (SELECT from_state, to_state, effect, string_agg(input, ', ' ORDER BY n) AS inputs, min(n) AS first
+			  FROM refundx.state_table() WITH ORDINALITY
+				   t(from_state, input, reaction, to_state, effect, comment, n)
+			 WHERE reaction = 'move' GROUP BY from_state, to_state, effect) g
+) || $end$
+    succeeded --> [*]
+    failed --> [*]
+    returned --> [*]
+    canceled --> [*]
+```
+
+## Every state and everything that can happen
+$end$ || (
+	SELECT string_agg(format(E'\n### %s\n\n| what happens | reaction | becomes | money | why |\n|---|---|---|---|---|\n%s', from_state, rows),
+					  E'\n' ORDER BY first)
+	  FROM (SELECT from_state, min(n) AS first,
+				   string_agg(format('| `%s` | %s | %s | %s | %s |', input, reaction,
+									 CASE WHEN reaction = 'move' THEN to_state ELSE '' END,
+									 CASE WHEN effect <> 'none' THEN effect ELSE '' END, comment),
+							  E'\n' ORDER BY n) AS rows
+			  FROM refundx.state_table() WITH ORDINALITY
+				   t(from_state, input, reaction, to_state, effect, comment, n)
+			 GROUP BY from_state) g
+)
