@@ -15,7 +15,7 @@ const BINARY = process.env.SANDBOX
 const execFileP = promisify(execFile);
 
 // Until fn gives something truthy; its last value is in the error.
-export async function eventually(what, fn, ms = 10000) {
+export async function eventually(what, fn, ms = 60000) {
   const end = Date.now() + ms;
   let last;
   while (Date.now() < end) {
