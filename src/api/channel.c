@@ -29,6 +29,7 @@ PG_FUNCTION_INFO_V1(refundx_channel_check);
 typedef struct ChannelRow
 {
 	int32		channel_id;
+	const char *name;
 	const Channel *channel;
 	char	   *config;
 	char	   *merchant_no;
@@ -45,7 +46,9 @@ static void channel_read(const char *name, ChannelRow *row);
 static void wake_for_channels(void);
 static char *effective_config(const char *config);
 static void check_surroundings(const ChannelRow *row, const ChannelFindings *findings);
-static void check_callbacks(const ChannelFindings *findings);
+static void check_listener(const ChannelFindings *findings);
+static void check_refused_callbacks(const char *name, int32 channel_id,
+									const ChannelFindings *findings);
 static void check_worker(WorkerKind kind, const ChannelFindings *findings);
 
 /*
@@ -201,6 +204,7 @@ channel_read(const char *name, ChannelRow *row)
 	if (statement_run(&lock, &v) != 1)
 		channel_complain(name ? name : "");
 	row->channel_id = row_int4(0, 1);
+	row->name = name;
 	row->channel = channel_of_kind(row_text(0, 2));
 	row->config = row_text(0, 3);
 	row->merchant_no = row_text(0, 4);
@@ -306,6 +310,7 @@ refundx_channel_check(PG_FUNCTION_ARGS)
 	if (statement_run(&find, &v) != 1)
 		channel_complain(name ? name : "");
 	row.channel_id = row_int4(0, 1);
+	row.name = name;
 	row.channel = channel_of_kind(row_text(0, 2));
 	row.config = row_text(0, 3);
 	row.merchant_no = row_text(0, 4);
@@ -369,14 +374,15 @@ check_surroundings(const ChannelRow *row, const ChannelFindings *findings)
 					"Call refundx.arm(reason) if it is the one that should send");
 	if (!rx_dispatch)
 		finding_add(findings, FINDING_WARNING, "refundx.dispatch", "off: nothing is sent");
-	check_callbacks(findings);
+	check_listener(findings);
+	check_refused_callbacks(row->name, row->channel_id, findings);
 	check_worker(WORKER_DISPATCHER, findings);
 	check_worker(WORKER_SETTLER, findings);
 }
 
 /* Whether the listener of this database hears them. */
 static void
-check_callbacks(const ChannelFindings *findings)
+check_listener(const ChannelFindings *findings)
 {
 	DatabaseSlot *db = shmem_my_database();
 
@@ -399,6 +405,41 @@ check_callbacks(const ChannelFindings *findings)
 	else
 		finding_add(findings, FINDING_OK, "listener", "listening on %s, port %d",
 					rx_listen_address, db->bound_port);
+}
+
+/*
+ * Some mistakes in keys only callbacks show: a decryption key of the right
+ * length, for one.  Those that came before the newest one that was kept are
+ * history.
+ */
+static void
+check_refused_callbacks(const char *name, int32 channel_id, const ChannelFindings *findings)
+{
+	static Statement refused = {
+		"SELECT w.what, sum(k.n)::int8"
+		"  FROM refundx.callback_count k"
+		"  JOIN (VALUES ('bad_cipher', 'could not be decrypted: the key for that is not the one that is set at the channel (while it is being changed, name both)'),"
+		"               ('unknown_key', 'were signed with a key that is not in the configuration'),"
+		"               ('bad_signature', 'had a wrong signature: they were a stranger''s, or the channel''s key is another one'),"
+		"               ('bad_time', 'had a time too far from now: this machine''s clock may be wrong')) w(result, what)"
+		"    USING (result)"
+		" WHERE k.channel = $1 AND k.at > now() - interval '1 day'"
+		"   AND k.at > coalesce((SELECT max(e.received_at)"
+		"                          FROM (SELECT * FROM refundx.evidence ORDER BY evidence_id DESC LIMIT 1000) e"
+		"                         WHERE e.channel_id = $2 AND e.source = 'callback'), '-infinity')"
+		" GROUP BY w.what ORDER BY w.what", ARGS(TEXTOID, INT4OID)
+	};
+	Values		v = {0};
+	uint64		n;
+	uint64		row;
+
+	values_text(&v, name);
+	values_int4(&v, channel_id);
+	n = statement_run(&refused, &v);
+	for (row = 0; row < n; row++)
+		finding_add(findings, FINDING_WARNING, "callbacks",
+					"%lld were refused lately, which %s",
+					(long long) row_int8(row, 2), row_text(row, 1));
 }
 
 static void
