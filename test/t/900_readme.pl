@@ -36,7 +36,7 @@ foreach my $file ("$root/README.md", glob "$root/doc/*.md")
 		$sql = "BEGIN;\n$sql\nROLLBACK;\n" if $roll_back;
 		my ($rc, $out, $err) = $rx->node->psql($roll_back ? 'fresh' : $rx->database, $sql);
 		is($rc, 0, "$name, line $line: it runs") || diag($err);
-		unlike($err, qr/ERROR/, "$name, line $line: without an error");
+		unlike($err, qr/(?:ERROR|FATAL):  /, "$name, line $line: without an error");
 		$blocks++ unless $roll_back;
 		$rolled_back++ if $roll_back;
 	}
