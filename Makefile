@@ -64,7 +64,7 @@ DATA = $(patsubst $(here)/%,%,$(wildcard $(here)/src/sql/upgrade/refundx--*--*.s
 DATA_built = refundx--$(EXTVERSION).sql
 SQL_PARTS := $(sort $(wildcard $(here)/src/sql/*.sql))
 
-PG_CPPFLAGS = -I$(here)/src -MMD -MP $(if $(TESTPOINTS),-DREFUNDX_TESTPOINTS)
+PG_CPPFLAGS = -I$(here)/src -MMD -MP -DREFUNDX_VERSION='"$(EXTVERSION)"' $(if $(TESTPOINTS),-DREFUNDX_TESTPOINTS)
 PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
 	$(if $(WERROR),-Werror)
 SHLIB_LINK = -Wl,--version-script=$(here)/src/refundx.map -lcurl -lmicrohttpd -ljansson -lcrypto

@@ -43,7 +43,7 @@ static bool make_address(const HttpServerOptions *options, struct sockaddr_stora
 						 socklen_t *len);
 static struct MHD_Daemon *start_daemon(HttpServer *server, int listener);
 static void answer_waiting(HttpServer *server);
-static void on_log(void *arg, const char *fmt, va_list ap);
+static void on_log(void *arg, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 static void on_connection(void *arg, struct MHD_Connection *connection, void **socket_context,
 						  enum MHD_ConnectionNotificationCode code);
 

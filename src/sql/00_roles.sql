@@ -23,3 +23,12 @@ BEGIN
 	END LOOP;
 END
 $$;
+
+-- Where CONNECT was taken from PUBLIC, the workers still get in.
+DO $$
+BEGIN
+	EXECUTE pg_catalog.format(
+		'GRANT CONNECT ON DATABASE %I TO refundx_dispatcher, refundx_listener, refundx_settler, refundx_courier, refundx_clerk',
+		pg_catalog.current_database());
+END
+$$;
