@@ -305,8 +305,9 @@ gone()
 scene_kill()
 {
 	scene "7. kill -9 of the whole server, with refunds in flight"
-	say "Nine refunds. Three are accepted but their answers never come (90.18), three hang in the channel before it has taken them on (90.19), three are plain. Callbacks are held back. Then every process of the server gets SIGKILL."
+	say "Nine refunds. Three are accepted but their answers never come (90.18), three hang in the channel before it has taken them on (90.19), three are plain. Callbacks are held back. Then every process of the server gets SIGKILL. (The calls get 5 seconds here, so that they are under way when that happens.)"
 	sandbox pause-callbacks on >/dev/null
+	value "SELECT refundx.channel_set('wx', '{\"time_scale\": 3}')" >/dev/null
 	sql "SELECT refund_no, state FROM generate_series(71, 79) n, LATERAL refundx.refund_submit(
     channel => 'wx', payment_no => 'order-' || n, refund_no => 'R' || n,
     amount => CASE n % 3 WHEN 0 THEN 9018 WHEN 1 THEN 9019 ELSE 3000 END,
@@ -332,6 +333,7 @@ scene_kill()
 		expect_paid "$no" 1 >/dev/null || { expect_paid "$no" 1; exit 1; }
 	done
 	printf '  %sok%s  the channel paid each of them once\n' "$green" "$plain"
+	value "SELECT refundx.channel_set('wx', '{\"time_scale\": 10}')" >/dev/null
 }
 
 scene_sms()
@@ -360,7 +362,7 @@ scene_sms()
 epilogue()
 {
 	scene "The books"
-	say "refundx.check() returns every row that breaks an invariant: sums, balances, the journal's chain, freezes without an owner, and so on."
+	say "refundx.check() returns every row that breaks an invariant: sums, balances, journal lines that do not continue each other, freezes without an owner, and so on."
 	sql "SELECT * FROM refundx.check();"
 	expect "check() finds nothing" "SELECT count(*) FROM refundx.check()" 0
 	say "And the channel's own ledger beside ours, number by number:"
