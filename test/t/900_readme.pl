@@ -83,6 +83,14 @@ foreach my $setting (split /\n/, $rx->sql(q{
 	ok($told{$setting}, "doc/operations.md has $setting");
 }
 
+# ---- likewise a channel's ----
+
+my ($table) = slurp_file("$root/doc/wechat.md") =~ /^## Configuration\n(.*?)^###/ms;
+my $settings = hint(q{SELECT refundx.channel_add('x', 'wechat', '{"colour": "red"}')});
+like($settings, qr/^Known settings: /, 'a wrong setting is told the right ones');
+is_deeply([ sort map { /`([a-z0-9_]+)`/g } $table =~ /^(\| `[^|]*)\|/gm ],
+	[ sort $settings =~ /([a-z][a-z0-9_]+)(?=[,.])/g ], 'doc/wechat.md has all of them');
+
 # ---- links lead somewhere ----
 
 foreach my $file ("$root/README.md", glob "$root/doc/*.md")
@@ -99,6 +107,13 @@ foreach my $file ("$root/README.md", glob "$root/doc/*.md")
 
 $rx->stop;
 done_testing();
+
+# The HINT of the error that it raises.
+sub hint
+{
+	my ($rc, $out, $err) = $rx->node->psql($rx->database, $_[0]);
+	return $err =~ /^HINT:  (.*)/m ? $1 : '';
+}
 
 sub trimmed
 {
