@@ -22,7 +22,13 @@ statement_execute(Statement *s, Values *v, bool read_only)
 
 	if (s->plan == NULL)
 	{
-		SPIPlanPtr	plan = SPI_prepare(s->text, s->nargs, s->types);
+		/*
+		 * Planned once, for any values: every statement here finds its rows
+		 * by keys, and what differs from call to call (a batch of one or of
+		 * hundreds) would only make the plan cache plan it again each time.
+		 */
+		SPIPlanPtr	plan = SPI_prepare_cursor(s->text, s->nargs, s->types,
+											  CURSOR_OPT_GENERIC_PLAN);
 
 		if (plan == NULL)
 			elog(ERROR, "SPI_prepare failed: %s: %s", SPI_result_code_string(SPI_result), s->text);

@@ -41,6 +41,10 @@ extern void arrival_done(Arrival *a);
  * they are index conditions: a transaction that stays open for hours keeps
  * the old snapshot's xmin where it is, and everything since would be read
  * again and again.
+ *
+ * The planner cannot know how little arrives between two rounds.  Whatever
+ * could tempt it to read the table in another order (ORDER BY, LIMIT, a join)
+ * belongs outside, around a MATERIALIZED query with this condition alone.
  */
 #define ARRIVAL_CONDITION(param) \
 	"(xid = ANY (ARRAY(SELECT pg_snapshot_xip((" param ")::pg_snapshot)))" \

@@ -57,12 +57,24 @@ typedef struct Reserved
 	ChannelInstruction instr;
 } Reserved;
 
+/* What the table added to a new instruction. */
+typedef struct Inserted
+{
+	int64		instruction_id; /* 0 = the number exists already */
+	TimestampTz due_at;
+	TimestampTz state_since;
+	TimestampTz submitted_at;
+} Inserted;
+
 static Datum submit(FunctionCallInfo fcinfo, RefundWords *w);
 static bool reserve(const RefundWords *w, Reserved *r);
 static void reserve_complain(const RefundWords *w);
 static void unreserve(const RefundWords *w, const Reserved *r);
 static bool existing_same(const RefundWords *w);
-static int64 instruction_insert(const RefundWords *w, const Reserved *r);
+static State first_state(const RefundWords *w);
+static bool instruction_insert(const RefundWords *w, const Reserved *r, Inserted *in);
+static Datum refund_datum_new(FunctionCallInfo fcinfo, const RefundWords *w, const Reserved *r,
+							  const Inserted *in);
 static Datum refund_datum(FunctionCallInfo fcinfo, const char *refund_no);
 static void nobody_serves_warning(void);
 
@@ -142,7 +154,7 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 {
 	Reserved	r = {0};
 	ChannelError err = {{0}};
-	int64		instruction_id;
+	Inserted	in = {0};
 	Datum		result;
 
 	shmem_require();
@@ -165,7 +177,7 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 		if (!existing_same(w))
 			reserve_complain(w);
 	}
-	else if ((instruction_id = instruction_insert(w, &r)) == 0)
+	else if (!instruction_insert(w, &r, &in))
 	{
 		/* the number exists: give back what this call reserved, and compare */
 		unreserve(w, &r);
@@ -185,13 +197,14 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 			!r.channel->acceptable(&r.instr, timestamptz_to_unix_us(clock_now()) / USECS_PER_SEC, &err))
 			channel_refuse(ERRCODE_RX_CHANNEL_REFUSES, r.channel->label, &err);
 		if (r.account_id != 0)
-			journal_post(r.account_id, JOURNAL_FREEZE, w->amount, instruction_id, NULL, NULL);
-		event_add(instruction_id, w->adopt ? "adopted" : "submitted", NULL,
-				  state_name(w->adopt ? STATE_UNKNOWN : STATE_QUEUED), NULL);
+			journal_post(r.account_id, JOURNAL_FREEZE, w->amount, in.instruction_id, NULL, NULL);
+		event_add(in.instruction_id, w->adopt ? "adopted" : "submitted", NULL,
+				  state_name(first_state(w)), NULL);
 		wake_at_commit(WORKER_DISPATCHER);
 		nobody_serves_warning();
 	}
-	result = refund_datum(fcinfo, w->refund_no);
+	result = in.instruction_id != 0 ? refund_datum_new(fcinfo, w, &r, &in) :
+		refund_datum(fcinfo, w->refund_no);
 	SPI_finish();
 	return result;
 }
@@ -354,15 +367,21 @@ existing_same(const RefundWords *w)
 	return true;
 }
 
-/* 0 if the number exists already. */
-static int64
-instruction_insert(const RefundWords *w, const Reserved *r)
+static State
+first_state(const RefundWords *w)
+{
+	return w->adopt ? STATE_UNKNOWN : STATE_QUEUED;
+}
+
+/* False if the number exists already. */
+static bool
+instruction_insert(const RefundWords *w, const Reserved *r, Inserted *in)
 {
 	static Statement insert = {
 		"INSERT INTO refundx.instruction (instruction_no, wire_no, channel_id, merchant_id,"
 		"       payment_id, account_id, amount, currency, reason, state, due_at, due_call, may_send)"
 		" VALUES ($1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
-		" ON CONFLICT DO NOTHING RETURNING instruction_id",
+		" ON CONFLICT DO NOTHING RETURNING instruction_id, state_since, submitted_at",
 		ARGS(TEXTOID, INT4OID, INT4OID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID,
 			 TIMESTAMPTZOID, TEXTOID, BOOLOID)
 	};
@@ -376,11 +395,54 @@ instruction_insert(const RefundWords *w, const Reserved *r)
 	values_int8(&v, w->amount);
 	values_text(&v, r->currency);
 	values_text(&v, w->reason);
-	values_text(&v, state_name(w->adopt ? STATE_UNKNOWN : STATE_QUEUED));
-	values_time(&v, clock_now());
+	values_text(&v, state_name(first_state(w)));
+	values_time(&v, in->due_at = clock_now());
 	values_text(&v, w->adopt ? "query" : "submit");
 	values_bool(&v, !w->adopt);
-	return statement_run(&insert, &v) == 1 ? row_int8(0, 1) : 0;
+	if (statement_run(&insert, &v) != 1)
+		return false;
+	in->instruction_id = row_int8(0, 1);
+	in->state_since = row_time(0, 2);
+	in->submitted_at = row_time(0, 3);
+	return true;
+}
+
+static TupleDesc
+refund_descriptor(FunctionCallInfo fcinfo)
+{
+	TupleDesc	desc;
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be refundx.refund");
+	return BlessTupleDesc(desc);
+}
+
+/* The same as refund_datum() of a refund that is new, without reading it again. */
+static Datum
+refund_datum_new(FunctionCallInfo fcinfo, const RefundWords *w, const Reserved *r,
+				 const Inserted *in)
+{
+	TupleDesc	desc = refund_descriptor(fcinfo);
+	Datum		values[13];
+	bool		nulls[13] = {false};
+
+	if (desc->natts != lengthof(values))
+		elog(ERROR, "refundx.refund has %d attributes", desc->natts);
+	values[0] = CStringGetTextDatum(w->refund_no);
+	values[1] = CStringGetTextDatum(w->payment.channel);
+	values[2] = CStringGetTextDatum(w->payment.payment_no);
+	values[3] = Int64GetDatum(w->amount);
+	values[4] = CStringGetTextDatum(r->currency);
+	nulls[5] = w->reason == NULL;
+	values[5] = nulls[5] ? (Datum) 0 : CStringGetTextDatum(w->reason);
+	values[6] = CStringGetTextDatum(state_name(first_state(w)));
+	nulls[7] = true;			/* detail */
+	values[8] = TimestampTzGetDatum(in->state_since);
+	values[9] = TimestampTzGetDatum(in->due_at);
+	values[10] = Int32GetDatum(0);	/* attempts */
+	nulls[11] = true;			/* with_person */
+	values[12] = TimestampTzGetDatum(in->submitted_at);
+	return PointerGetDatum(SPI_returntuple(heap_form_tuple(desc, values, nulls), desc));
 }
 
 /* The row of refundx.refunds as a composite, for the caller's ORM. */
@@ -396,16 +458,13 @@ refund_datum(FunctionCallInfo fcinfo, const char *refund_no)
 		" WHERE i.instruction_no = $1", ARGS(TEXTOID)
 	};
 	Values		v = {0};
-	TupleDesc	desc;
 	HeapTuple	row;
 
-	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "return type must be refundx.refund");
 	values_text(&v, refund_no);
 	if (statement_run(&find, &v) != 1)
 		elog(ERROR, "refund \"%s\" vanished", refund_no);
 	row = SPI_copytuple(SPI_tuptable->vals[0]);
-	return PointerGetDatum(SPI_returntuple(row, BlessTupleDesc(desc)));
+	return PointerGetDatum(SPI_returntuple(row, refund_descriptor(fcinfo)));
 }
 
 /*

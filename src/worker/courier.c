@@ -222,8 +222,10 @@ static void
 read_arrivals(Courier *c)
 {
 	static Statement arrived = {
-		"SELECT notice_id, provider, next_at FROM refundx.notice"
-		" WHERE state = 'queued' AND " ARRIVAL_CONDITION("$2")
+		"WITH arrived AS MATERIALIZED ("
+		"     SELECT notice_id, provider, next_at FROM refundx.notice"
+		"      WHERE state = 'queued' AND " ARRIVAL_CONDITION("$2") ")"
+		" SELECT notice_id, provider, next_at FROM arrived"
 		" ORDER BY notice_id LIMIT $1", ARGS(INT8OID, TEXTOID)
 	};
 	Values		v = {0};

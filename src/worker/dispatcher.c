@@ -36,11 +36,13 @@
 #include "utils/timestamp.h"
 
 #define KEYS_EVERY_US		USECS_PER_SEC
+#define IDLE_LOOK_EVERY_US	(200 * 1000)	/* while nothing may be sent */
 
 /* Two dispatchers of one database would break every pace: "rfxd". */
 #define DISPATCHER_LOCK		INT64CONST(0x72667864)
 
 static void dispatcher_start(void *arg);
+static void look(Dispatcher *d);
 static void dispatcher_look(void *arg);
 static void load_open(void);
 static void load_merchants(void);
@@ -85,8 +87,7 @@ dispatcher_run(Worker *self)
 			self->reloaded = false;
 			d.reload_keys = true;
 		}
-		if (worker_transaction(self, "refundx: looking for work", dispatcher_look, &d))
-			arrival_done(&d.arrival);
+		look(&d);
 		claim_and_send(&d);
 		http_client_run(d.client);
 		dispatch_collect(&d);
@@ -247,15 +248,38 @@ load_payment_starts(void)
  * ------------------------------------------------------------------------
  */
 
+static bool
+may_send(const Dispatcher *d)
+{
+	return rx_dispatch && d->armed;
+}
+
+/*
+ * Every commit of a submit wakes us.  While nothing may be sent anyway, there
+ * is no reason to look after each of them.
+ */
+static void
+look(Dispatcher *d)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	if (!may_send(d) && now >= d->looked_at && now < d->looked_at + IDLE_LOOK_EVERY_US)
+		return;
+	d->looked_at = now;
+	if (worker_transaction(d->self, "refundx: looking for work", dispatcher_look, d))
+		arrival_done(&d->arrival);
+}
+
 static void
 dispatcher_look(void *arg)
 {
+	/* the ids first, as one array: nobody can guess how many will have arrived */
 	static Statement changed = {
-		"SELECT i.instruction_id, i.state, i.is_open, i.due_call, i.due_at, i.merchant_id,"
-		"       i.channel_id, i.payment_id"
-		"  FROM (SELECT DISTINCT instruction_id FROM refundx.event"
-		"         WHERE " ARRIVAL_CONDITION("$1") ") e"
-		"  JOIN refundx.instruction i ON i.instruction_id = e.instruction_id", ARGS(TEXTOID)
+		"SELECT instruction_id, state, is_open, due_call, due_at, merchant_id, channel_id, payment_id"
+		"  FROM refundx.instruction"
+		" WHERE instruction_id = ANY (ARRAY("
+		"       SELECT instruction_id FROM refundx.event WHERE " ARRIVAL_CONDITION("$1") "))",
+		ARGS(TEXTOID)
 	};
 	static Statement armed = {"SELECT refundx.armed()", NO_ARGS};
 	Dispatcher *d = arg;
@@ -299,7 +323,7 @@ choose(Dispatcher *d)
 	int			room = rx_max_calls - d->in_flight;
 
 	d->nchosen = 0;
-	if (!rx_dispatch || !d->armed)
+	if (!may_send(d))
 		return;
 	while (d->nchosen < Min(room, DISPATCH_BATCH_MAX))
 	{
@@ -381,7 +405,7 @@ next_wait_ms(Dispatcher *d)
 		schedule_tidy(now);
 		d->tidied_at = now;
 	}
-	if (first != 0 && rx_dispatch && d->armed && d->in_flight < rx_max_calls)
+	if (first != 0 && may_send(d) && d->in_flight < rx_max_calls)
 		wait = Max((first - now + 999) / 1000, 0);
 	if (curl >= 0 && (wait < 0 || curl < wait))
 		wait = curl;

@@ -245,6 +245,10 @@ keep_last_words(ErrorData *error)
  * Whatever ALTER DATABASE or ALTER ROLE says, our SQL means what it meant
  * when it was written.  statement_timeout and its like are armed by the main
  * loop of ordinary backends only, but functions look at them too.
+ *
+ * Plans are kept for as long as the worker lives, and the first are made when
+ * the tables may be empty.  One that reads the whole table then would go on
+ * doing so, in every round, until the next ANALYZE.
  */
 static void
 force_settings(void)
@@ -254,6 +258,7 @@ force_settings(void)
 		{"default_transaction_deferrable", "off"},
 		{"default_transaction_isolation", "read committed"},
 		{"default_transaction_read_only", "off"},
+		{"enable_seqscan", "off"},
 		{"idle_in_transaction_session_timeout", "0"},
 		{"jit", "off"},
 		{"lock_timeout", "2s"},
