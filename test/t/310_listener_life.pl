@@ -161,6 +161,19 @@ my $memory = sub {
 };
 cmp_ok($memory->(), '<', 40 * 1024, 'the listener takes less than 40 MiB');
 
+# ---- rest ----
+
+foreach my $kind (qw(listener courier))
+{
+	my $switches = sub {
+		my ($n) = slurp_file('/proc/' . $rx->worker_pid($kind) . '/status') =~ /^voluntary_ctxt_switches:\s+(\d+)/m;
+		return $n;
+	};
+	my $quiet = sub { my $at = $switches->(); sleep 2; return $switches->() - $at };
+
+	ok(Refundx::wait_for(sub { $quiet->() < 60 }, undef, 20), "the $kind sleeps when there is nothing to do");
+}
+
 # ---- settings ----
 
 my $pid = $rx->worker_pid('listener');
