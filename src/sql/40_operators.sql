@@ -99,4 +99,4 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'refundx_notice_template_set';
 COMMENT ON FUNCTION refundx.notice_template_set(text, text, text, jsonb) IS
 'What the payer is told when a refund becomes succeeded, failed, abnormal or returned, in a language (* for all others), through a provider; a null template tells nothing any more.
-Placeholders: refund_no, payment_no, amount (what the payer really gets), currency, event, merchant. Errors: RX011 the provider does not take it, 22023.';
+Placeholders: refund_no, payment_no, amount (what the payer really gets), currency, event, merchant, reason, received_by (which account got it), date. Errors: RX011 the provider does not take it, 22023.';
