@@ -47,9 +47,14 @@ AS $$
 		SELECT * FROM refundx.instruction WHERE instruction_no = $1 AND kind = 'refund')
 	SELECT l.at, l.what, l.from_state, l.to_state, l.by, l.note
 	  FROM (
-		SELECT x.at, 2 AS stage, x.seq AS n, x.type AS what, x.from_state, x.to_state,
-			   x.actor AS by, x.note
+		-- the claim is one commit with its attempt, which comes before the call
+		SELECT coalesce(c.started_at, x.at) AS at, CASE x.type WHEN 'claimed' THEN -1 ELSE 2 END AS stage,
+			   x.seq AS n, x.type AS what, x.from_state, x.to_state, x.actor AS by, x.note
 		  FROM r JOIN refundx.event x ON x.instruction_id = r.instruction_id
+		  LEFT JOIN LATERAL (
+			SELECT max(a.started_at) AS started_at FROM refundx.attempt a
+			 WHERE x.type = 'claimed' AND a.instruction_id = r.instruction_id
+			   AND a.call = 'submit' AND a.started_at <= x.at) c ON true
 		UNION ALL
 		SELECT a.started_at, 0, a.attempt_id, CASE a.call WHEN 'submit' THEN 'sent' ELSE 'asked about' END,
 			   NULL, NULL, 'refundx_dispatcher',
