@@ -207,7 +207,7 @@ scene_timeout()
 	expect_paid R3 1
 	sql "SELECT call, date_trunc('milliseconds', took) AS took, http_status AS http, verdict, proof
   FROM refundx.attempts WHERE refund_no = 'R3' ORDER BY started_at;"
-	sql "SELECT what, from_state AS from, to_state AS to, left(note, 44) AS note
+	sql "SELECT what, from_state AS from, to_state AS to, left(note, 28) AS note
   FROM refundx.refund_timeline('R3') WHERE what NOT LIKE 'notice%';"
 	expect "it was sent one single time" \
 		"SELECT count(*) FROM refundx.attempts WHERE refund_no = 'R3' AND call = 'submit'" 1
