@@ -178,10 +178,14 @@ abandon_lost_attempts(void)
 						(unsigned long long) n)));
 }
 
-/* Columns: id, state, is_open, due_call, due_at, merchant, channel, payment. */
-static void
+/*
+ * Columns: id, state, is_open, due_call, due_at, merchant, channel, payment.
+ * True if all their channels are known here.
+ */
+static bool
 schedule_rows(uint64 n)
 {
+	bool		known = true;
 	uint64		row;
 
 	for (row = 0; row < n; row++)
@@ -195,7 +199,9 @@ schedule_rows(uint64 n)
 					 call && strcmp(call, "query") == 0 ? CALL_QUERY : CALL_SUBMIT,
 					 call ? row_time(row, 5) : 0,
 					 row_int4(row, 6), row_int4(row, 7), row_int8(row, 8));
+		known = known && keys_by_id(row_int4(row, 7)) != NULL;
 	}
+	return known;
 }
 
 static void
@@ -206,7 +212,7 @@ load_open(void)
 		"  FROM refundx.instruction WHERE is_open", NO_ARGS
 	};
 
-	schedule_rows(statement_read(&open, NULL));
+	(void) schedule_rows(statement_read(&open, NULL));
 }
 
 static void
@@ -285,12 +291,16 @@ dispatcher_look(void *arg)
 	Dispatcher *d = arg;
 	TimestampTz now = GetCurrentTimestamp();
 	Values		v = {0};
+	bool		known;
 
-	schedule_rows(arrival_read(&d->arrival, &changed, &v));
+	known = schedule_rows(arrival_read(&d->arrival, &changed, &v));
 	load_merchants();
 
-	/* settings change rarely; a second is soon enough to notice */
-	if (d->reload_keys || now - d->keys_read_at >= KEYS_EVERY_US || !d->armed)
+	/*
+	 * Settings change rarely; a second is soon enough to notice.  But the
+	 * first refund of a new channel should not have to wait for that.
+	 */
+	if (!known || d->reload_keys || now - d->keys_read_at >= KEYS_EVERY_US || !d->armed)
 	{
 		keys_refresh(d->reload_keys);
 		d->reload_keys = false;
