@@ -26,21 +26,28 @@ static int64 count_against(int64 payment_id, const EvidenceFacts *e);
  *
  * The channel's own id of the payment decides where both sides have it, as in
  * weigh(): our payment_no need not be the order number that the channel tells.
+ *
+ * Sub-merchants of one provider may have orders of the same number: what names
+ * another merchant than the channel's is about no payment here, and an order
+ * number means the one of the channel at whose address it came in.
  */
 static int64
 lock_payment(const EvidenceFacts *e)
 {
 	static Statement find = {
 		"SELECT payment_id FROM ("
-		"  SELECT 1 AS choice, p.payment_id"
+		"  SELECT 1 AS choice, p.channel_id, p.payment_id"
 		"    FROM refundx.payment p JOIN refundx.channel c USING (channel_id)"
 		"   WHERE c.merchant_id = $1 AND p.channel_payment_id = $3"
 		"  UNION ALL"
-		"  SELECT 2, p.payment_id"
+		"  SELECT 2, p.channel_id, p.payment_id"
 		"    FROM refundx.payment p JOIN refundx.channel c USING (channel_id)"
 		"   WHERE c.merchant_id = $1 AND p.payment_no = $2"
 		"     AND ($3 IS NULL OR p.channel_payment_id IS NULL)) x"
-		" ORDER BY choice, payment_id LIMIT 1", ARGS(INT4OID, TEXTOID, TEXTOID)
+		" WHERE EXISTS (SELECT FROM refundx.merchant m"
+		"                WHERE m.merchant_id = $1 AND m.merchant_no = coalesce($4, m.merchant_no))"
+		" ORDER BY choice, channel_id <> $5, payment_id LIMIT 1",
+		ARGS(INT4OID, TEXTOID, TEXTOID, TEXTOID, INT4OID)
 	};
 	static Statement lock = {
 		"SELECT payment_id FROM refundx.payment WHERE payment_id = $1 FOR NO KEY UPDATE SKIP LOCKED",
@@ -52,6 +59,8 @@ lock_payment(const EvidenceFacts *e)
 	values_int4(&v, e->merchant_id);
 	values_text(&v, e->payment_no);
 	values_text(&v, e->channel_payment_id);
+	values_text(&v, e->merchant_no);
+	values_int4(&v, e->channel_id);
 	if (statement_run(&find, &v) != 1)
 		return 0;
 	payment_id = row_int8(0, 1);
