@@ -4,6 +4,8 @@
 //
 // One JSON object a line, in and out.  A spec has what the test cares about:
 //	no, amount, total, payment_no, status, mchid, ...	what the refund says
+//	sub_mchid		a partner's message, which has sp_mchid beside it
+//	of				the merchant whose keys are used, unless it is the first
 //	event			event_type, unless it is REFUND.<status>
 //	plain			the whole decrypted text instead
 //	body			the whole body instead (not encrypted)
@@ -20,10 +22,22 @@ import readline from 'node:readline';
 
 const data = process.argv[2];
 const read = (...names) => fs.readFileSync(path.join(data, ...names), 'utf8');
-const config = JSON.parse(read('channel.json'));
-const platformKey = crypto.createPrivateKey(read('private', 'wechat_pub_key_private.pem'));
-const apiv3Key = read('keys', 'apiv3.key').trim();
+const merchants = new Map();
 let serialNumber = 0;
+
+// The first merchant's files have plain names, the others' begin with the number.
+function keysOf(mchid) {
+	if (!merchants.has(mchid)) {
+		const prefix = mchid === undefined ? '' : `${mchid}-`;
+
+		merchants.set(mchid, {
+			config: JSON.parse(read(mchid === undefined ? 'channel.json' : `channel-${mchid}.json`)),
+			platformKey: crypto.createPrivateKey(read('private', `${prefix}wechat_pub_key_private.pem`)),
+			apiv3Key: read('keys', `${prefix}apiv3.key`).trim(),
+		});
+	}
+	return merchants.get(mchid);
+}
 
 function seal(plain, key) {
 	const nonce = crypto.randomBytes(6).toString('hex');
@@ -40,11 +54,11 @@ function seal(plain, key) {
 	};
 }
 
-function refundText(spec) {
+function refundText(spec, mchid) {
 	const status = spec.status ?? 'SUCCESS';
 
 	return JSON.stringify({
-		mchid: spec.mchid ?? config.mchid,
+		...(spec.sub_mchid ? { sp_mchid: mchid, sub_mchid: spec.sub_mchid } : { mchid }),
 		transaction_id: spec.transaction_id ?? `42000${spec.payment_no ?? 'P'}`,
 		out_trade_no: spec.payment_no ?? 'P',
 		refund_id: spec.refund_id ?? `50000${spec.no}`,
@@ -62,6 +76,7 @@ function refundText(spec) {
 }
 
 function make(spec) {
+	const { config, platformKey, apiv3Key } = keysOf(spec.of);
 	const event = spec.event ?? `REFUND.${spec.status ?? 'SUCCESS'}`;
 	let body = spec.body ?? JSON.stringify({
 		id: `EV-${++serialNumber}`,
@@ -69,7 +84,7 @@ function make(spec) {
 		resource_type: 'encrypt-resource',
 		event_type: event,
 		summary: '退款',
-		resource: seal(spec.plain ?? refundText(spec), spec.apiv3_key ?? apiv3Key),
+		resource: seal(spec.plain ?? refundText(spec, spec.mchid ?? config.mchid), spec.apiv3_key ?? apiv3Key),
 	});
 	const timestamp = String(Math.floor(Date.now() / 1000) - (spec.age ?? 0));
 	const nonce = crypto.randomBytes(16).toString('hex');
