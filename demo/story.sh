@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # dir: tools/demo
 #
 # story.sh
 #	  The scenes of tools/demo, which sources this file.
@@ -8,7 +8,7 @@
 # for, with a deadline; the first thing that does not come out as told ends
 # the demo.
 
-bold= blue= green= red= plain=
+bold='' blue='' green='' red='' plain=''
 if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
 	bold=$'\e[1m' blue=$'\e[36m' green=$'\e[32m' red=$'\e[31m' plain=$'\e[0m'
 fi
