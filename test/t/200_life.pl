@@ -69,6 +69,7 @@ wire_ok($rx, 'after the whole table');
 is_deeply([ map { $_->{no} } grep { $_->{paid_times} > 1 } @{ $sandbox->refunds } ], [], 'nothing is paid twice');
 
 is(lines_of($rx, 'R0'), 'queued>sending>accepted>succeeded', 'the usual way');
+is(lines_of($rx, 'R9001'), 'queued>sending>unknown>failed', 'a refusal is asked about before it is believed');
 is(lines_of($rx, 'R9016'), 'queued>sending>succeeded', 'paid at once');
 is(lines_of($rx, 'R9002'), 'queued>sending>unknown>succeeded', 'paid without an answer')
   unless lines_of($rx, 'R9002') eq 'queued>sending>succeeded';    # the callback may be faster
