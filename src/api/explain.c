@@ -32,7 +32,7 @@ typedef struct Facts
 {
 	State		state;
 	const char *label;			/* "WeChat Pay" */
-	const ChannelLimits *limits;
+	int64		spacing_us;		/* between the starts of a payment's refunds */
 	char	   *since;			/* "14:02", with the date unless today */
 	char	   *detail;
 	char	   *message;		/* the channel's words, of what moved it */
@@ -137,7 +137,8 @@ facts_read(const char *refund_no, Facts *f)
 		"         ORDER BY o.instruction_id LIMIT 1),"
 		"       (SELECT max(a.started_at) FROM refundx.instruction o"
 		"          JOIN refundx.attempt a ON a.instruction_id = o.instruction_id AND a.call = 'submit'"
-		"         WHERE o.payment_id = i.payment_id AND o.instruction_id <> i.instruction_id)"
+		"         WHERE o.payment_id = i.payment_id AND o.instruction_id <> i.instruction_id),"
+		"       c.config::text"
 		"  FROM refundx.instruction i"
 		"  JOIN refundx.channel c USING (channel_id)"
 		"  JOIN refundx.merchant m ON m.merchant_id = i.merchant_id"
@@ -160,7 +161,8 @@ facts_read(const char *refund_no, Facts *f)
 	if (channel == NULL || !state_from_name(row_text(0, 1), &f->state))
 		elog(ERROR, "refund \"%s\" has a state or channel that is not built in", refund_no);
 	f->label = channel->label;
-	f->limits = &channel->limits;
+	f->spacing_us = (int64) (channel->limits.part_spacing * (double) USECS_PER_SEC /
+							 channel_time_scale(row_text(0, 25)));
 	f->since = row_text(0, 3);
 	f->detail = row_text(0, 4);
 	f->message = row_text(0, 5);
@@ -223,7 +225,7 @@ in_time(int64 at)
 static void
 say_queued(const Facts *f, StringInfo s)
 {
-	int64		spaced = f->last_start + (int64) f->limits->part_spacing * USECS_PER_SEC;
+	int64		spaced = f->last_start + f->spacing_us;
 	const char *why = obstacle(f);
 
 	if (f->attempts > 0)
@@ -248,7 +250,7 @@ say_queued(const Facts *f, StringInfo s)
 		appendStringInfo(s, "; it waits until %s has answered about refund %s of the same payment", f->label, f->ahead);
 	else if (f->last_start != 0 && spaced > clock_now() && spaced > f->due_at)
 		appendStringInfo(s, "; it is sent %s, because refunds of one payment start %d s apart",
-						 in_time(spaced), f->limits->part_spacing);
+						 in_time(spaced), (int) (f->spacing_us / USECS_PER_SEC));
 	else
 		appendStringInfo(s, "; it is sent %s", in_time(f->due_at));
 }

@@ -56,7 +56,10 @@ AS $$
 	  LEFT JOIN holders h ON h.virtualtransaction = b.virtualtransaction AND h.pid IS NOT DISTINCT FROM b.pid
 	  LEFT JOIN pg_catalog.pg_stat_activity s ON s.pid = b.pid
 	  LEFT JOIN pg_catalog.pg_prepared_xacts x
-		ON b.pid IS NULL AND b.virtualtransaction = '-1/' || x.transaction::text
+		ON b.pid IS NULL AND EXISTS (
+			SELECT FROM pg_catalog.pg_locks l
+			 WHERE l.pid IS NULL AND l.virtualtransaction = b.virtualtransaction
+			   AND l.locktype = 'transactionid' AND l.transactionid = x.transaction)
 	 WHERE s.backend_type IS DISTINCT FROM 'refundx settler' AND b.pid IS DISTINCT FROM pg_backend_pid()
 $$;
 COMMENT ON FUNCTION refundx.blockers() IS
