@@ -27,9 +27,8 @@ typedef struct Arrival
 extern void arrival_begin(Arrival *a);
 
 /*
- * Run a statement whose last parameter is a pg_snapshot (as text) and whose
- * condition is ARRIVAL_CONDITION(n): the rows that are visible now and were
- * not before.  Call arrival_done() after the transaction that handled them
+ * Run a statement whose last parameter is a pg_snapshot (as text) and which
+ * reads from ARRIVAL(...): the rows that are visible now and were not before.  Call arrival_done() after the transaction that handled them
  * has committed; until then they will be found again.
  */
 extern uint64 arrival_read(Arrival *a, Statement *s, Values *v);
@@ -42,12 +41,19 @@ extern void arrival_done(Arrival *a);
  * the old snapshot's xmin where it is, and everything since would be read
  * again and again.
  *
- * The planner cannot know how little arrives between two rounds.  Whatever
- * could tempt it to read the table in another order (ORDER BY, LIMIT, a join)
- * belongs outside, around a MATERIALIZED query with this condition alone.
+ * The planner cannot know how little arrives between two rounds, and any other
+ * way to read the table would look better to it.  So they are two queries,
+ * with one index condition each (an OR could be the filter of another scan),
+ * and whatever sorts, limits or joins stands outside:
+ *
+ *	  "WITH arrived AS MATERIALIZED (" ARRIVAL("seq", "refundx.event", "$1") ")"
+ *	  " SELECT seq FROM arrived ORDER BY seq"
  */
-#define ARRIVAL_CONDITION(param) \
-	"(xid = ANY (ARRAY(SELECT pg_snapshot_xip((" param ")::pg_snapshot)))" \
-	" OR xid >= pg_snapshot_xmax((" param ")::pg_snapshot))"
+#define ARRIVAL(columns, table, param) \
+	"SELECT " columns " FROM " table \
+	" WHERE xid = ANY (ARRAY(SELECT pg_snapshot_xip((" param ")::pg_snapshot)))" \
+	" UNION ALL " \
+	"SELECT " columns " FROM " table \
+	" WHERE xid >= pg_snapshot_xmax((" param ")::pg_snapshot)"
 
 #endif							/* REFUNDX_ARRIVAL_H */

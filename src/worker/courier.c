@@ -223,9 +223,8 @@ read_arrivals(Courier *c)
 {
 	static Statement arrived = {
 		"WITH arrived AS MATERIALIZED ("
-		"     SELECT notice_id, provider, next_at FROM refundx.notice"
-		"      WHERE state = 'queued' AND " ARRIVAL_CONDITION("$2") ")"
-		" SELECT notice_id, provider, next_at FROM arrived"
+		ARRIVAL("notice_id, provider, next_at, state", "refundx.notice", "$2") ")"
+		" SELECT notice_id, provider, next_at FROM arrived WHERE state = 'queued'"
 		" ORDER BY notice_id LIMIT $1", ARGS(INT8OID, TEXTOID)
 	};
 	Values		v = {0};

@@ -283,8 +283,7 @@ dispatcher_look(void *arg)
 	static Statement changed = {
 		"SELECT instruction_id, state, is_open, due_call, due_at, merchant_id, channel_id, payment_id"
 		"  FROM refundx.instruction"
-		" WHERE instruction_id = ANY (ARRAY("
-		"       SELECT instruction_id FROM refundx.event WHERE " ARRIVAL_CONDITION("$1") "))",
+		" WHERE instruction_id = ANY (ARRAY(" ARRIVAL("instruction_id", "refundx.event", "$1") "))",
 		ARGS(TEXTOID)
 	};
 	static Statement armed = {"SELECT refundx.armed()", NO_ARGS};
@@ -391,10 +390,9 @@ keep_answers(Dispatcher *d)
 	while ((call = call_list_take(&d->ended)) != NULL)
 	{
 		Due		   *due = schedule_find(call->instruction_id);
-		bool		failed = call->evidence.http_status >= 400;
 
 		if (due != NULL)
-			schedule_call_ended(due, failed, now);
+			schedule_call_ended(due, call->evidence.http_status, now);
 		d->in_flight--;
 		call_free(call);
 	}

@@ -164,8 +164,7 @@ static void
 settler_round(void *arg)
 {
 	static Statement arrived = {
-		"WITH arrived AS MATERIALIZED ("
-		"     SELECT evidence_id FROM refundx.evidence WHERE " ARRIVAL_CONDITION("$1") ")"
+		"WITH arrived AS MATERIALIZED (" ARRIVAL("evidence_id", "refundx.evidence", "$1") ")"
 		" SELECT evidence_id FROM arrived ORDER BY evidence_id", ARGS(TEXTOID)
 	};
 	Settler    *s = arg;

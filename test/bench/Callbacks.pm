@@ -17,7 +17,7 @@ my $next = 1;					# refund that has had no callback yet
 my $file;						# of callbacks that were made
 my %keys;
 
-sub find_keys
+sub setup
 {
 	my ($server) = @_;
 	my $config = JSON::PP->new->utf8->decode(Bench::slurp("$server->{sandbox}/channel.json"));
@@ -28,18 +28,26 @@ sub find_keys
 		private => "$server->{sandbox}/private/wechat_pub_key_private.pem",
 		public => "$server->{sandbox}/keys/wechat_pub_key.pem",
 		apiv3 => "$server->{sandbox}/keys/apiv3.key");
+	$file = "$server->{dir}.callbacks";
+	$server->accounts($accounts);
 	return;
 }
 
-# Accepted refunds, and their callbacks; (prefix of their numbers, first).
+# So many callbacks, and the refunds that they are about: ours, or the other
+# service's.
 sub make
 {
-	my ($server, $n) = @_;
+	my ($server, $n, $theirs) = @_;
 	my $first = $next;
 	my $last = $first + $n - 1;
 
 	$next += $n;
-	$server->accepted('C', $first, $last, $accounts);
+	if ($theirs)
+	{
+		$server->sql("INSERT INTO refund SELECT 'C-' || i, i % $accounts + 1, 100, 'accepted'
+			            FROM generate_series($first, $last) i", 'node');
+	}
+	else { $server->accepted('C', $first, $last, $accounts) }
 	$server->sql('CHECKPOINT');
 	my $list = "$file.tsv";
 	open(my $out, '>', $list) or die "$list: $!\n";
@@ -117,21 +125,17 @@ sub start_baseline
 		INSERT INTO account SELECT i, 1000000000, 1000000000 FROM generate_series(1, $accounts) i", 'node');
 	Bench::spawn($log, 'node', 'test/bench/baseline.mjs', $server->{dir}, 'node',
 		$keys{public}, $keys{id}, $keys{apiv3});
-	Bench::wait_for('the service is ready', 20, sub { Bench::slurp($log) =~ /^\d+$/m });
+	Bench::wait_for('the service is ready', 20, sub { -s $log && Bench::slurp($log) =~ /^\d+$/m });
 	return (Bench::slurp($log) =~ /^(\d+)$/m)[0];
 }
 
 sub baseline
 {
 	my ($server, $port, $n) = @_;
-	my $first = $next;
-
-	make($server, $n);
-	$server->sql("INSERT INTO refund SELECT 'C-' || i, i % $accounts + 1, 100, 'accepted'
-		            FROM generate_series($first, $first + $n - 1) i", 'node');
+	make($server, $n, 1);
 	my $rate = send_all($port, $n, 0);
-	my $done = $server->sql("SELECT count(*) FROM journal WHERE at > now() - interval '1 hour'", 'node');
-	die "the service has settled nothing\n" unless $done >= $n;
+	die "the service has not settled everything\n"
+	  if $server->sql("SELECT count(*) FROM refund WHERE state <> 'succeeded'", 'node') > 0;
 	return $rate;
 }
 
@@ -146,10 +150,9 @@ sub latency
 	my $first = $next;
 
 	make($server, $n);
+	my $before = settled($server);
 	send_all($server->{port}, $n, 200, $log);
-	Bench::wait_for('all are settled', 60, sub {
-		$server->sql('SELECT count(*) FROM refundx.instruction WHERE is_open') == 0;
-	});
+	Bench::wait_for('all are settled', 60, sub { settled($server) >= $before + $n });
 	my %settled = map { $_->[0] => $_->[1] } $server->rows("
 		SELECT substr(i.instruction_no, 3)::int,
 		       (extract(epoch FROM pg_xact_commit_timestamp(e.xmin)) * 1000000)::bigint
@@ -171,9 +174,7 @@ sub run
 	my $server = Bench->new('callbacks', callbacks => 1);
 	my (%rate, @commit, @took);
 
-	$file = "$server->{dir}.callbacks";
-	find_keys($server);
-	$server->accounts($accounts);
+	setup($server);
 	my $node = start_baseline($server);
 	receive($server, 1000);		# warms up
 	$server->sql('VACUUM ANALYZE');

@@ -344,8 +344,15 @@ connection_read(Connection *c)
 
 	if (n < 0 && errno == EAGAIN)
 		return false;
+	if (n <= 0 && c->number < 0)
+	{
+		/* it was idle for too long: receivers do that */
+		close(c->fd);
+		connection_open(c);
+		return false;
+	}
 	if (n <= 0)
-		die("the receiver closed a connection");
+		die("the receiver closed a connection without an answer");
 	c->got += (int) n;
 	if (c->number < 0 || (status = answer_status(c)) == 0)
 		return false;
@@ -379,6 +386,7 @@ send_all(Connection *all, int connections, int rate)
 	struct epoll_event events[256];
 	int64_t		started = now_us(CLOCK_MONOTONIC);
 	int64_t		seen = started;
+	int			turn = 0;
 	int			i,
 				n,
 				wait;
@@ -387,9 +395,9 @@ send_all(Connection *all, int connections, int rate)
 		connection_send(&all[i], next_number++);
 	while (answered + refused < last - first)
 	{
-		for (i = 0; pace(started, rate) == 0 && i < connections; i++)
-			if (all[i].number < 0)
-				connection_send(&all[i], next_number++);
+		for (i = 0; pace(started, rate) == 0 && i < connections; i++, turn++)
+			if (all[turn % connections].number < 0)
+				connection_send(&all[turn % connections], next_number++);
 		wait = pace(started, rate);
 		n = epoll_wait(epoll_fd, events, 256, wait == 0 ? 1 : wait < 0 ? 1000 : wait);
 		for (i = 0; i < n; i++)
