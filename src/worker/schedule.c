@@ -32,7 +32,7 @@
 #include "utils/timestamp.h"
 #include "worker/schedule.h"
 
-#define FIRST_WINDOW	16
+#define FIRST_WINDOW	5
 #define LARGEST_WINDOW	4096
 
 static HTAB *dues = NULL;
@@ -229,6 +229,7 @@ static TimestampTz
 merchant_allows(MerchantPace *m, const Due *d, const ChannelLimits *limits, TimestampTz now)
 {
 	TimestampTz oldest;
+	int			failures;
 	int			risky = Max(limits->failing_per_second - 1, 1);
 
 	if (m->paused && d->call == CALL_SUBMIT)
@@ -245,8 +246,12 @@ merchant_allows(MerchantPace *m, const Due *d, const ChannelLimits *limits, Time
 	}
 	if (limits->calls_per_second > 0 && m->calls >= limits->calls_per_second)
 		return m->second + USECS_PER_SEC;
-	if (limits->failing_per_second > 0 && recent_failures(m, now, &oldest) >= risky)
+	/* while it refuses some, whatever is under way may be refused as well */
+	failures = limits->failing_per_second > 0 ? recent_failures(m, now, &oldest) : 0;
+	if (failures >= risky)
 		return oldest + USECS_PER_SEC;
+	if (failures > 0 && failures + m->in_flight >= risky)
+		return now + 20 * 1000;
 
 	/* asking about an unknown number is likely to be answered with a 404 */
 	if (limits->failing_per_second > 0 && d->state == STATE_UNKNOWN && m->in_flight >= risky)
@@ -338,7 +343,7 @@ schedule_call_began(Due *d, TimestampTz now)
 }
 
 void
-schedule_call_ended(Due *d, bool failed, TimestampTz now)
+schedule_call_ended(Due *d, int http_status, TimestampTz now)
 {
 	MerchantPace *m = merchant_pace(d->merchant_id);
 
@@ -346,14 +351,18 @@ schedule_call_ended(Due *d, bool failed, TimestampTz now)
 	m->in_flight--;
 	if (d->call == CALL_SUBMIT)
 		m->probing = false;
-	if (failed)
+
+	/* "A minute apart" is the channel's to measure: count from the answer. */
+	if (d->call == CALL_SUBMIT)
+		schedule_payment_started(d->payment_id, d->instruction_id, now);
+	if (http_status >= 400)
 	{
 		m->failures[m->nfailures++ % lengthof(m->failures)] = now;
 		if (m->nfailures >= 2 * (int) lengthof(m->failures))
 			m->nfailures -= (int) lengthof(m->failures);
 		m->window = 2;
 	}
-	else if (m->window < LARGEST_WINDOW)
+	else if (http_status > 0 && m->window < LARGEST_WINDOW)
 		m->window++;
 
 	/* it finished while its call was under way */

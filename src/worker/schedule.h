@@ -76,7 +76,8 @@ extern Due *schedule_next(TimestampTz now, const ChannelLimits *(*limits_of) (in
 extern Due *schedule_find(int64 instruction_id);
 extern void schedule_again(Due *due, TimestampTz due_at);	/* back into the heap */
 extern void schedule_call_began(Due *due, TimestampTz now);
-extern void schedule_call_ended(Due *due, bool failed, TimestampTz now);
+/* http_status 0: there was no answer */
+extern void schedule_call_ended(Due *due, int http_status, TimestampTz now);
 
 /* It was not made after all: as before, and due again later. */
 extern void schedule_call_undone(Due *due, TimestampTz later);
