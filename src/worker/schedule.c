@@ -27,6 +27,7 @@
  */
 #include "base/pg_compat.h"
 
+#include "base/clock.h"
 #include "utils/hsearch.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
@@ -160,7 +161,7 @@ schedule_set(int64 instruction_id, State state, bool is_open, ChannelCall call,
 	d = hash_search(dues, &instruction_id, HASH_ENTER, &found);
 	if (!found)
 	{
-		d->queued = d->in_flight = false;
+		d->queued = d->in_flight = d->held = false;
 		d->payment_id = payment_id;
 		d->state = STATE_QUEUED;
 	}
@@ -185,11 +186,31 @@ void
 schedule_merchant(int32 merchant_id, bool paused, TimestampTz probe_at)
 {
 	MerchantPace *m = merchant_pace(merchant_id);
+	bool		sooner = m->paused && (!paused || probe_at < m->probe_at);
+	HASH_SEQ_STATUS scan;
+	Due		   *d;
 
 	m->paused = paused;
 	m->probe_at = probe_at;
 	if (!paused)
 		m->probing = false;
+	if (!sooner)
+		return;
+
+	/* what was put off until the pause would end need not wait for that */
+	hash_seq_init(&scan, dues);
+	while ((d = hash_seq_search(&scan)) != NULL)
+	{
+		if (!d->held || d->merchant_id != merchant_id)
+			continue;
+		d->held = false;
+		if (d->queued)
+		{
+			pairingheap_remove(heap, &d->node);
+			d->queued = false;
+			schedule_again(d, paused ? probe_at : clock_now());
+		}
+	}
 }
 
 void
@@ -301,6 +322,8 @@ schedule_next(TimestampTz now, const ChannelLimits *(*limits_of) (int32 channel_
 		}
 		pairingheap_remove_first(heap);
 		d->queued = false;
+		d->held = later != 0 && limits != NULL && d->call == CALL_SUBMIT &&
+			merchant_pace(d->merchant_id)->paused;
 		if (later == 0)
 			return d;
 		schedule_again(d, later);

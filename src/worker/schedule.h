@@ -30,6 +30,7 @@ typedef struct Due
 	int32		channel_id;
 	int64		payment_id;
 	bool		in_flight;		/* a call of ours is under way */
+	bool		held;			/* waits for its merchant's pause to end */
 } Due;
 
 /* A merchant's pace; the channel counts per merchant, so do we. */

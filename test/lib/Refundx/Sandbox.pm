@@ -13,6 +13,8 @@ package Refundx::Sandbox;
 use strict;
 use warnings;
 
+use File::Basename qw(basename);
+
 use IPC::Run ();
 use JSON::PP ();
 use POSIX ':sys_wait_h';
@@ -23,7 +25,8 @@ my @all;
 sub new
 {
 	my ($class, $name, @options) = @_;
-	my $data = "$PostgreSQL::Test::Utils::tmp_check/$name";
+	# one directory for all the tests of a run, so the test's name is in it
+	my $data = "$PostgreSQL::Test::Utils::tmp_check/" . basename($0, '.pl') . ".$name";
 	my @merchants;
 
 	# init's options and serve's are one list for whoever calls
