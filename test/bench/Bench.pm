@@ -315,7 +315,13 @@ sub stop
 	@servers = grep { $_ != $self } @servers;
 	reap($self->{sandbox_pid}, 'KILL') if $self->{sandbox_pid};
 	system("grep -E 'ERROR|FATAL|PANIC|WARNING' '$self->{dir}/server.log' | head -20");
-	output('tools/cluster', $ENV{BENCH_KEEP} ? 'stop' : 'destroy', $self->{dir});
+	if ($ENV{BENCH_KEEP})
+	{
+		output('tools/cluster', 'stop', $self->{dir});
+		return;
+	}
+	output('tools/cluster', 'destroy', $self->{dir});
+	output('/bin/rm', '-rf', $self->{sandbox}, glob "$self->{dir}.*");
 	return;
 }
 

@@ -43,7 +43,7 @@ sub compare
 
 sub submit
 {
-	my $server = Bench->new('held');
+	my $server = Bench->new('held_submit');
 
 	$server->payments('P', 40000);
 	$server->refunds('P', 1, 1000);
@@ -67,7 +67,7 @@ sub submit
 
 sub dispatch
 {
-	my $server = Bench->new('held', merchants => 16, sandbox => ['--no-fsync']);
+	my $server = Bench->new('held_dispatch', merchants => 16, sandbox => ['--no-fsync']);
 	my $n = (2 * $free_for + $held_for) * 900;
 
 	$server->payments('P', $n, 0);
@@ -88,7 +88,7 @@ sub dispatch
 
 sub settle
 {
-	my $server = Bench->new('held');
+	my $server = Bench->new('held_settle');
 	my $n = (2 * $free_for + $held_for) * 5000;
 	my $settler;
 

@@ -29,11 +29,14 @@ sub run
 		Bench::wait_for("$done are settled", 600, sub {
 			$server->sql("SELECT count(*) FROM refundx.instruction WHERE is_open") == 0;
 		});
-		push @{ $at{$_}{$done} }, Bench::private_kb($pid{$_}) foreach @kinds;
+		foreach my $kind (@kinds)
+		{
+			$at{$kind}{$done} = Bench::private_kb($pid{$kind}) / 1024;
+		}
 	}
 	foreach my $kind (@kinds)
 	{
-		my ($begin, $end) = map { $at{$kind}{$_}[0] / 1024 } $first, $total;
+		my ($begin, $end) = @{ $at{$kind} }{ $first, $total };
 
 		Bench::figure('memory', "$kind after $total refunds", sprintf('%.1f MiB', $end),
 			'', $end, '<=', 40);
