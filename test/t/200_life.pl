@@ -15,7 +15,7 @@ use Test::More;
 # payment 2 s apart, a call that is not answered is given up after half a second.
 my $rx = Refundx->new('main',
 	sandbox => [ '--speed', 30, '--callback-delay-ms', 50, '--not-found-ms', 30000 ],
-	config => { time_scale => 30, not_found_after => 1 },
+	config => { time_scale => 30, not_found_after => 2 },
 	settings => { 'refundx.clerk_interval' => '1s', 'max_worker_processes' => 20 });
 my $sandbox = $rx->sandbox;
 
@@ -71,8 +71,8 @@ is_deeply([ map { $_->{no} } grep { $_->{paid_times} > 1 } @{ $sandbox->refunds 
 is(lines_of($rx, 'R0'), 'queued>sending>accepted>succeeded', 'the usual way');
 is(lines_of($rx, 'R9001'), 'queued>sending>unknown>failed', 'a refusal is asked about before it is believed');
 is(lines_of($rx, 'R9016'), 'queued>sending>succeeded', 'paid at once');
-is(lines_of($rx, 'R9002'), 'queued>sending>unknown>succeeded', 'paid without an answer')
-  unless lines_of($rx, 'R9002') eq 'queued>sending>succeeded';    # the callback may be faster
+# (the callback may be faster than the end of the call)
+like(lines_of($rx, 'R9002'), qr/^queued>sending>(unknown>(accepted>)?)?succeeded$/, 'paid without an answer');
 is($rx->payment_sums('PR9001'), '50000|0|0', 'refused: the money is free again');
 is($rx->payment_sums('PR9004'), '50000|19004|0', 'abnormal: still frozen');
 is($rx->payment_sums('PR9024'), '50000|0|0', 'to the merchant: the payer got nothing');
