@@ -54,6 +54,7 @@ typedef struct Settler
 static void list_add(IdList *l, int64 id);
 static void list_drop(IdList *l, int n);
 static void settler_start(void *arg);
+static void settler_look(void *arg);
 static void settler_round(void *arg);
 static bool settler_one_by_one(Settler *s);
 static void settler_retry(Settler *s);
@@ -84,13 +85,22 @@ settler_run(Worker *self)
 			list_drop(&s.pending, s.batch);
 			if (s.batch > 0)
 				ConditionVariableBroadcast(&self->db->settled);
-			worker_problem(self, NULL);
+			if (s.failed.n == 0)
+				worker_problem(self, NULL);
 		}
 		else
 		{
-			/* what the failed transaction appended will be read again */
+			/*
+			 * What the failed transaction appended is read again, by one that
+			 * does nothing else: what cannot be settled may have come with it,
+			 * and can be taken one by one only when it is on the list.
+			 */
 			s.pending.n = before;
 			s.locked.n = waiting;
+			if (worker_transaction(self, "refundx: looking for evidence", settler_look, &s))
+				arrival_done(&s.arrival);
+			else
+				s.pending.n = before;
 			if (!settler_one_by_one(&s))
 				worker_wait(self, 1000);
 		}
@@ -159,26 +169,34 @@ settler_start(void *arg)
 						(unsigned long long) n)));
 }
 
-/* One transaction: see what has arrived, settle the oldest batch. */
+/* Put what has arrived on the list. */
 static void
-settler_round(void *arg)
+settler_look(void *arg)
 {
 	static Statement arrived = {
 		"WITH arrived AS MATERIALIZED (" ARRIVAL("evidence_id", "refundx.evidence", "$1") ")"
 		" SELECT evidence_id FROM arrived ORDER BY evidence_id", ARGS(TEXTOID)
 	};
 	Settler    *s = arg;
-	SettleResult result;
 	Values		v = {0};
-	Column		ids;
 	uint64		n;
 	uint64		row;
-	int			i;
 
 	n = arrival_read(&s->arrival, &arrived, &v);
 	for (row = 0; row < n; row++)
 		list_add(&s->pending, row_int8(row, 1));
+}
 
+/* One transaction: see what has arrived, settle the oldest batch. */
+static void
+settler_round(void *arg)
+{
+	Settler    *s = arg;
+	SettleResult result;
+	Column		ids;
+	int			i;
+
+	settler_look(s);
 	s->batch = Min(s->batch, s->pending.n);
 	if (s->batch == 0)
 		return;
