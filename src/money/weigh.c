@@ -24,6 +24,8 @@
 /* After so many fruitless polls of an unknown outcome a person should know. */
 #define POLLS_BEFORE_PERSON		10
 
+static void move(Instruction *i, const Transition *t, int64 now);
+static bool is_own_answer(const EvidenceFacts *e);
 static char *mismatch(const Instruction *i, const EvidenceFacts *e);
 static Input input_of(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now,
 					  char **note);
@@ -50,10 +52,19 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 		/* about something else under our number: never moves money */
 		d->type = "mismatch";
 		d->note = note;
+		if (is_own_answer(e))
+		{
+			/* the attempt is over all the same, and what became of it is open */
+			i->last_attempt_at = Max(i->last_attempt_at, e->received_at);
+			i->unexplained++;
+			if (i->state == STATE_SENDING)
+				move(i, state_transition(i->state, INPUT_UNANSWERED), now);
+			d->to = i->state;
+		}
 		to_person(i, note,
 				  "Compare the channel's console with refundx.refund_timeline(); the number may be used elsewhere too.",
 				  now);
-		schedule(i, e, timing, now, REACTION_STAY);
+		schedule(i, e, timing, now, d->to != d->from ? REACTION_MOVE : REACTION_STAY);
 		return;
 	}
 
@@ -68,9 +79,7 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 			d->type = "moved";
 			d->to = t->to;
 			d->effect = t->effect;
-			i->state = t->to;
-			i->state_since = now;
-			i->polls = 0;
+			move(i, t, now);
 			/* what ended it was the refusal; the not-found only confirmed it */
 			i->detail = input == INPUT_REFUSED && i->refusal ? i->refusal : e->code;
 			if (!state_is_open(t->to))
@@ -92,6 +101,21 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 			break;
 	}
 	schedule(i, e, timing, now, t->reaction);
+}
+
+static void
+move(Instruction *i, const Transition *t, int64 now)
+{
+	i->state = t->to;
+	i->state_since = now;
+	i->polls = 0;
+}
+
+/* What ends an attempt: its answer, or word that its process is gone. */
+static bool
+is_own_answer(const EvidenceFacts *e)
+{
+	return strcmp(e->source, "answer") == 0 || strcmp(e->source, "recovery") == 0;
 }
 
 /*
@@ -169,6 +193,13 @@ input_of(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 {
 	Input		input = state_weigh(e->verdict, e->proof);
 
+	/* The attempt is over with its own answer: no other word will end it. */
+	if (i->state == STATE_SENDING && (input == INPUT_ASK || input == INPUT_NOT_FOUND) &&
+		is_own_answer(e))
+	{
+		*note = "the call has ended, and its answer does not settle what became of it";
+		return INPUT_UNANSWERED;
+	}
 	if (input == INPUT_NOT_FOUND)
 		return input_of_not_found(i, e, timing, now, note);
 
@@ -189,6 +220,7 @@ static void
 learn(Instruction *i, const EvidenceFacts *e)
 {
 	bool		answer = strcmp(e->source, "answer") == 0;
+	Input		says = state_weigh(e->verdict, e->proof);
 
 	if (e->proof)
 	{
@@ -210,16 +242,20 @@ learn(Instruction *i, const EvidenceFacts *e)
 		i->last_attempt_at = Max(i->last_attempt_at, e->received_at);
 	}
 
-	/* the same number means the same refund: one proof explains all attempts */
-	if (e->proof)
+	/*
+	 * The same number means the same refund: one proof of what became of it
+	 * explains all attempts.  A signed word that tells no outcome explains
+	 * none.
+	 */
+	if (says >= INPUT_ACCEPTED && says <= INPUT_CANCELED)
 	{
 		i->unexplained = 0;
 		i->refusal = NULL;
 	}
-	else if (answer && e->verdict == VERDICT_UNKNOWN)
-		i->unexplained++;
-	else if (answer && e->verdict == VERDICT_REFUSED)
+	else if (answer && says == INPUT_REFUSAL_HINT)
 		i->refusal = e->code ? e->code : "refused";
+	else if (answer && (says == INPUT_UNANSWERED || says == INPUT_ASK || says == INPUT_NOT_FOUND))
+		i->unexplained++;
 }
 
 int64
