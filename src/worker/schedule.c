@@ -39,7 +39,6 @@
 static HTAB *dues = NULL;
 static HTAB *merchants = NULL;
 static HTAB *payments = NULL;
-static pairingheap *heap = NULL;
 
 static int	due_compare(const pairingheap_node *a, const pairingheap_node *b, void *arg);
 static MerchantPace *merchant_pace(int32 merchant_id);
@@ -66,17 +65,24 @@ schedule_init(void)
 	dues = make_table("refundx due", sizeof(int64), sizeof(Due));
 	merchants = make_table("refundx merchants", sizeof(int32), sizeof(MerchantPace));
 	payments = make_table("refundx payments", sizeof(int64), sizeof(PaymentPace));
-	heap = pairingheap_allocate(due_compare, NULL);
 	MemoryContextSwitchTo(old);
 }
 
 void
 schedule_clear(void)
 {
+	HASH_SEQ_STATUS scan;
+	MerchantPace *m;
+
+	hash_seq_init(&scan, merchants);
+	while ((m = hash_seq_search(&scan)) != NULL)
+	{
+		pairingheap_free(m->lane[CALL_SUBMIT].heap);
+		pairingheap_free(m->lane[CALL_QUERY].heap);
+	}
 	hash_destroy(dues);
 	hash_destroy(merchants);
 	hash_destroy(payments);
-	pairingheap_free(heap);
 	schedule_init();
 }
 
@@ -100,10 +106,43 @@ merchant_pace(int32 merchant_id)
 
 	if (!found)
 	{
+		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+
 		memset((char *) m + sizeof(int32), 0, sizeof(*m) - sizeof(int32));
 		m->window = FIRST_WINDOW;
+		m->lane[CALL_SUBMIT].heap = pairingheap_allocate(due_compare, NULL);
+		m->lane[CALL_QUERY].heap = pairingheap_allocate(due_compare, NULL);
+		MemoryContextSwitchTo(old);
 	}
 	return m;
+}
+
+static Lane *
+lane_of(const Due *d)
+{
+	return &merchant_pace(d->merchant_id)->lane[d->call];
+}
+
+static void
+enqueue(Due *d)
+{
+	pairingheap_add(lane_of(d)->heap, &d->node);
+	d->queued = true;
+}
+
+static void
+dequeue(Due *d)
+{
+	if (d->queued)
+		pairingheap_remove(lane_of(d)->heap, &d->node);
+	d->queued = false;
+}
+
+/* Something about the merchant has changed: look again. */
+static void
+unblock(MerchantPace *m)
+{
+	m->lane[CALL_SUBMIT].blocked_until = m->lane[CALL_QUERY].blocked_until = 0;
 }
 
 static PaymentPace *
@@ -150,9 +189,7 @@ schedule_set(int64 instruction_id, State state, bool is_open, ChannelCall call,
 			return;
 		count_undecided(d, d->state, state);
 		d->state = state;
-		if (d->queued)
-			pairingheap_remove(heap, &d->node);
-		d->queued = false;
+		dequeue(d);
 		if (!d->in_flight)
 			hash_search(dues, &instruction_id, HASH_REMOVE, NULL);
 		return;
@@ -161,56 +198,34 @@ schedule_set(int64 instruction_id, State state, bool is_open, ChannelCall call,
 	d = hash_search(dues, &instruction_id, HASH_ENTER, &found);
 	if (!found)
 	{
-		d->queued = d->in_flight = d->held = false;
+		d->queued = d->in_flight = false;
 		d->payment_id = payment_id;
 		d->state = STATE_QUEUED;
 	}
+	dequeue(d);					/* before its lane changes */
 	count_undecided(d, d->state, state);
 	d->state = state;
 	d->call = call;
 	d->merchant_id = merchant_id;
 	d->channel_id = channel_id;
-	if (d->queued)
-		pairingheap_remove(heap, &d->node);
-	d->queued = false;
 	d->due_at = due_at;
 	/* nothing is due while its call is under way: attempts never overlap */
 	if (!d->in_flight && due_at != 0 && state != STATE_SENDING)
-	{
-		pairingheap_add(heap, &d->node);
-		d->queued = true;
-	}
+		enqueue(d);
 }
 
 void
 schedule_merchant(int32 merchant_id, bool paused, TimestampTz probe_at)
 {
 	MerchantPace *m = merchant_pace(merchant_id);
-	bool		sooner = m->paused && (!paused || probe_at < m->probe_at);
-	HASH_SEQ_STATUS scan;
-	Due		   *d;
 
+	if (m->paused == paused && m->probe_at == probe_at)
+		return;
 	m->paused = paused;
 	m->probe_at = probe_at;
 	if (!paused)
 		m->probing = false;
-	if (!sooner)
-		return;
-
-	/* what was put off until the pause would end need not wait for that */
-	hash_seq_init(&scan, dues);
-	while ((d = hash_seq_search(&scan)) != NULL)
-	{
-		if (!d->held || d->merchant_id != merchant_id)
-			continue;
-		d->held = false;
-		if (d->queued)
-		{
-			pairingheap_remove(heap, &d->node);
-			d->queued = false;
-			schedule_again(d, paused ? probe_at : clock_now());
-		}
-	}
+	unblock(m);
 }
 
 void
@@ -245,11 +260,33 @@ recent_failures(const MerchantPace *m, TimestampTz now, TimestampTz *oldest)
 	return n;
 }
 
+/*
+ * When the next call may begin; 0 = now.  A tenth of the limit may come at
+ * once, the rest evenly, so that no second, wherever it begins, has more.
+ */
+static TimestampTz
+tokens_allow(MerchantPace *m, int limit, TimestampTz now)
+{
+	double		burst = Max(limit / 10.0, 1.0);
+	double		rate = Max(limit - burst, 1.0);
+
+	m->calls_per_second = limit;
+	if (limit <= 0)
+		return 0;
+	m->tokens = m->tokens_at == 0 ? burst :
+		Min(burst, m->tokens + (now - m->tokens_at) * rate / USECS_PER_SEC);
+	m->tokens_at = now;
+	if (m->tokens >= 1.0)
+		return 0;
+	return now + Max((TimestampTz) ((1.0 - m->tokens) * USECS_PER_SEC / rate), 1000);
+}
+
 /* 0 = it may go; otherwise when to look again. */
 static TimestampTz
 merchant_allows(MerchantPace *m, const Due *d, const ChannelLimits *limits, TimestampTz now)
 {
 	TimestampTz oldest;
+	TimestampTz later;
 	int			failures;
 	int			risky = Max(limits->failing_per_second - 1, 1);
 
@@ -258,21 +295,18 @@ merchant_allows(MerchantPace *m, const Due *d, const ChannelLimits *limits, Time
 		if (m->probing || now < m->probe_at)
 			return Max(m->probe_at, now + USECS_PER_SEC);
 	}
+	/* an answer unblocks; the times are only the safety net */
 	if (m->in_flight >= m->window)
-		return now + 20 * 1000;
-	if (m->second + USECS_PER_SEC <= now)
-	{
-		m->second = now;
-		m->calls = 0;
-	}
-	if (limits->calls_per_second > 0 && m->calls >= limits->calls_per_second)
-		return m->second + USECS_PER_SEC;
+		return now + USECS_PER_SEC;
+	later = tokens_allow(m, limits->calls_per_second, now);
+	if (later != 0)
+		return later;
 	/* while it refuses some, whatever is under way may be refused as well */
 	failures = limits->failing_per_second > 0 ? recent_failures(m, now, &oldest) : 0;
 	if (failures >= risky)
 		return oldest + USECS_PER_SEC;
 	if (failures > 0 && failures + m->in_flight >= risky)
-		return now + 20 * 1000;
+		return oldest + USECS_PER_SEC;
 
 	/* asking about an unknown number is likely to be answered with a 404 */
 	if (limits->failing_per_second > 0 && d->state == STATE_UNKNOWN && m->in_flight >= risky)
@@ -299,34 +333,69 @@ payment_allows(const Due *d, const ChannelLimits *limits, int64 scale, Timestamp
 	return 0;
 }
 
+/* The lane whose first is due and not blocked, and among them the earliest. */
+static Lane *
+first_lane(TimestampTz now)
+{
+	HASH_SEQ_STATUS scan;
+	MerchantPace *m;
+	Lane	   *first = NULL;
+	TimestampTz earliest = 0;
+	int			call;
+
+	hash_seq_init(&scan, merchants);
+	while ((m = hash_seq_search(&scan)) != NULL)
+	{
+		for (call = CALL_SUBMIT; call <= CALL_QUERY; call++)
+		{
+			Lane	   *lane = &m->lane[call];
+			Due		   *d;
+
+			if (pairingheap_is_empty(lane->heap) || lane->blocked_until > now)
+				continue;
+			d = pairingheap_container(Due, node, pairingheap_first(lane->heap));
+			if (d->due_at > now || (first != NULL && d->due_at >= earliest))
+				continue;
+			first = lane;
+			earliest = d->due_at;
+		}
+	}
+	return first;
+}
+
+/*
+ * A merchant that may not be called blocks its lane, however long; nothing in
+ * it is touched until then.  A payment that must wait puts off only its own.
+ */
 Due *
 schedule_next(TimestampTz now, const ChannelLimits *(*limits_of) (int32 channel_id),
 			  int64 scale_of(int32 channel_id))
 {
-	while (!pairingheap_is_empty(heap))
+	Lane	   *lane;
+
+	while ((lane = first_lane(now)) != NULL)
 	{
-		Due		   *d = pairingheap_container(Due, node, pairingheap_first(heap));
-		const ChannelLimits *limits;
+		Due		   *d = pairingheap_container(Due, node, pairingheap_first(lane->heap));
+		const ChannelLimits *limits = limits_of(d->channel_id);
 		TimestampTz later;
 
-		if (d->due_at > now)
-			return NULL;
-		limits = limits_of(d->channel_id);
 		if (limits == NULL)
-			later = now + 5 * USECS_PER_SEC;	/* its keys cannot be read */
-		else
 		{
-			later = merchant_allows(merchant_pace(d->merchant_id), d, limits, now);
-			if (later == 0)
-				later = payment_allows(d, limits, scale_of(d->channel_id), now);
+			/* its keys cannot be read; another channel's of the merchant may */
+			schedule_again(d, now + USECS_PER_SEC);
+			continue;
 		}
-		pairingheap_remove_first(heap);
-		d->queued = false;
-		d->held = later != 0 && limits != NULL && d->call == CALL_SUBMIT &&
-			merchant_pace(d->merchant_id)->paused;
-		if (later == 0)
-			return d;
-		schedule_again(d, later);
+		lane->blocked_until = merchant_allows(merchant_pace(d->merchant_id), d, limits, now);
+		if (lane->blocked_until > now)
+			continue;
+		later = payment_allows(d, limits, scale_of(d->channel_id), now);
+		if (later != 0)
+		{
+			schedule_again(d, later);
+			continue;
+		}
+		dequeue(d);
+		return d;
 	}
 	return NULL;
 }
@@ -340,10 +409,9 @@ schedule_find(int64 instruction_id)
 void
 schedule_again(Due *d, TimestampTz due_at)
 {
+	dequeue(d);
 	d->due_at = due_at;
-	if (!d->queued)
-		pairingheap_add(heap, &d->node);
-	d->queued = true;
+	enqueue(d);
 }
 
 void
@@ -352,8 +420,9 @@ schedule_call_began(Due *d, TimestampTz now)
 	MerchantPace *m = merchant_pace(d->merchant_id);
 
 	d->in_flight = true;
+	d->began_at = now;
 	m->in_flight++;
-	m->calls++;
+	m->tokens -= 1.0;
 	if (m->paused && d->call == CALL_SUBMIT)
 		m->probing = true;
 	if (d->call == CALL_SUBMIT)
@@ -363,6 +432,22 @@ schedule_call_began(Due *d, TimestampTz now)
 		d->state = STATE_SENDING;
 		schedule_payment_started(d->payment_id, d->instruction_id, now);
 	}
+}
+
+/*
+ * One more may be under way, up to twice what the channel's own limit keeps
+ * busy at the pace of its answers: what begins to fail is noticed before much
+ * more than that has been sent after it.
+ */
+static void
+widen(MerchantPace *m, int64 took)
+{
+	int64		most;
+
+	m->latency = m->latency == 0 ? took : (7 * m->latency + took) / 8;
+	most = 2 * (int64) m->calls_per_second * m->latency / USECS_PER_SEC;
+	most = m->calls_per_second > 0 ? Min(Max(most, FIRST_WINDOW), LARGEST_WINDOW) : LARGEST_WINDOW;
+	m->window = (int) Min(m->window + 1, most);
 }
 
 void
@@ -385,8 +470,9 @@ schedule_call_ended(Due *d, int http_status, TimestampTz now)
 			m->nfailures -= (int) lengthof(m->failures);
 		m->window = 2;
 	}
-	else if (http_status > 0 && m->window < LARGEST_WINDOW)
-		m->window++;
+	else if (http_status > 0)
+		widen(m, now - d->began_at);
+	unblock(m);
 
 	/* it finished while its call was under way */
 	if (!state_is_open(d->state))
@@ -400,6 +486,7 @@ schedule_call_undone(Due *d, TimestampTz later)
 
 	d->in_flight = false;
 	m->in_flight--;
+	unblock(m);
 	if (d->call == CALL_SUBMIT)
 	{
 		m->probing = false;
@@ -419,9 +506,28 @@ schedule_call_undone(Due *d, TimestampTz later)
 TimestampTz
 schedule_first(void)
 {
-	if (pairingheap_is_empty(heap))
-		return 0;
-	return pairingheap_container(Due, node, pairingheap_first(heap))->due_at;
+	HASH_SEQ_STATUS scan;
+	MerchantPace *m;
+	TimestampTz first = 0;
+	int			call;
+
+	hash_seq_init(&scan, merchants);
+	while ((m = hash_seq_search(&scan)) != NULL)
+	{
+		for (call = CALL_SUBMIT; call <= CALL_QUERY; call++)
+		{
+			Lane	   *lane = &m->lane[call];
+			TimestampTz at;
+
+			if (pairingheap_is_empty(lane->heap))
+				continue;
+			at = pairingheap_container(Due, node, pairingheap_first(lane->heap))->due_at;
+			at = Max(at, lane->blocked_until);
+			if (first == 0 || at < first)
+				first = at;
+		}
+	}
+	return first;
 }
 
 int64

@@ -21,7 +21,7 @@ typedef struct Due
 {
 	int64		instruction_id; /* hash key, first */
 	pairingheap_node node;
-	bool		queued;			/* is in the heap */
+	bool		queued;			/* is in its lane's heap */
 	TimestampTz due_at;
 	ChannelCall call;
 	State		state;
@@ -30,21 +30,31 @@ typedef struct Due
 	int32		channel_id;
 	int64		payment_id;
 	bool		in_flight;		/* a call of ours is under way */
-	bool		held;			/* waits for its merchant's pause to end */
+	TimestampTz began_at;		/* of that call */
 } Due;
+
+/* What is due of one merchant and one call, earliest first. */
+typedef struct Lane
+{
+	pairingheap *heap;
+	TimestampTz blocked_until;	/* the merchant's pace allows none before */
+} Lane;
 
 /* A merchant's pace; the channel counts per merchant, so do we. */
 typedef struct MerchantPace
 {
 	int32		merchant_id;	/* hash key, first */
+	Lane		lane[2];		/* CALL_SUBMIT, CALL_QUERY */
 	bool		paused;
 	TimestampTz probe_at;		/* while paused: when one may try */
 	bool		probing;		/* that one is under way */
-	TimestampTz second;			/* start of the current second */
-	int			calls;			/* begun in it */
+	double		tokens;			/* calls that may begin now */
+	TimestampTz tokens_at;		/* when that was reckoned */
+	int			calls_per_second;	/* the channel's limit, as last seen */
 	TimestampTz failures[16];	/* of the latest failing answers, a ring */
 	int			nfailures;
 	int			window;			/* calls that may be under way */
+	int64		latency;		/* of an answer, smoothed, in microseconds */
 	int			in_flight;
 } MerchantPace;
 
@@ -68,14 +78,13 @@ extern void schedule_payment_started(int64 payment_id, int64 instruction_id, Tim
 
 /*
  * The next one that is due now and may go now by every pace; it is taken out
- * of the heap, and *limits are asked per channel.  NULL if there is none;
- * whatever is due but may not go is put back for the time when it may.
+ * of the schedule, and limits are asked per channel.  NULL if there is none.
  */
 extern Due *schedule_next(TimestampTz now, const ChannelLimits *(*limits_of) (int32 channel_id),
 						  int64 scale_of(int32 channel_id));
 
 extern Due *schedule_find(int64 instruction_id);
-extern void schedule_again(Due *due, TimestampTz due_at);	/* back into the heap */
+extern void schedule_again(Due *due, TimestampTz due_at);	/* back into the schedule */
 extern void schedule_call_began(Due *due, TimestampTz now);
 /* http_status 0: there was no answer */
 extern void schedule_call_ended(Due *due, int http_status, TimestampTz now);
