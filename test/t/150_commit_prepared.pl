@@ -50,6 +50,7 @@ ok(!$rx->sandbox->refund($_), "$_ was rolled back, and never sent") foreach qw(R
 $rx->sql('BEGIN; SELECT ' . submit(6) . '; ROLLBACK');
 ok(!$rx->sandbox->refund('R6'), 'ROLLBACK sends nothing');
 
+$rx->wait_state($_, 'succeeded') foreach qw(R0 R1 R5);
 $rx->check_ok;
 $rx->ledger_ok;
 $rx->stop;
