@@ -21,6 +21,7 @@
 #include "utils/tuplestore.h"
 
 PG_FUNCTION_INFO_V1(refundx_state_table);
+PG_FUNCTION_INFO_V1(refundx_state_is_open);
 PG_FUNCTION_INFO_V1(refundx_verdict_table);
 PG_FUNCTION_INFO_V1(refundx_channel_kinds);
 PG_FUNCTION_INFO_V1(refundx_mask_phone);
@@ -73,6 +74,16 @@ static void
 row_put(Row *row, ReturnSetInfo *rsinfo)
 {
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row->value, row->null);
+}
+
+/* SQL: state_is_open(state) returns boolean; a word that is no state is not open. */
+Datum
+refundx_state_is_open(PG_FUNCTION_ARGS)
+{
+	State		state;
+
+	PG_RETURN_BOOL(state_from_name(text_to_cstring(PG_GETARG_TEXT_PP(0)), &state) &&
+				   state_is_open(state));
 }
 
 /*

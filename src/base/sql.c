@@ -130,13 +130,22 @@ row_null(uint64 row, int col)
 	return isnull;
 }
 
+/* A column's type; that of a domain is what it is made of. */
+#ifdef USE_ASSERT_CHECKING
+static bool
+column_is(int col, Oid type)
+{
+	return getBaseType(SPI_gettypeid(SPI_tuptable->tupdesc, col)) == type;
+}
+#endif
+
 int64
 row_int8(uint64 row, int col)
 {
 	bool		isnull;
 	Datum		d = row_datum(row, col, &isnull);
 
-	Assert(SPI_gettypeid(SPI_tuptable->tupdesc, col) == INT8OID);
+	Assert(column_is(col, INT8OID));
 	return isnull ? 0 : DatumGetInt64(d);
 }
 
@@ -146,7 +155,7 @@ row_int4(uint64 row, int col)
 	bool		isnull;
 	Datum		d = row_datum(row, col, &isnull);
 
-	Assert(SPI_gettypeid(SPI_tuptable->tupdesc, col) == INT4OID);
+	Assert(column_is(col, INT4OID));
 	return isnull ? 0 : DatumGetInt32(d);
 }
 
@@ -165,7 +174,7 @@ row_text(uint64 row, int col)
 	bool		isnull;
 	Datum		d = row_datum(row, col, &isnull);
 
-	Assert(SPI_gettypeid(SPI_tuptable->tupdesc, col) == TEXTOID);
+	Assert(column_is(col, TEXTOID));
 	return isnull ? NULL : TextDatumGetCString(d);
 }
 

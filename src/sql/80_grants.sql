@@ -27,7 +27,7 @@ GRANT UPDATE (state, state_since, due_at, due_call, attempts, polls, first_attem
 	ON refundx.instruction TO refundx_dispatcher;
 GRANT UPDATE (probe_at, probes) ON refundx.merchant TO refundx_dispatcher;
 GRANT INSERT ON refundx.attempt, refundx.request, refundx.event, refundx.evidence TO refundx_dispatcher;
-GRANT EXECUTE ON FUNCTION refundx.recover_timeline() TO refundx_dispatcher;
+GRANT EXECUTE ON FUNCTION refundx.recover_timeline(), refundx.state_is_open(text) TO refundx_dispatcher;
 
 -- listener: the one that strangers reach
 GRANT SELECT ON refundx.channel_settings TO refundx_listener;
@@ -49,6 +49,7 @@ GRANT UPDATE (hold) ON refundx.account TO refundx_settler;
 GRANT UPDATE (paused, paused_reason, paused_since, probe_at, probes) ON refundx.merchant TO refundx_settler;
 GRANT UPDATE (counted) ON refundx.external_refund TO refundx_settler;
 GRANT INSERT ON refundx.journal, refundx.event, refundx.notice, refundx.external_refund TO refundx_settler;
+GRANT EXECUTE ON FUNCTION refundx.state_is_open(text) TO refundx_settler;
 
 -- courier: whom to text, and what
 GRANT SELECT ON refundx.notice, refundx.notice_provider, refundx.notice_template,
@@ -118,6 +119,7 @@ GRANT SELECT ON refundx.states, refundx.verdicts TO refundx_app, refundx_operato
 -- operators
 GRANT EXECUTE ON FUNCTION
 	refundx.refund_adopt(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb),
+	refundx.refund_allow(text, text),
 	refundx.channel_add(text, text, jsonb),
 	refundx.channel_set(text, jsonb, boolean),
 	refundx.channel_check(text, boolean),

@@ -74,6 +74,7 @@ CREATE TEMP TABLE may_call (role text, function text);
 INSERT INTO may_call
 	SELECT r, f FROM unnest(ARRAY['refundx_dispatcher', 'refundx_listener', 'refundx_settler', 'refundx_courier', 'refundx_clerk']) r,
 		   unnest(ARRAY['armed', 'this_installation']) f
+	UNION ALL VALUES ('refundx_dispatcher', 'state_is_open'), ('refundx_settler', 'state_is_open')
 	UNION ALL SELECT 'refundx_dispatcher', 'recover_timeline'
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator']) r,
@@ -91,7 +92,7 @@ INSERT INTO may_call
 	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone']) f
 	UNION ALL
 	SELECT 'refundx_operator', f
-	  FROM unnest(ARRAY['refund_adopt', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
+	  FROM unnest(ARRAY['refund_adopt', 'refund_allow', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
 						'notice_provider_set', 'notice_provider_check', 'notice_template_set', 'arm']) f;
 SELECT set_eq('SELECT role, function FROM calls', 'SELECT role, function FROM may_call',
 	'every role can call exactly what it is meant to');
