@@ -45,6 +45,12 @@ extern void event_add(int64 instruction_id, const char *type,
 extern void channel_refuse(int sqlstate, const char *what, const ChannelError *err)
 			pg_attribute_noreturn();
 
+/*
+ * As an error context callback: hides the statement, in which a caller may
+ * have written a telephone number.
+ */
+extern void hide_statement(void *arg);
+
 /* Limits of input that no channel decides. */
 #define PAYMENT_NO_MAX		64
 #define REFERENCE_MAX		128

@@ -31,6 +31,12 @@ channel_refuse(int sqlstate, const char *what, const ChannelError *err)
 			 err->hint[0] ? errhint("%s", err->hint) : 0));
 }
 
+void
+hide_statement(void *arg)
+{
+	errhidestmt(true);
+}
+
 const char *
 argument_text(const char *name, const char *value, int max)
 {
@@ -226,8 +232,7 @@ payment_compare(const PaymentWords *w, int64 account_id)
 				 errmsg("payment \"%s\" of channel \"%s\" is already recorded with other values",
 						w->payment_no, w->channel),
 				 errdetail("%s.", difference),
-				 errhint("Recording the same values again is fine; another payment needs another number."),
-				 errhidestmt(true)));
+				 errhint("Recording the same values again is fine; another payment needs another number.")));
 }
 
 static void
@@ -256,8 +261,7 @@ contact_record(int64 payment_id, const PaymentWords *w)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("the contact of payment \"%s\" is not a telephone number", w->payment_no),
-				 errhint("Give 5 to 15 digits, with an optional leading +."),
-				 errhidestmt(true)));
+				 errhint("Give 5 to 15 digits, with an optional leading +.")));
 	if (w->language)
 		argument_text("language", w->language, 16);
 	values_int8(&v, payment_id);
@@ -271,7 +275,10 @@ Datum
 refundx_payment_record(PG_FUNCTION_ARGS)
 {
 	PaymentWords w = {0};
+	ErrorContextCallback hide = {error_context_stack, hide_statement, NULL};
 	bool		is_new;
+
+	error_context_stack = &hide;
 
 #define TEXT_ARG(i) (PG_ARGISNULL(i) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(i)))
 	w.channel = TEXT_ARG(0);
@@ -291,5 +298,6 @@ refundx_payment_record(PG_FUNCTION_ARGS)
 	SPI_connect();
 	is_new = payment_record(&w);
 	SPI_finish();
+	error_context_stack = hide.previous;
 	PG_RETURN_BOOL(is_new);
 }

@@ -131,7 +131,6 @@ refundx_refund_submit(PG_FUNCTION_ARGS)
 {
 	RefundWords w = {{0}};
 
-	words_from_arguments(fcinfo, &w);
 	return submit(fcinfo, &w);
 }
 
@@ -144,7 +143,6 @@ refundx_refund_adopt(PG_FUNCTION_ARGS)
 {
 	RefundWords w = {{0}};
 
-	words_from_arguments(fcinfo, &w);
 	w.adopt = true;
 	return submit(fcinfo, &w);
 }
@@ -155,8 +153,11 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 	Reserved	r = {0};
 	ChannelError err = {{0}};
 	Inserted	in = {0};
+	ErrorContextCallback hide = {error_context_stack, hide_statement, NULL};
 	Datum		result;
 
+	error_context_stack = &hide;
+	words_from_arguments(fcinfo, w);
 	shmem_require();
 	argument_text("channel", w->payment.channel, 32);
 	argument_text("payment_no", w->payment.payment_no, PAYMENT_NO_MAX);
@@ -206,6 +207,7 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 	result = in.instruction_id != 0 ? refund_datum_new(fcinfo, w, &r, &in) :
 		refund_datum(fcinfo, w->refund_no);
 	SPI_finish();
+	error_context_stack = hide.previous;
 	return result;
 }
 

@@ -44,6 +44,45 @@ AS 'MODULE_PATHNAME', 'refundx_recover_timeline';
 COMMENT ON FUNCTION refundx.recover_timeline() IS
 'For the dispatcher when it starts: on a timeline that this installation has not seen, every open refund that may have been sent is asked about first. Returns how many, -1 if the timeline is known';
 
+CREATE FUNCTION refundx.refund_allow(refund_no text, reason text)
+RETURNS refundx.refund
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	i record;
+BEGIN
+	IF coalesce(reason, '') = '' THEN
+		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
+	END IF;
+	SELECT instruction_id, state, may_send INTO i
+	  FROM refundx.instruction
+	 WHERE instruction_no = refund_allow.refund_no AND kind = 'refund'
+	   FOR NO KEY UPDATE;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'refund "%" does not exist', refund_no USING ERRCODE = 'RX012';
+	END IF;
+	IF NOT i.may_send THEN
+		IF i.state <> 'unknown' THEN
+			RAISE EXCEPTION 'refund "%" is %, and need not be sent', refund_no, i.state
+				USING ERRCODE = 'RX006';
+		END IF;
+		-- It is not queued here: a query that finds nothing does that, as for
+		-- any other refund of which nobody knows whether it was sent.
+		UPDATE refundx.instruction
+		   SET may_send = true, person_reason = NULL, person_suggestion = NULL, person_since = NULL,
+			   polls = 0, due_at = clock_timestamp(), due_call = 'query'
+		 WHERE instruction_id = i.instruction_id;
+		INSERT INTO refundx.event (instruction_id, type, from_state, to_state, actor, note)
+		VALUES (i.instruction_id, 'allowed', i.state, i.state, session_user, reason);
+		INSERT INTO refundx.audit (action, subject, reason) VALUES ('refund_allow', refund_no, reason);
+	END IF;
+	RETURN refundx.refund_get(refund_no);
+END
+$$;
+COMMENT ON FUNCTION refundx.refund_allow(text, text) IS
+'Lets an adopted refund be sent, if the channel turns out not to know it: it is asked once more, and sent when it is not found. Kept in the audit log with the reason.
+Errors: RX006 it is not waiting for that, RX012 unknown refund, 22023 no reason.';
+
 CREATE FUNCTION refundx.channel_add(name text, kind text, config jsonb)
 RETURNS text
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -44,6 +44,7 @@
 static void dispatcher_start(void *arg);
 static void look(Dispatcher *d);
 static void dispatcher_look(void *arg);
+static void show_bad_keys(Dispatcher *d);
 static void load_open(void);
 static void load_merchants(void);
 static void load_payment_starts(void);
@@ -306,7 +307,25 @@ dispatcher_look(void *arg)
 		d->keys_read_at = now;
 		statement_run(&armed, NULL);
 		d->armed = row_bool(0, 1);
+		show_bad_keys(d);
 	}
+}
+
+/* A channel whose keys cannot be read sends nothing, or soon will not. */
+static void
+show_bad_keys(Dispatcher *d)
+{
+	OpenChannel *bad = NULL;
+	int			i;
+
+	for (i = 0; i < keys_count() && bad == NULL; i++)
+		if (keys_at(i)->seen && !keys_at(i)->closed && keys_at(i)->problem[0] != '\0')
+			bad = keys_at(i);
+	if (bad != NULL)
+		worker_problem(d->self, "channel \"%s\": %s", bad->name, bad->problem);
+	else if (d->bad_keys_shown)
+		worker_problem(d->self, NULL);
+	d->bad_keys_shown = bad != NULL;
 }
 
 static const ChannelLimits *

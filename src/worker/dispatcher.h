@@ -67,6 +67,7 @@ typedef struct Dispatcher
 	HttpClient *client;
 	bool		armed;
 	bool		reload_keys;
+	bool		bad_keys_shown; /* in the health view */
 	TimestampTz looked_at;
 	TimestampTz keys_read_at;
 	Due		   *chosen[DISPATCH_BATCH_MAX]; /* due, and allowed to go */
