@@ -107,6 +107,19 @@ is(console(console_refund('PA2', 'A2', 3000)), '200', 'whoever had it queued sen
 $rx->wait_state('A2', 'succeeded', 'and a later query finds it');
 is($rx->sql("SELECT count(*) FROM refundx.with_person WHERE subject = 'A2'"), 0, 'nobody has to look at it any more');
 
+# ---- adopted, not known there, and an operator lets it be sent ----
+
+start('A3');
+$rx->call('refund_adopt', channel => 'wx', payment_no => 'PA3', refund_no => 'A3', amount => 3000);
+ok($rx->poll("SELECT with_person IS NOT NULL FROM refundx.refunds WHERE refund_no = 'A3'"), 'another one is with a person');
+like($rx->sql_error("SELECT refundx.refund_allow('A3', '')"), qr/^22023 /, 'allowing it needs a reason');
+like($rx->sql_error("SELECT refundx.refund_allow('A9', 'why')"), qr/^RX012 /, 'and a refund');
+is($rx->sql("SELECT (refundx.refund_allow('A3', 'never left the old system')).state"), 'unknown', 'allowed, it is asked about first');
+$rx->wait_state('A3', 'succeeded', 'and then sent');
+is(sent_times($rx, 'A3'), 1, 'once');
+is($rx->sql("SELECT count(*) FROM refundx.audit_log WHERE action = 'refund_allow' AND subject = 'A3'"), 1, 'on the record');
+is($rx->sql("SELECT (refundx.refund_allow('A3', 'again')).state"), 'succeeded', 'allowing it again is a no-op');
+
 # ---- a refund made in the console ----
 
 start('E', 1000);
