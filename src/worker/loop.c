@@ -547,15 +547,16 @@ transaction_failed(const char *what, MemoryContext context)
 	MemoryContextSwitchTo(context);
 	error = CopyErrorData();
 	snprintf(problem, sizeof(problem), "%s: %s", what, error->message);
-	FreeErrorData(error);
 
-	if (strcmp(problem, logged) != 0 ||
+	/* whatever was being done: two steps may fail of the same cause in turn */
+	if (strncmp(error->message, logged, sizeof(logged) - 1) != 0 ||
 		TimestampDifferenceExceeds(logged_at, now, SAME_ERROR_EVERY_MS))
 	{
 		EmitErrorReport();
-		strlcpy(logged, problem, sizeof(logged));
+		strlcpy(logged, error->message, sizeof(logged));
 		logged_at = now;
 	}
+	FreeErrorData(error);
 	AbortCurrentTransaction();
 	MemoryContextSwitchTo(context);
 	FlushErrorState();
