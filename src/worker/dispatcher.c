@@ -36,6 +36,8 @@
 #include "utils/timestamp.h"
 
 #define KEYS_EVERY_US		USECS_PER_SEC
+#define TIDY_EVERY_US		(10 * USECS_PER_SEC)
+#define LOOK_EVERY_US		USECS_PER_SEC	/* even if nobody wakes us */
 #define IDLE_LOOK_EVERY_US	(200 * 1000)	/* while nothing may be sent */
 
 /* Two dispatchers of one database would break every pace: "rfxd". */
@@ -262,19 +264,29 @@ may_send(const Dispatcher *d)
 }
 
 /*
- * Every commit of a submit wakes us.  While nothing may be sent anyway, there
- * is no reason to look after each of them.
+ * See what is new, if there may be something: not after each packet of an
+ * answer.  Every commit of a submit wakes us too; while nothing may be sent
+ * anyway, a few times a second are enough for all of them.
  */
 static void
 look(Dispatcher *d)
 {
 	TimestampTz now = GetCurrentTimestamp();
+	TimestampTz since = now >= d->looked_at ? now - d->looked_at : PG_INT64_MAX;
 
-	if (!may_send(d) && now >= d->looked_at && now < d->looked_at + IDLE_LOOK_EVERY_US)
+	if (may_send(d))
+	{
+		if (!d->self->woken && !d->reload_keys && since < LOOK_EVERY_US)
+			return;
+	}
+	else if (since < IDLE_LOOK_EVERY_US)
 		return;
 	d->looked_at = now;
+	d->self->woken = false;
 	if (worker_transaction(d->self, "refundx: looking for work", dispatcher_look, d))
 		arrival_done(&d->arrival);
+	else
+		d->self->woken = true;	/* there is still something to see */
 }
 
 static void
@@ -427,7 +439,7 @@ next_wait_ms(Dispatcher *d)
 
 	if (d->ended.n > 0)
 		return 100;				/* their commit has failed: not at once again */
-	if (now - d->tidied_at > 60 * USECS_PER_SEC)
+	if (now - d->tidied_at > TIDY_EVERY_US)
 	{
 		schedule_tidy(now);
 		d->tidied_at = now;

@@ -26,6 +26,10 @@
  */
 #include "base/pg_compat.h"
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "access/genam.h"
 #include "access/htup_details.h"
 #include "access/table.h"
@@ -77,6 +81,7 @@ static void leave_if_unwanted(void);
 static void worker_context(void *arg);
 static void keep_last_words(ErrorData *error);
 
+static void keep_freed_memory(void);
 static void force_settings(void);
 static void force_synchronous_commit(void);
 
@@ -122,6 +127,7 @@ refundx_worker_main(Datum arg)
 	prev_emit_log = emit_log_hook;
 	emit_log_hook = keep_last_words;
 
+	keep_freed_memory();
 	force_settings();
 	BackgroundWorkerInitializeConnectionByOid(start.dboid, start.roleid, 0);
 	force_synchronous_commit();
@@ -234,6 +240,19 @@ keep_last_words(ErrorData *error)
 		strlcpy(me.slot->problem, error->message, sizeof(me.slot->problem));
 	if (prev_emit_log)
 		prev_emit_log(error);
+}
+
+/*
+ * Every round takes some hundred kB and frees them.  Without this the C
+ * library gives them back to the system each time, and faults them in again.
+ */
+static void
+keep_freed_memory(void)
+{
+#ifdef __GLIBC__
+	mallopt(M_TRIM_THRESHOLD, 4 * 1024 * 1024);
+	mallopt(M_TOP_PAD, 512 * 1024);
+#endif
 }
 
 /* ------------------------------------------------------------------------
@@ -473,7 +492,13 @@ worker_wait(Worker *self, int64 timeout_ms)
 	 */
 	leave_if_unwanted();
 	(void) WaitEventSetWait(self->set, (long) timeout_ms, &event, 1, wait_event);
-	ResetLatch(MyLatch);
+
+	/* not reset blindly: a latch set just now must still be seen as set */
+	if (MyLatch->is_set)
+	{
+		ResetLatch(MyLatch);
+		self->woken = true;
+	}
 
 	QueryCancelPending = false; /* a worker that waits has no query to cancel */
 	CHECK_FOR_INTERRUPTS();

@@ -40,6 +40,9 @@ static HTAB *dues = NULL;
 static HTAB *merchants = NULL;
 static HTAB *payments = NULL;
 
+/* How long the start of a refund says anything about its payment's next one. */
+static int64 longest_spacing = 0;
+
 static int	due_compare(const pairingheap_node *a, const pairingheap_node *b, void *arg);
 static MerchantPace *merchant_pace(int32 merchant_id);
 static PaymentPace *payment_pace(int64 payment_id);
@@ -322,6 +325,7 @@ payment_allows(const Due *d, const ChannelLimits *limits, int64 scale, Timestamp
 
 	if (d->payment_id == 0 || d->call != CALL_SUBMIT)
 		return 0;
+	longest_spacing = Max(longest_spacing, limits->part_spacing * USECS_PER_SEC);
 	p = hash_search(payments, &d->payment_id, HASH_FIND, NULL);
 	if (p == NULL)
 		return 0;
@@ -544,6 +548,6 @@ schedule_tidy(TimestampTz now)
 
 	hash_seq_init(&scan, payments);
 	while ((p = hash_seq_search(&scan)) != NULL)
-		if (p->undecided <= 0 && p->last_start < now - 600 * USECS_PER_SEC)
+		if (p->undecided <= 0 && p->last_start < now - longest_spacing)
 			hash_search(payments, &p->payment_id, HASH_REMOVE, NULL);
 }

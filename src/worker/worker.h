@@ -50,6 +50,8 @@ typedef struct Worker
 	int			nfds;
 	bool		reloaded;		/* the configuration was reloaded in the last
 								 * worker_wait(); the body looks and clears */
+	bool		woken;			/* the latch was set: somebody has committed
+								 * something for us.  Likewise */
 } Worker;
 
 /*
