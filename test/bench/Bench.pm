@@ -400,19 +400,23 @@ sub accounts
 }
 
 # Rates per second of a counter (a query for its value), while the seconds pass.
+# With `burst`, the work goes on for a second (go) and rests for two (rest), or
+# it would need more of it than can be prepared.
 sub rates
 {
-	my ($self, $query, $seconds) = @_;
+	my ($self, $query, $seconds, $burst) = @_;
 	my @rates;
-	my ($at, $count) = (time, $self->sql($query));
-	my $end = $at + $seconds;
+	my $end = time + $seconds;
 
 	while (time < $end - 0.1)
 	{
+		my ($at, $count) = (time, $self->sql($query));
+
+		$burst->{go}->() if $burst;
 		sleep 1;
-		my ($now, $new) = (time, $self->sql($query));
-		push @rates, ($new - $count) / ($now - $at);
-		($at, $count) = ($now, $new);
+		$burst->{rest}->() if $burst;
+		push @rates, ($self->sql($query) - $count) / (time - $at);
+		sleep 2 if $burst;
 	}
 	return @rates;
 }

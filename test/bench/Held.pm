@@ -17,7 +17,7 @@ my ($free_for, $held_for) = (30, 120);
 # the work for so many seconds and returns how to end it.
 sub compare
 {
-	my ($server, $what, $counter, $drive) = @_;
+	my ($server, $what, $counter, $drive, $burst) = @_;
 	my (@free, @held);
 
 	foreach my $hold (0, 1, 0)
@@ -26,7 +26,7 @@ sub compare
 		my $holder = $hold ? $server->hold_transaction : undef;
 		my $end = $drive->($seconds);
 
-		push @{ $hold ? \@held : \@free }, $server->rates($counter, $seconds);
+		push @{ $hold ? \@held : \@free }, $server->rates($counter, $seconds, $burst);
 		$end->();
 		$server->release_transaction($holder) if $hold;
 	}
@@ -89,7 +89,7 @@ sub dispatch
 sub settle
 {
 	my $server = Bench->new('held_settle');
-	my $n = (2 * $free_for + $held_for) * 5000;
+	my $n = int((2 * $free_for + $held_for) * 10000 / 3);
 	my $settler;
 
 	$server->accounts(10000);
@@ -108,13 +108,14 @@ sub settle
 		  JOIN refundx.payment p USING (payment_id)
 		  JOIN refundx.merchant m ON m.merchant_id = i.merchant_id");
 	compare($server, 'settlement', "SELECT done FROM refundx.worker_status() WHERE kind = 'settler'", sub {
-		kill 'CONT', $settler;
-		sleep 0.5;
 		return sub {
 			die "too little evidence for this machine\n"
 			  if $server->sql("SELECT count(*) FROM refundx.instruction WHERE is_open") == 0;
-			kill 'STOP', $settler;
 		};
+	},
+	{
+		go => sub { kill 'CONT', $settler },
+		rest => sub { kill 'STOP', $settler },
 	});
 	kill 'CONT', $settler;
 	$server->stop;
