@@ -175,7 +175,24 @@ sub call_text
 sub poll
 {
 	my ($self, $query, $expected) = @_;
-	return $self->{node}->poll_query_until($self->{database}, $query, $expected);
+
+	for (;;)
+	{
+		my $came = eval { $self->{node}->poll_query_until($self->{database}, $query, $expected) };
+
+		return $came unless $@;
+		# a psql that was turned away before it had read the query
+		die $@ unless $@ =~ /Broken pipe/;
+	}
+}
+
+# Does the server take connections?  However it says no.
+sub answers
+{
+	my ($self) = @_;
+	my ($status) = eval { $self->{node}->psql('postgres', 'SELECT 1') };
+
+	return defined $status && $status == 0;
 }
 
 # ---- the story of a refund ----

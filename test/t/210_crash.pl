@@ -187,7 +187,7 @@ foreach my $point (qw(dispatcher-claimed dispatcher-answered dispatcher-kept set
 		"kill -9 of a worker at $point");
 	$rx->configure('refundx.test_point' => '');
 	$rx->node->reload;
-	ok(Refundx::wait_for(sub { ($rx->node->psql('postgres', 'SELECT 1'))[0] == 0 }, 'the server is back'),
+	ok(Refundx::wait_for(sub { $rx->answers }, 'the server is back'),
 		'the server comes back by itself');
 	$rx->node->reload;
 	converges("W-$point");

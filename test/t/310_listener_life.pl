@@ -92,7 +92,7 @@ foreach my $case ([ 'before', 'C1', 0 ], [ 'after', 'C2', 1 ])
 	ok($from->wait_ready, "$when the commit: ready");
 	is($from->status($message), 0, "$when the commit: a crash leaves no answer");
 	$rx->configure('refundx.test_point' => '');
-	ok(Refundx::wait_for(sub { ($rx->node->psql('postgres', 'SELECT 1'))[0] == 0 }, 'recovery'),
+	ok(Refundx::wait_for(sub { $rx->answers }, 'recovery'),
 		"$when the commit: the server recovers");
 	$rx->node->reload;
 	ok($from->wait_ready, "$when the commit: the listener is back");

@@ -214,7 +214,7 @@ foreach my $case ([ 'courier-after-claim', '13800130010', 0 ], [ 'courier-before
 	$rx->sql('UPDATE refundx.notice_provider SET paused = NULL, paused_since = NULL');
 	ok(Refundx::wait_for(sub { slurp_file($rx->node->logfile) =~ /test point "$point": crash/ }, undef, 20), "$point: a crash");
 	$rx->configure('refundx.test_point' => '');
-	ok(Refundx::wait_for(sub { ($rx->node->psql('postgres', 'SELECT 1'))[0] == 0 }, 'recovery'), "$point: recovery");
+	ok(Refundx::wait_for(sub { $rx->answers }, 'recovery'), "$point: recovery");
 	$rx->node->reload;
 	notice_is($no, 'ambiguous', "$point: it may have been sent");
 	advance(100_000);

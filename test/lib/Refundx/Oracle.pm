@@ -89,7 +89,8 @@ my @invariants = (
 		 WHERE i.state IN ('queued', 'sending', 'unknown', 'accepted', 'abnormal') AND i.due_at IS NULL
 		   AND NOT EXISTS (SELECT FROM refundx.attempt a
 							WHERE a.instruction_id = i.instruction_id
-							  AND NOT EXISTS (SELECT FROM refundx.evidence e WHERE e.attempt_id = a.attempt_id))},
+							  AND NOT EXISTS (SELECT FROM refundx.evidence e JOIN refundx.event x USING (evidence_id)
+											   WHERE e.attempt_id = a.attempt_id))},
 	'one piece of evidence is one event' => q{
 		SELECT e.evidence_id, count(x.seq)
 		  FROM refundx.evidence e LEFT JOIN refundx.event x USING (evidence_id)
