@@ -172,9 +172,13 @@ listener_look_around(Listener *l)
 		load_keys(l, true);
 		reopen_server(l);
 	}
-	else if (!l->keys_loaded ||
+	else if (!l->keys_loaded || l->self->woken ||
 			 TimestampDifferenceExceeds(l->keys_read_at, now, KEYS_EVERY_MS))
+	{
+		/* whoever adds or changes a channel wakes us */
+		l->self->woken = false;
 		load_keys(l, false);
+	}
 	if (l->server == NULL && now >= l->open_after)
 		open_server(l);
 }
