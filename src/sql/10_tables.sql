@@ -243,8 +243,9 @@ CREATE TABLE refundx.journal (
 	CONSTRAINT journal_balances CHECK (d_available + d_frozen + d_outside = 0),
 	CONSTRAINT journal_available_not_negative CHECK (available >= 0),
 	CONSTRAINT journal_frozen_not_negative CHECK (frozen >= 0),
+	-- a line is somebody's by reference, or an instruction's
 	CHECK ((type IN ('credit', 'debit')) = (reference IS NOT NULL)),
-	CHECK ((type IN ('credit', 'debit')) = (instruction_id IS NULL))
+	CHECK ((reference IS NULL) <> (instruction_id IS NULL))
 );
 COMMENT ON TABLE refundx.journal IS '流水: one line per change of an account, with the balance after it; append-only, double entry, minor units';
 -- No step of an instruction is ever posted twice, whatever goes wrong above.

@@ -89,7 +89,7 @@ sub dispatch
 sub settle
 {
 	my $server = Bench->new('held_settle');
-	my $n = int((2 * $free_for + $held_for) * 10000 / 3);
+	my $n = (2 * $free_for + $held_for) * 5000;
 	my $settler;
 
 	$server->accounts(10000);
