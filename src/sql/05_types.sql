@@ -4,7 +4,7 @@
  * They are domains, and not CHECKs of the tables, because of what a CHECK
  * costs: each statement that writes a row reads every CHECK of its table from
  * the catalogs and plans it anew, while a session prepares a domain's once.
- * For a submit, which is six small statements, that was a third of its CPU
+ * For a submit, which is five small statements, that was a third of its CPU
  * time.  What compares two columns, and the journal's balances, stay with
  * their tables.
  */
