@@ -17,7 +17,8 @@ What happens, in the order of the table:
 - commands: `approve`, `cancel` (the caller's), `claim` (the dispatcher's, before
   any I/O), `lost` (a new timeline, an arming, or a worker that died);
 - proof: `accepted`, `succeeded`, `refused`, `dead`, `abnormal`, `returned`,
-  `channel_canceled`;
+  `channel_canceled`, `reversed` (the channel gave it up and the merchant has the
+  money: failed if it had not been paid, returned if it had);
 - answers that move no money: `not_executed`, `hold`, `config`, `not_found`,
   `unanswered`;
 - hints: `refusal_hint` (an unsigned no), `ask`.

@@ -14,7 +14,7 @@ SELECT DISTINCT input, effect FROM refundx.states WHERE effect <> 'none' ORDER B
 -- Nothing that is not proof reaches an end.
 SELECT * FROM refundx.states
  WHERE to_state IN ('succeeded', 'failed', 'returned', 'canceled') AND from_state <> to_state
-   AND input NOT IN ('succeeded', 'refused', 'dead', 'returned', 'channel_canceled', 'cancel');
+   AND input NOT IN ('succeeded', 'refused', 'dead', 'returned', 'channel_canceled', 'reversed', 'cancel');
 -- succeeded never becomes failed, and failed and canceled never move by evidence.
 SELECT from_state, input, to_state FROM refundx.states WHERE from_state IN ('succeeded', 'failed', 'returned', 'canceled') AND reaction = 'move';
 -- Money in flight is frozen until it is paid out or released, once: by each path, the effects end where they should.

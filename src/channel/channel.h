@@ -57,7 +57,10 @@ typedef struct ChannelSource
 	void	   *arg;
 } ChannelSource;
 
-/* One line of channel_check's report. */
+/*
+ * One line of a report for people: of channel_check, or of what was made of a
+ * callback, step by step.
+ */
 typedef enum FindingLevel
 {
 	FINDING_OK,
@@ -85,6 +88,12 @@ typedef struct ChannelInstruction
 	const char *reason;			/* or NULL */
 	const char *notify_url;		/* or NULL: callbacks are then not asked for */
 	const char *payment_data;	/* payment's channel_data as JSON, or NULL */
+
+	/* What is known once something of it has been sent. */
+	const char *channel_refund_id;	/* the channel's own id of it, or NULL */
+	int			generation;		/* how often a query that counts has found nothing,
+								 * so that it was sent again: 0 the first time */
+	const char *cursor;			/* a query's next page (evidence.cursor), or NULL */
 } ChannelInstruction;
 
 /* The moment of a call: everything that makes two calls differ. */
@@ -99,6 +108,13 @@ typedef struct ChannelMoment
  * What an answer, a callback or a bill line says.  `proof` tells whether it
  * is authenticated and of the kind that may move money; otherwise it is a
  * hint, whatever the verdict: a hint makes us ask.
+ *
+ * A hint may name no refund, only a payment (wire_no ""): then all refunds of
+ * that payment are asked about.
+ *
+ * An answer to a query may be the first page of several and not hold what was
+ * looked for: then `more` is set and nothing else counts; the caller builds
+ * the query again with this cursor, within the same attempt.
  */
 typedef struct ChannelEvidence
 {
@@ -122,6 +138,9 @@ typedef struct ChannelEvidence
 	char		request_id[129];	/* the channel's trace id */
 	int64_t		occurred_at;	/* unix microseconds; 0 if it does not say */
 	int			retry_after;	/* seconds; 0 if it does not say */
+	bool		failing;		/* counts against limits.failing_per_second */
+	bool		more;			/* the query goes on with the next page */
+	char		cursor[CHANNEL_NO_MAX + 1];
 
 	/*
 	 * SHA-256 of what it means, without what differs between two deliveries
@@ -216,7 +235,10 @@ typedef struct Channel
 	void		(*check) (const ChannelSource *source, int64_t now,
 						  const ChannelFindings *findings);
 
-	/* What the channel would refuse anyway; false and *err (with a hint). */
+	/*
+	 * What the channel would refuse anyway, including what payment_data has
+	 * that it does not take; false and *err (with a hint).
+	 */
 	bool		(*acceptable) (const ChannelInstruction *instr, int64_t now, ChannelError *err);
 
 	/*
@@ -236,9 +258,14 @@ typedef struct Channel
 								const HttpAnswer *answer, int64_t now,
 								ChannelEvidence *out);
 
+	/*
+	 * `trace` is NULL, or gets each step in words for callback_inspect: what
+	 * was signed, with which key, how far the clocks are apart, what it means.
+	 * It must never get what must not be in a log (names, account numbers).
+	 */
 	CallbackResult (*read_callback) (void *config, const HttpHeaders *headers,
 									 const void *body, size_t len, int64_t now,
-									 ChannelEvidence *out);
+									 const ChannelFindings *trace, ChannelEvidence *out);
 	void		(*acknowledge) (CallbackResult result, bool stored, ChannelReply *out);
 } Channel;
 

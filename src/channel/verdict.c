@@ -22,6 +22,7 @@ static const char *const verdict_names[VERDICT_COUNT] = {
 	[VERDICT_ABNORMAL] = "abnormal",
 	[VERDICT_RETURNED] = "returned",
 	[VERDICT_CANCELED] = "canceled",
+	[VERDICT_REVERSED] = "reversed",
 	[VERDICT_NOT_EXECUTED] = "not_executed",
 	[VERDICT_HOLD] = "hold",
 	[VERDICT_CONFIG] = "config",

@@ -26,6 +26,8 @@ typedef enum Verdict
 	VERDICT_ABNORMAL,			/* the channel has the money, the payee's card is dead */
 	VERDICT_RETURNED,			/* the money came back to the merchant */
 	VERDICT_CANCELED,			/* canceled by the channel, signed */
+	VERDICT_REVERSED,			/* given up, and the merchant has the money, whether or
+								 * not it had arrived before: failed, or returned */
 	VERDICT_NOT_EXECUTED,		/* certainly not executed; the same number, later */
 	VERDICT_HOLD,				/* the merchant must act (balance empty) */
 	VERDICT_CONFIG,				/* our keys, clock or rights are wrong */

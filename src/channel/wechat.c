@@ -149,6 +149,7 @@ wechat_acceptable(const ChannelInstruction *instr, int64_t now, ChannelError *er
 		amount_acceptable(instr, err) &&
 		payment_acceptable(instr, now, err) &&
 		reason_acceptable(instr->reason, err) &&
+		wechat_payment_data_acceptable(instr, err) &&
 		(instr->notify_url == NULL || wechat_notify_url_acceptable(instr->notify_url, err));
 }
 

@@ -21,14 +21,14 @@
 #ifndef REFUNDX_WECHAT_H
 #define REFUNDX_WECHAT_H
 
-#include "channel/channel_util.h"
+#include "channel/channel_settings.h"
 #include "crypto/crypto.h"
 
 #define WECHAT_KEYS_MAX			16	/* keys of WeChat's per merchant */
 #define WECHAT_APIV3_KEYS_MAX	4
 #define WECHAT_APIV3_KEY_LEN	32
 #define WECHAT_SERIAL_MAX		128
-#define WECHAT_URL_MAX			256
+#define WECHAT_URL_MAX			CHANNEL_URL_MAX
 #define WECHAT_CLOCK_SKEW		300 /* seconds, either way */
 #define WECHAT_PUB_KEY_PREFIX	"PUB_KEY_ID_"
 #define WECHAT_SIGNATURE_TYPE	"WECHATPAY2-SHA256-RSA2048"
@@ -120,6 +120,7 @@ extern void wechat_check(const ChannelSource *source, int64_t now,
 						 const ChannelFindings *findings);
 
 /* wechat_request.c */
+extern bool wechat_payment_data_acceptable(const ChannelInstruction *instr, ChannelError *err);
 extern bool wechat_notify_url_acceptable(const char *url, ChannelError *err);
 extern bool wechat_freeze(void *config, const ChannelInstruction *instr,
 						  Buf *request, ChannelError *err);
@@ -130,7 +131,8 @@ extern bool wechat_build(void *config, ChannelCall call, const ChannelInstructio
 /* wechat_verify.c */
 /* CALLBACK_EVIDENCE if WeChat signed these bytes; otherwise why not. */
 extern CallbackResult wechat_verify(const WechatConfig *config, const HttpHeaders *headers,
-									const void *body, size_t len, int64_t now);
+									const void *body, size_t len, int64_t now,
+									const ChannelFindings *trace);
 
 /* wechat_answer.c */
 extern void wechat_read_answer(void *config, ChannelCall call, const ChannelInstruction *instr,
@@ -147,6 +149,6 @@ extern bool wechat_read_refund(const json_t *refund, const char *status_key,
 /* wechat_callback.c */
 extern CallbackResult wechat_read_callback(void *config, const HttpHeaders *headers,
 										   const void *body, size_t len, int64_t now,
-										   ChannelEvidence *out);
+										   const ChannelFindings *trace, ChannelEvidence *out);
 
 #endif							/* REFUNDX_WECHAT_H */

@@ -198,7 +198,7 @@ read_success(const WechatConfig *config, ChannelCall call, const ChannelInstruct
 			 const HttpAnswer *answer, int64_t now, ChannelEvidence *out)
 {
 	CallbackResult verified = wechat_verify(config, &answer->headers, answer->body.data,
-											answer->body.len, now);
+											answer->body.len, now, NULL);
 	const VerdictRule *rule;
 	json_t	   *refund;
 
@@ -238,6 +238,7 @@ forget(ChannelEvidence *out)
 
 	kept.authentic = out->authentic;
 	kept.http_status = out->http_status;
+	kept.failing = out->failing;
 	memcpy(kept.merchant, out->merchant, sizeof(kept.merchant));
 	memcpy(kept.message, out->message, sizeof(kept.message));
 	memcpy(kept.request_id, out->request_id, sizeof(kept.request_id));
@@ -272,6 +273,7 @@ wechat_read_answer(void *arg, ChannelCall call, const ChannelInstruction *instr,
 
 	memset(out, 0, sizeof(*out));
 	out->http_status = answer->outcome == HTTP_ANSWERED ? answer->status : 0;
+	out->failing = out->http_status >= 400;
 	str_copy(out->merchant, sizeof(out->merchant), config->mchid);
 	request_id = http_header_get(&answer->headers, "Request-ID");
 	text_clip(out->request_id, sizeof(out->request_id), request_id ? request_id : "");

@@ -27,7 +27,7 @@
 
 static bool looks_like_xml(const char *body, size_t len);
 static CallbackResult read_envelope(const WechatConfig *config, const json_t *envelope,
-									ChannelEvidence *out);
+									const ChannelFindings *trace, ChannelEvidence *out);
 static CallbackResult decrypt_resource(const WechatConfig *config, const json_t *resource,
 									   Buf *plain);
 static CallbackResult read_plain(const WechatConfig *config, const Buf *plain,
@@ -49,7 +49,7 @@ looks_like_xml(const char *body, size_t len)
 
 CallbackResult
 wechat_read_callback(void *arg, const HttpHeaders *headers, const void *body, size_t len,
-					 int64_t now, ChannelEvidence *out)
+					 int64_t now, const ChannelFindings *trace, ChannelEvidence *out)
 {
 	const WechatConfig *config = arg;
 	CallbackResult result;
@@ -57,7 +57,7 @@ wechat_read_callback(void *arg, const HttpHeaders *headers, const void *body, si
 	json_t	   *envelope;
 
 	memset(out, 0, sizeof(*out));
-	result = wechat_verify(config, headers, body, len, now);
+	result = wechat_verify(config, headers, body, len, now, trace);
 	if (result == CALLBACK_BAD_HEADERS && looks_like_xml(body, len))
 		return CALLBACK_OLD_PROTOCOL;
 	if (result != CALLBACK_EVIDENCE)
@@ -71,7 +71,7 @@ wechat_read_callback(void *arg, const HttpHeaders *headers, const void *body, si
 	if (request_id == NULL)
 		request_id = json_text(envelope, "id");
 	text_clip(out->request_id, sizeof(out->request_id), request_id ? request_id : "");
-	result = read_envelope(config, envelope, out);
+	result = read_envelope(config, envelope, trace, out);
 	json_decref(envelope);
 
 	/* what is no evidence must not be mistaken for one */
@@ -85,7 +85,8 @@ wechat_read_callback(void *arg, const HttpHeaders *headers, const void *body, si
  * may be encrypted with what we do not have.
  */
 static CallbackResult
-read_envelope(const WechatConfig *config, const json_t *envelope, ChannelEvidence *out)
+read_envelope(const WechatConfig *config, const json_t *envelope,
+			  const ChannelFindings *trace, ChannelEvidence *out)
 {
 	const char *event = json_text(envelope, "event_type");
 	const char *created = json_text(envelope, "create_time");
@@ -95,7 +96,11 @@ read_envelope(const WechatConfig *config, const json_t *envelope, ChannelEvidenc
 	CallbackResult result;
 
 	if (event == NULL || event[0] == '\0')
+	{
+		finding(trace, FINDING_ERROR, "event", "the message has no event_type");
 		return CALLBACK_BAD_BODY;
+	}
+	finding(trace, FINDING_OK, "event", "%.64s, about \"%.32s\"", event, original ? original : "");
 	if (strncmp(event, ECHO_EVENTS, strlen(ECHO_EVENTS)) == 0)
 		return CALLBACK_TEST;
 	if (strncmp(event, REFUND_EVENTS, strlen(REFUND_EVENTS)) != 0)
@@ -105,7 +110,18 @@ read_envelope(const WechatConfig *config, const json_t *envelope, ChannelEvidenc
 
 	result = decrypt_resource(config, resource, &plain);
 	if (result == CALLBACK_EVIDENCE)
+		finding(trace, FINDING_OK, "resource", "decrypted, %lu bytes", (unsigned long) plain.len);
+	else
+		finding(trace, FINDING_ERROR, "resource", result == CALLBACK_BAD_CIPHER ?
+				"it does not decrypt: it was sealed with another APIv3 key than \"apiv3_key\" names" :
+				"its algorithm, nonce or ciphertext is missing or malformed");
+	if (result == CALLBACK_EVIDENCE)
+	{
 		result = read_plain(config, &plain, event + strlen(REFUND_EVENTS), out);
+		if (result != CALLBACK_EVIDENCE)
+			finding(trace, FINDING_ERROR, "refund", "%s", out->message[0] != '\0' ? out->message :
+					"it is incomplete, or its state is not the event's");
+	}
 	if (result == CALLBACK_EVIDENCE && out->occurred_at == 0 && created != NULL &&
 		!parse_rfc3339(created, &out->occurred_at))
 		out->occurred_at = 0;

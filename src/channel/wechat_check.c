@@ -18,15 +18,6 @@
 
 #include "channel/wechat.h"
 
-#define DAY				86400
-#define EXPIRY_WARNING	30		/* days */
-
-static void say(const ChannelFindings *findings, FindingLevel level, const char *item,
-				const char *fmt,...) __attribute__((format(printf, 4, 5)));
-static void complain(const ChannelFindings *findings, const char *item, const ChannelError *err);
-static void check_validity(const ChannelFindings *findings, int64_t now, const char *item,
-						   const char *what, int64_t not_before, int64_t not_after,
-						   const char *remedy);
 static void check_merchant_keys(const ChannelSource *source, const WechatSettings *s,
 								int64_t now, const ChannelFindings *findings);
 static void check_apiv3_keys(const ChannelSource *source, const WechatSettings *s,
@@ -36,48 +27,6 @@ static void check_wechat_keys(const ChannelSource *source, const WechatSettings 
 static void check_use_key(const WechatSettings *s, const WechatKey *keys, int count,
 						  int64_t now, const ChannelFindings *findings);
 static void check_addresses(const WechatSettings *s, const ChannelFindings *findings);
-static void check_public_address(const WechatSettings *s, const ChannelFindings *findings);
-
-static void
-say(const ChannelFindings *findings, FindingLevel level, const char *item, const char *fmt,...)
-{
-	char		text[1024];
-	char		clipped[640];
-	va_list		ap;
-
-	va_start(ap, fmt);
-	vsnprintf(text, sizeof(text), fmt, ap);
-	va_end(ap);
-	text_clip(clipped, sizeof(clipped), text);
-	findings->add(findings->arg, level, item, clipped);
-}
-
-static void
-complain(const ChannelFindings *findings, const char *item, const ChannelError *err)
-{
-	if (err->hint[0] != '\0')
-		say(findings, FINDING_ERROR, item, "%s. %s", err->message, err->hint);
-	else
-		say(findings, FINDING_ERROR, item, "%s", err->message);
-}
-
-static void
-check_validity(const ChannelFindings *findings, int64_t now, const char *item,
-			   const char *what, int64_t not_before, int64_t not_after, const char *remedy)
-{
-	long long	days = (long long) ((not_after - now) / DAY);
-
-	if (now > not_after)
-		say(findings, FINDING_ERROR, item, "%s has expired. %s", what, remedy);
-	else if (now < not_before)
-		say(findings, FINDING_ERROR, item,
-			"%s is not valid yet: either it is new, or this machine's clock is wrong", what);
-	else if (days < EXPIRY_WARNING)
-		say(findings, FINDING_WARNING, item, "%s expires in %lld day%s. %s", what, days,
-			days == 1 ? "" : "s", remedy);
-	else
-		say(findings, FINDING_OK, item, "%s is valid for %lld more days", what, days);
-}
 
 static void
 check_merchant_keys(const ChannelSource *source, const WechatSettings *s, int64_t now,
@@ -89,22 +38,22 @@ check_merchant_keys(const ChannelSource *source, const WechatSettings *s, int64_
 	char		print[65];
 
 	if (key == NULL)
-		complain(findings, "private_key", &err);
+		finding_of_error(findings, "private_key", &err);
 	else if (crypto_key_fingerprint(key, print))
-		say(findings, FINDING_OK, "private_key", "%d bits, fingerprint %.16s",
+		finding(findings, FINDING_OK, "private_key", "%d bits, fingerprint %.16s",
 			crypto_key_bits(key), print);
 	if (strlen(s->merchant_serial) != 40)
-		say(findings, FINDING_WARNING, "merchant_serial",
+		finding(findings, FINDING_WARNING, "merchant_serial",
 			"the serial number has %lu digits; a merchant API certificate's has 40",
 			(unsigned long) strlen(s->merchant_serial));
 	if (s->merchant_certificate == NULL)
-		say(findings, FINDING_WARNING, "merchant_certificate",
+		finding(findings, FINDING_WARNING, "merchant_certificate",
 			"not given, so nobody can tell here whether merchant_serial and private_key belong "
 			"together. Put apiclient_cert.pem beside the key and name it");
 	else if (!wechat_load_merchant_certificate(source, s, key, &facts, &err))
-		complain(findings, "merchant_certificate", &err);
+		finding_of_error(findings, "merchant_certificate", &err);
 	else
-		check_validity(findings, now, "merchant_certificate", "the merchant's API certificate",
+		finding_of_validity(findings, now, "merchant_certificate", "the merchant's API certificate",
 					   facts.not_before, facts.not_after,
 					   "Renew it in the merchant platform");
 	crypto_key_free(key);
@@ -121,9 +70,9 @@ check_apiv3_keys(const ChannelSource *source, const WechatSettings *s,
 	for (i = 0; i < s->apiv3_key_count; i++)
 	{
 		if (wechat_load_apiv3_key(source, s->apiv3_key[i], key, &err))
-			say(findings, FINDING_OK, "apiv3_key", "\"%s\": 32 bytes", s->apiv3_key[i]);
+			finding(findings, FINDING_OK, "apiv3_key", "\"%s\": 32 bytes", s->apiv3_key[i]);
 		else
-			complain(findings, "apiv3_key", &err);
+			finding_of_error(findings, "apiv3_key", &err);
 	}
 	explicit_bzero(key, sizeof(key));
 }
@@ -146,18 +95,18 @@ check_wechat_keys(const ChannelSource *source, const WechatSettings *s, int64_t 
 
 		if (!wechat_load_wechat_key(source, serial, json_string_value(file), key, &err))
 		{
-			complain(findings, "wechat_keys", &err);
+			finding_of_error(findings, "wechat_keys", &err);
 			crypto_key_free(key->key);
 			continue;
 		}
 		count++;
 		snprintf(what, sizeof(what), "the platform certificate %s", key->serial);
 		if (key->is_certificate)
-			check_validity(findings, now, "wechat_keys", what, key->not_before, key->not_after,
+			finding_of_validity(findings, now, "wechat_keys", what, key->not_before, key->not_after,
 						   "Fetch its successor from GET /v3/certificates, or change to "
 						   "WeChat's public key, which does not expire");
 		else
-			say(findings, FINDING_OK, "wechat_keys", "%s: a public key of %d bits",
+			finding(findings, FINDING_OK, "wechat_keys", "%s: a public key of %d bits",
 				key->serial, crypto_key_bits(key->key));
 	}
 	check_use_key(s, keys, count, now, findings);
@@ -173,72 +122,27 @@ check_use_key(const WechatSettings *s, const WechatKey *keys, int count, int64_t
 		: wechat_default_key(keys, count);
 
 	if (use == NULL && s->use_key != NULL)
-		say(findings, FINDING_ERROR, "use_key",
+		finding(findings, FINDING_ERROR, "use_key",
 			"it names %s, which is not among the usable \"wechat_keys\"", s->use_key);
 	else if (use == NULL)
-		say(findings, FINDING_ERROR, "use_key", "none of \"wechat_keys\" is usable");
+		finding(findings, FINDING_ERROR, "use_key", "none of \"wechat_keys\" is usable");
 	else if (use->is_certificate && now > use->not_after)
-		say(findings, FINDING_ERROR, "use_key",
+		finding(findings, FINDING_ERROR, "use_key",
 			"WeChat is asked to sign with %s, which has expired here", use->serial);
 	else
-		say(findings, FINDING_OK, "use_key", "WeChat is asked to sign with %s", use->serial);
-}
-
-/* Whether callbacks can find us: the address each request asks to be called at. */
-static void
-check_public_address(const WechatSettings *s, const ChannelFindings *findings)
-{
-	const char *item = "public_base_url";
-	UrlParts	parts;
-	UrlKind		kind;
-
-	if (s->public_base_url == NULL)
-	{
-		say(findings, FINDING_WARNING, item,
-			"not set, so requests ask for no callbacks and results come by polling only. "
-			"Give the https address at which the listener is reached from outside");
-		return;
-	}
-	kind = url_examine(s->public_base_url, &parts);
-	if (kind == URL_BAD)
-		say(findings, FINDING_ERROR, item, "it is not an absolute URL (https://host/path)");
-	else if (parts.has_query)
-		say(findings, FINDING_ERROR, item, "it has a query or a fragment, which WeChat refuses");
-	else if (kind == URL_LOOPBACK && !s->loopback)
-		say(findings, FINDING_ERROR, item,
-			"it is an address of this machine, which WeChat cannot reach");
-	else if (kind == URL_PLAIN)
-		say(findings, FINDING_ERROR, item,
-			"it is not https: put a reverse proxy with TLS before the listener");
-	else if (parts.private_host)
-		say(findings, FINDING_WARNING, item,
-			"its host looks like one of a private network, which WeChat cannot reach");
-	else if (strlen(s->public_base_url) > 180)
-		say(findings, FINDING_WARNING, item,
-			"it is long: with the channel's name behind it, it must stay within 256 bytes");
-	else
-		say(findings, FINDING_OK, item, "%s",
-			kind == URL_LOOPBACK ? "on this machine, as the sandbox is" : "https");
+		finding(findings, FINDING_OK, "use_key", "WeChat is asked to sign with %s", use->serial);
 }
 
 static void
 check_addresses(const WechatSettings *s, const ChannelFindings *findings)
 {
-	if (s->loopback)
-		say(findings, FINDING_WARNING, "base_url",
-			"%s is a sandbox on this machine: no money moves", s->base_url);
-	else
-		say(findings, FINDING_OK, "base_url", "%s", s->base_url);
+	finding_of_base_url(findings, s->base_url, s->loopback, s->has_sandbox_settings);
 	if (s->backup_url[0] != '\0')
-		say(findings, FINDING_OK, "backup_url", "%s", s->backup_url);
+		finding(findings, FINDING_OK, "backup_url", "%s", s->backup_url);
 	else if (!s->loopback)
-		say(findings, FINDING_WARNING, "backup_url",
+		finding(findings, FINDING_WARNING, "backup_url",
 			"there is none; WeChat's own is " WECHAT_BACKUP_URL);
-	if (s->has_sandbox_settings && !s->loopback)
-		say(findings, FINDING_WARNING, "sandbox",
-			"not_found_after and time_scale count for a sandbox on this machine only, "
-			"and are ignored here");
-	check_public_address(s, findings);
+	finding_of_public_url(findings, wechat_channel.label, s->public_base_url, s->loopback);
 }
 
 void
@@ -249,14 +153,14 @@ wechat_check(const ChannelSource *source, int64_t now, const ChannelFindings *fi
 
 	if (!wechat_settings_parse(source->config_json, &s, &err))
 	{
-		complain(findings, "config", &err);
+		finding_of_error(findings, "config", &err);
 		return;
 	}
 	if (s.sub_mchid[0] != '\0')
-		say(findings, FINDING_OK, "config", "merchant %s, for its sub-merchant %s",
+		finding(findings, FINDING_OK, "config", "merchant %s, for its sub-merchant %s",
 			s.mchid, s.sub_mchid);
 	else
-		say(findings, FINDING_OK, "config", "merchant %s", s.mchid);
+		finding(findings, FINDING_OK, "config", "merchant %s", s.mchid);
 	check_merchant_keys(source, &s, now, findings);
 	check_apiv3_keys(source, &s, findings);
 	check_wechat_keys(source, &s, now, findings);

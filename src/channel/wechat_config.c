@@ -28,35 +28,37 @@
 static const char *const known_settings[] = {
 	"mchid", "merchant_serial", "private_key", "apiv3_key", "wechat_keys", "use_key",
 	"merchant_certificate", "sub_mchid", "base_url", "backup_url", "public_base_url",
-	"not_found_after", "time_scale",
+	"not_found_after", "time_scale", NULL
 };
 
 #define KNOWN_SETTINGS_TEXT \
 	"Known settings: mchid, merchant_serial, private_key, apiv3_key, wechat_keys, use_key, " \
 	"merchant_certificate, sub_mchid, base_url, backup_url, public_base_url, not_found_after, " \
 	"time_scale."
-#define FILE_HINT \
-	"Put it into a file of its own under refundx.key_directory (owned by the server's user, " \
-	"mode 0600), name that file here, and replace the key if others may have seen it."
 
 static bool is_pasted_secret(const char *s);
-static bool pasted_anywhere(const json_t *v);
-static bool known_only(json_t *root, ChannelError *err);
-static bool get_text(json_t *root, const char *name, bool required, const char **out,
-					 ChannelError *err);
 static bool get_mchid(json_t *root, const char *name, bool required, char out[33],
 					  ChannelError *err);
 static bool get_apiv3_keys(WechatSettings *s, ChannelError *err);
 static bool get_wechat_keys(WechatSettings *s, ChannelError *err);
 static bool get_urls(WechatSettings *s, ChannelError *err);
-static bool get_host(json_t *root, const char *name, char out[WECHAT_URL_MAX + 1],
-					 UrlKind *kind, ChannelError *err);
-static bool get_sandbox_settings(WechatSettings *s, ChannelError *err);
 static bool settings_fill(WechatSettings *s, ChannelError *err);
 static bool is_serial(const char *s);
 static bool is_pub_key_id(const char *s);
 static bool open_keys(WechatConfig *config, const ChannelSource *source,
 					  const WechatSettings *s, ChannelError *err);
+
+static const char *const file_settings[] = {
+	"private_key", "apiv3_key", "merchant_certificate", "wechat_keys", NULL
+};
+
+static const SettingRules rules = {
+	.label = "WeChat Pay",
+	.known = known_settings,
+	.known_text = KNOWN_SETTINGS_TEXT,
+	.files = file_settings,
+	.is_secret = is_pasted_secret,
+};
 
 /* ---- the text ---- */
 
@@ -77,75 +79,13 @@ is_pasted_secret(const char *s)
 	return i == WECHAT_APIV3_KEY_LEN;
 }
 
-/* The settings that name files, and whatever is nested in them. */
-static bool
-pasted_anywhere(const json_t *v)
-{
-	const char *key;
-	json_t	   *item;
-	size_t		i;
-
-	if (json_is_string(v))
-		return is_pasted_secret(json_string_value(v));
-	json_array_foreach(v, i, item)
-		if (pasted_anywhere(item))
-			return true;
-	json_object_foreach((json_t *) v, key, item)
-		if (pasted_anywhere(item))
-			return true;
-	return false;
-}
-
-static bool
-known_only(json_t *root, ChannelError *err)
-{
-	const char *name;
-	json_t	   *value;
-	size_t		i;
-
-	json_object_foreach(root, name, value)
-	{
-		for (i = 0; i < lengthof_array(known_settings); i++)
-			if (strcmp(name, known_settings[i]) == 0)
-				break;
-		if (i == lengthof_array(known_settings))
-		{
-			/* a pasted secret may even stand on the wrong side of the colon */
-			if (is_pasted_secret(name))
-				return channel_error(err, FILE_HINT,
-									 "the configuration has a key where the name of a setting belongs");
-			return channel_error(err, KNOWN_SETTINGS_TEXT,
-								 "WeChat Pay has no setting \"%.64s\"", name);
-		}
-	}
-	return true;
-}
-
-/* A string; *out is NULL if it is absent and not required. */
-static bool
-get_text(json_t *root, const char *name, bool required, const char **out, ChannelError *err)
-{
-	const json_t *v = json_object_get(root, name);
-
-	*out = NULL;
-	if (v == NULL && required)
-		return channel_error(err, KNOWN_SETTINGS_TEXT, "the setting \"%s\" is missing", name);
-	if (v == NULL)
-		return true;
-	if (!json_is_string(v) || json_string_length(v) == 0 || json_string_length(v) > 255)
-		return channel_error(err, NULL,
-							 "the setting \"%s\" must be a text of 1 to 255 bytes", name);
-	*out = json_string_value(v);
-	return true;
-}
-
 static bool
 get_mchid(json_t *root, const char *name, bool required, char out[33], ChannelError *err)
 {
 	const char *text;
 
 	out[0] = '\0';
-	if (!get_text(root, name, required, &text, err))
+	if (!setting_text(&rules, root, name, required, &text, err))
 		return false;
 	if (text == NULL)
 		return true;
@@ -228,41 +168,11 @@ get_wechat_keys(WechatSettings *s, ChannelError *err)
 								 serial);
 	}
 	s->wechat_keys = keys;
-	if (!get_text(s->root, "use_key", false, &s->use_key, err))
+	if (!setting_text(&rules, s->root, "use_key", false, &s->use_key, err))
 		return false;
 	if (s->use_key != NULL && !is_serial(s->use_key) && !is_pub_key_id(s->use_key))
 		return channel_error(err, "Give one of the serials in \"wechat_keys\".",
 							 "the setting \"use_key\" is no serial of a key");
-	return true;
-}
-
-/* scheme://host[:port], with or without a slash behind it, and nothing more. */
-static bool
-get_host(json_t *root, const char *name, char out[WECHAT_URL_MAX + 1], UrlKind *kind,
-		 ChannelError *err)
-{
-	const char *text;
-	UrlParts	parts;
-	size_t		len;
-
-	out[0] = '\0';
-	*kind = URL_BAD;
-	if (!get_text(root, name, false, &text, err))
-		return false;
-	if (text == NULL)
-		return true;
-	*kind = url_examine(text, &parts);
-	len = strlen(text);
-	if (*kind == URL_PLAIN)
-		return channel_error(err, "Plain http is for a sandbox on this machine (127.0.0.1).",
-							 "the setting \"%s\" is not https", name);
-	if (*kind == URL_BAD || parts.has_query ||
-		(parts.path < len && strcmp(text + parts.path, "/") != 0))
-		return channel_error(err, "For example \"" WECHAT_BASE_URL "\".",
-							 "the setting \"%s\" must be https://host or https://host:port, "
-							 "without a path", name);
-	memcpy(out, text, parts.path);
-	out[parts.path] = '\0';
 	return true;
 }
 
@@ -272,9 +182,9 @@ get_urls(WechatSettings *s, ChannelError *err)
 	UrlKind		base,
 				backup;
 
-	if (!get_host(s->root, "base_url", s->base_url, &base, err) ||
-		!get_host(s->root, "backup_url", s->backup_url, &backup, err) ||
-		!get_text(s->root, "public_base_url", false, &s->public_base_url, err))
+	if (!setting_host(&rules, s->root, "base_url", WECHAT_BASE_URL, s->base_url, &base, err) ||
+		!setting_host(&rules, s->root, "backup_url", WECHAT_BACKUP_URL, s->backup_url, &backup, err) ||
+		!setting_text(&rules, s->root, "public_base_url", false, &s->public_base_url, err))
 		return false;
 	if (s->base_url[0] == '\0')
 		str_copy(s->base_url, sizeof(s->base_url), WECHAT_BASE_URL);
@@ -293,45 +203,19 @@ get_urls(WechatSettings *s, ChannelError *err)
 	return true;
 }
 
-/* They are read by channel_not_found_after() and channel_time_scale(). */
-static bool
-get_sandbox_settings(WechatSettings *s, ChannelError *err)
-{
-	const json_t *wait = json_object_get(s->root, "not_found_after");
-	const json_t *scale = json_object_get(s->root, "time_scale");
-
-	if (wait != NULL && (!json_is_integer(wait) || json_integer_value(wait) < 0 ||
-						 json_integer_value(wait) > 86400))
-		return channel_error(err, NULL,
-							 "the setting \"not_found_after\" must be 0 to 86400 seconds");
-	if (scale != NULL && (!json_is_number(scale) || json_number_value(scale) < 1.0 ||
-						  json_number_value(scale) > 1000000.0))
-		return channel_error(err, NULL,
-							 "the setting \"time_scale\" must be a number from 1 to 1000000");
-	s->has_sandbox_settings = wait != NULL || scale != NULL;
-	return true;
-}
-
 static bool
 settings_fill(WechatSettings *s, ChannelError *err)
 {
 	const char *serial;
 	size_t		i;
 
-	if (pasted_anywhere(json_object_get(s->root, "private_key")) ||
-		pasted_anywhere(json_object_get(s->root, "apiv3_key")) ||
-		pasted_anywhere(json_object_get(s->root, "merchant_certificate")) ||
-		pasted_anywhere(json_object_get(s->root, "wechat_keys")))
-		return channel_error(err, FILE_HINT,
-							 "the configuration has a key where the name of a file belongs");
-	if (!known_only(s->root, err) ||
-		!get_mchid(s->root, "mchid", true, s->mchid, err) ||
+	if (!get_mchid(s->root, "mchid", true, s->mchid, err) ||
 		!get_mchid(s->root, "sub_mchid", false, s->sub_mchid, err) ||
-		!get_text(s->root, "merchant_serial", true, &serial, err) ||
-		!get_text(s->root, "private_key", true, &s->private_key, err) ||
-		!get_text(s->root, "merchant_certificate", false, &s->merchant_certificate, err) ||
+		!setting_text(&rules, s->root, "merchant_serial", true, &serial, err) ||
+		!setting_text(&rules, s->root, "private_key", true, &s->private_key, err) ||
+		!setting_text(&rules, s->root, "merchant_certificate", false, &s->merchant_certificate, err) ||
 		!get_apiv3_keys(s, err) || !get_wechat_keys(s, err) ||
-		!get_urls(s, err) || !get_sandbox_settings(s, err))
+		!get_urls(s, err) || !setting_sandbox(s->root, &s->has_sandbox_settings, err))
 		return false;
 	if (!is_serial(serial))
 		return channel_error(err, "It is the serial number of the merchant's API certificate "
@@ -347,18 +231,9 @@ bool
 wechat_settings_parse(const char *config_json, WechatSettings *s, ChannelError *err)
 {
 	memset(s, 0, sizeof(*s));
-	memset(err, 0, sizeof(*err));
-	if (config_json == NULL)
-		return channel_error(err, KNOWN_SETTINGS_TEXT, "there is no configuration");
-
-	/* before a parser could complain of it, and quote it */
-	if (looks_like_private_key(config_json))
-		return channel_error(err, FILE_HINT,
-							 "the configuration has a key where the name of a file belongs");
-	s->root = json_hostile_object(config_json, strlen(config_json));
+	s->root = settings_parse(&rules, config_json, err);
 	if (s->root == NULL)
-		return channel_error(err, KNOWN_SETTINGS_TEXT,
-							 "the configuration is not a JSON object, or names a setting twice");
+		return false;
 	if (settings_fill(s, err))
 		return true;
 	wechat_settings_free(s);

@@ -174,6 +174,20 @@ add_payment_data(json_t *body, json_t *amount, const ChannelInstruction *instr, 
 	return good;
 }
 
+/* Whether the payment's channel_data can go into a refund of this amount. */
+bool
+wechat_payment_data_acceptable(const ChannelInstruction *instr, ChannelError *err)
+{
+	json_t	   *body = json_object();
+	json_t	   *amount = json_object();
+	bool		good = body != NULL && amount != NULL &&
+		add_payment_data(body, amount, instr, err);
+
+	json_decref(body);
+	json_decref(amount);
+	return good;
+}
+
 static json_t *
 amount_object(const ChannelInstruction *instr)
 {

@@ -79,9 +79,25 @@ signature_good(const WechatKey *key, const char *timestamp, const char *nonce,
 	return good;
 }
 
+/* The string that was signed, and what it was checked with. */
+static void
+trace_signature(const ChannelFindings *trace, const WechatKey *key, const char *timestamp,
+				const char *nonce, size_t len, int64_t signed_at, int64_t now)
+{
+	finding(trace, FINDING_OK, "time", "signed at %lld, %lld s %s this server's clock; at most %d s count",
+			(long long) signed_at, (long long) (signed_at > now ? signed_at - now : now - signed_at),
+			signed_at > now ? "after" : "before", WECHAT_CLOCK_SKEW);
+	finding(trace, FINDING_OK, "key", "%s, %s of %d bits", key->serial,
+			key->is_certificate ? "a platform certificate" : "a public key",
+			crypto_key_bits(key->key));
+	finding(trace, FINDING_OK, "signed string",
+			"\"%s\\n%s\\n\", the body's %lu bytes, \"\\n\"",
+			timestamp, nonce, (unsigned long) len);
+}
+
 CallbackResult
 wechat_verify(const WechatConfig *config, const HttpHeaders *headers,
-			  const void *body, size_t len, int64_t now)
+			  const void *body, size_t len, int64_t now, const ChannelFindings *trace)
 {
 	const char *timestamp,
 			   *nonce,
@@ -100,16 +116,37 @@ wechat_verify(const WechatConfig *config, const HttpHeaders *headers,
 		!single_header(headers, "Wechatpay-Signature-Type", HEADER_VALUE_MAX, &type) ||
 		!parse_digits(timestamp, &signed_at) ||
 		(type != NULL && strcmp(type, WECHAT_SIGNATURE_TYPE) != 0))
+	{
+		finding(trace, FINDING_ERROR, "headers",
+				"Wechatpay-Timestamp, -Nonce, -Signature and -Serial must be there once each, "
+				"as WeChat sent them%s",
+				headers->overflow ? "; there are more headers than are read" : "");
 		return CALLBACK_BAD_HEADERS;
+	}
 	if (signed_at > now + WECHAT_CLOCK_SKEW || signed_at < now - WECHAT_CLOCK_SKEW)
+	{
+		finding(trace, FINDING_ERROR, "time",
+				"signed at %lld, which is %lld s off; at most %d s count",
+				(long long) signed_at, (long long) (signed_at - now), WECHAT_CLOCK_SKEW);
 		return CALLBACK_BAD_TIME;
+	}
 
 	/* an expired certificate is as good as none */
 	key = wechat_find_key(config->keys, config->key_count, serial);
 	if (key == NULL || (key->is_certificate && now > key->not_after))
+	{
+		finding(trace, FINDING_ERROR, "key", key == NULL ?
+				"Wechatpay-Serial names %.64s, which is not in \"wechat_keys\"" :
+				"Wechatpay-Serial names %.64s, a certificate that has expired", serial);
 		return CALLBACK_UNKNOWN_KEY;
+	}
+	if (trace != NULL)
+		trace_signature(trace, key, timestamp, nonce, len, signed_at, now);
 	if (signature_good(key, timestamp, nonce, body, len, signature))
+	{
+		finding(trace, FINDING_OK, "signature", "it is WeChat's");
 		return CALLBACK_EVIDENCE;
+	}
 
 	/*
 	 * Now and then WeChat sends a wrong signature on purpose, to see that it
@@ -117,6 +154,13 @@ wechat_verify(const WechatConfig *config, const HttpHeaders *headers,
 	 * that it wakes nobody.
 	 */
 	if (strncmp(signature, WECHAT_SIGNTEST_PREFIX, strlen(WECHAT_SIGNTEST_PREFIX)) == 0)
+	{
+		finding(trace, FINDING_ERROR, "signature",
+				"it is wrong, and on purpose: WeChat tests whether that is noticed");
 		return CALLBACK_SIGNATURE_TEST;
+	}
+	finding(trace, FINDING_ERROR, "signature",
+			"it does not fit these bytes: they were changed on the way (parsed and written "
+			"again, perhaps), or \"%s\" is given another key's file", key->serial);
 	return CALLBACK_BAD_SIGNATURE;
 }

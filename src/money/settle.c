@@ -317,7 +317,7 @@ payment_delta(PaymentDelta *p, const Instruction *i, Effect effect, const Eviden
 		case EFFECT_RELEASE:
 			p->refunding -= i->amount;
 			/* refused before it was one; a dead number was one of the fifty */
-			if (e->verdict != VERDICT_DEAD)
+			if (e->verdict != VERDICT_DEAD && e->verdict != VERDICT_REVERSED)
 				p->parts--;
 			break;
 		case EFFECT_DIVERT:

@@ -55,6 +55,7 @@ static const Transition transitions[] = {
 	MOVE(AWAITING_APPROVAL, ABNORMAL, ABNORMAL, NONE, "sent by a database that this one was restored from"),
 	MOVE(AWAITING_APPROVAL, RETURNED, RETURNED, DIVERT, "sent and returned while this database did not know"),
 	MOVE(AWAITING_APPROVAL, CANCELED, CANCELED, RELEASE, "canceled by the channel, signed"),
+	MOVE(AWAITING_APPROVAL, REVERSED, FAILED, RELEASE, "sent by a database that this one was restored from, and given up"),
 	STAY(AWAITING_APPROVAL, NOT_EXECUTED, "an answer to nobody's call"),
 	STAY(AWAITING_APPROVAL, HOLD, "an answer to nobody's call"),
 	STAY(AWAITING_APPROVAL, CONFIG, "an answer to nobody's call"),
@@ -75,6 +76,7 @@ static const Transition transitions[] = {
 	MOVE(QUEUED, ABNORMAL, ABNORMAL, NONE, "an earlier attempt had arrived"),
 	MOVE(QUEUED, RETURNED, RETURNED, DIVERT, "an earlier attempt had arrived, and came back"),
 	MOVE(QUEUED, CANCELED, CANCELED, RELEASE, "canceled by the channel, signed"),
+	MOVE(QUEUED, REVERSED, FAILED, RELEASE, "an earlier attempt had arrived, and the channel gave it up"),
 	STAY(QUEUED, NOT_EXECUTED, "it is queued already"),
 	STAY(QUEUED, HOLD, "it is queued already"),
 	STAY(QUEUED, CONFIG, "it is queued already"),
@@ -95,6 +97,7 @@ static const Transition transitions[] = {
 	MOVE(SENDING, ABNORMAL, ABNORMAL, NONE, "the payee cannot receive it"),
 	MOVE(SENDING, RETURNED, RETURNED, DIVERT, "it went back to the merchant"),
 	MOVE(SENDING, CANCELED, CANCELED, RELEASE, "canceled by the channel, signed"),
+	MOVE(SENDING, REVERSED, FAILED, RELEASE, "the channel gave it up"),
 	MOVE(SENDING, NOT_EXECUTED, QUEUED, NONE, "certainly not executed: the same number, later"),
 	MOVE(SENDING, HOLD, QUEUED, NONE, "the merchant must act; the same number, later"),
 	MOVE(SENDING, CONFIG, QUEUED, NONE, "our keys, clock or rights; the same number, later"),
@@ -115,6 +118,7 @@ static const Transition transitions[] = {
 	MOVE(UNKNOWN, ABNORMAL, ABNORMAL, NONE, "the payee cannot receive it"),
 	MOVE(UNKNOWN, RETURNED, RETURNED, DIVERT, "it went back to the merchant"),
 	MOVE(UNKNOWN, CANCELED, CANCELED, RELEASE, "canceled by the channel, signed"),
+	MOVE(UNKNOWN, REVERSED, FAILED, RELEASE, "it had arrived, and the channel gave it up"),
 	STAY(UNKNOWN, NOT_EXECUTED, "true of that call only; an earlier one may have arrived"),
 	STAY(UNKNOWN, HOLD, "the query was held up"),
 	STAY(UNKNOWN, CONFIG, "the query was not allowed"),
@@ -135,6 +139,7 @@ static const Transition transitions[] = {
 	MOVE(ACCEPTED, ABNORMAL, ABNORMAL, NONE, "the payee cannot receive it"),
 	MOVE(ACCEPTED, RETURNED, RETURNED, DIVERT, "it went back to the merchant"),
 	MOVE(ACCEPTED, CANCELED, CANCELED, RELEASE, "canceled by the channel, signed"),
+	MOVE(ACCEPTED, REVERSED, FAILED, RELEASE, "the channel gave it up before it was paid"),
 	STAY(ACCEPTED, NOT_EXECUTED, "a later call changes nothing"),
 	STAY(ACCEPTED, HOLD, "the query was held up"),
 	STAY(ACCEPTED, CONFIG, "the query was not allowed"),
@@ -155,6 +160,7 @@ static const Transition transitions[] = {
 	STAY(ABNORMAL, ABNORMAL, "known"),
 	MOVE(ABNORMAL, RETURNED, RETURNED, DIVERT, "diverted to the merchant's own account"),
 	MOVE(ABNORMAL, CANCELED, CANCELED, RELEASE, "canceled by the channel, signed"),
+	MOVE(ABNORMAL, REVERSED, FAILED, RELEASE, "the channel gave it up, and has paid it back to the merchant"),
 	STAY(ABNORMAL, NOT_EXECUTED, "a later call changes nothing"),
 	STAY(ABNORMAL, HOLD, "the query was held up"),
 	STAY(ABNORMAL, CONFIG, "the query was not allowed"),
@@ -175,6 +181,7 @@ static const Transition transitions[] = {
 	STAY(SUCCEEDED, ABNORMAL, "stale: the stage before it"),
 	MOVE(SUCCEEDED, RETURNED, RETURNED, RETURN, "it came back after it had arrived"),
 	CLASH(SUCCEEDED, CANCELED, "paid, and canceled"),
+	MOVE(SUCCEEDED, REVERSED, RETURNED, RETURN, "it failed after it had arrived: the money came back"),
 	STAY(SUCCEEDED, NOT_EXECUTED, "a later call changes nothing"),
 	STAY(SUCCEEDED, HOLD, "a later call changes nothing"),
 	STAY(SUCCEEDED, CONFIG, "a later call changes nothing"),
@@ -195,6 +202,7 @@ static const Transition transitions[] = {
 	ASK(FAILED, ABNORMAL, "stale if the number is dead; if it is not, the query says so"),
 	CLASH(FAILED, RETURNED, "released, yet it was paid and came back"),
 	STAY(FAILED, CANCELED, "ended either way"),
+	STAY(FAILED, REVERSED, "known"),
 	STAY(FAILED, NOT_EXECUTED, "a later call changes nothing"),
 	STAY(FAILED, HOLD, "a later call changes nothing"),
 	STAY(FAILED, CONFIG, "a later call changes nothing"),
@@ -215,6 +223,7 @@ static const Transition transitions[] = {
 	STAY(RETURNED, ABNORMAL, "stale"),
 	STAY(RETURNED, RETURNED, "known"),
 	STAY(RETURNED, CANCELED, "ended either way, and nothing is out"),
+	STAY(RETURNED, REVERSED, "known"),
 	STAY(RETURNED, NOT_EXECUTED, "a later call changes nothing"),
 	STAY(RETURNED, HOLD, "a later call changes nothing"),
 	STAY(RETURNED, CONFIG, "a later call changes nothing"),
@@ -235,6 +244,7 @@ static const Transition transitions[] = {
 	CLASH(CANCELED, ABNORMAL, "canceled and released, yet the channel has it"),
 	CLASH(CANCELED, RETURNED, "canceled and released, yet it was paid and came back"),
 	STAY(CANCELED, CANCELED, "known"),
+	STAY(CANCELED, REVERSED, "ended either way"),
 	STAY(CANCELED, NOT_EXECUTED, "a later call changes nothing"),
 	STAY(CANCELED, HOLD, "a later call changes nothing"),
 	STAY(CANCELED, CONFIG, "a later call changes nothing"),
@@ -254,7 +264,7 @@ static const char *const state_names[STATE_COUNT] = {
 
 static const char *const input_names[INPUT_COUNT] = {
 	"approve", "cancel", "claim", "lost",
-	"accepted", "succeeded", "refused", "dead", "abnormal", "returned", "channel_canceled",
+	"accepted", "succeeded", "refused", "dead", "abnormal", "returned", "channel_canceled", "reversed",
 	"not_executed", "hold", "config", "not_found", "unanswered",
 	"refusal_hint", "ask"
 };
@@ -350,6 +360,8 @@ state_weigh(Verdict verdict, bool proof)
 			return proof ? INPUT_RETURNED : INPUT_ASK;
 		case VERDICT_CANCELED:
 			return proof ? INPUT_CANCELED : INPUT_ASK;
+		case VERDICT_REVERSED:
+			return proof ? INPUT_REVERSED : INPUT_ASK;
 		case VERDICT_NOT_EXECUTED:
 			return INPUT_NOT_EXECUTED;
 		case VERDICT_HOLD:

@@ -49,6 +49,8 @@ typedef enum Input
 	INPUT_ABNORMAL,
 	INPUT_RETURNED,
 	INPUT_CANCELED,				/* by the channel, signed */
+	INPUT_REVERSED,				/* the channel gave it up; what that means depends on
+								 * whether it had been paid */
 	/* answers that move no money, whether signed or not */
 	INPUT_NOT_EXECUTED,
 	INPUT_HOLD,

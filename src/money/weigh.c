@@ -247,7 +247,7 @@ learn(Instruction *i, const EvidenceFacts *e)
 	 * explains all attempts.  A signed word that tells no outcome explains
 	 * none.
 	 */
-	if (says >= INPUT_ACCEPTED && says <= INPUT_CANCELED)
+	if (says >= INPUT_ACCEPTED && says <= INPUT_REVERSED)
 	{
 		i->unexplained = 0;
 		i->refusal = NULL;

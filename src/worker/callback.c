@@ -52,7 +52,7 @@ void
 callback_read(Callback *c)
 {
 	c->result = c->channel->channel->read_callback(c->channel->config, c->headers,
-												   c->body, c->len, clock_wall(), &c->evidence);
+												   c->body, c->len, clock_wall(), NULL, &c->evidence);
 }
 
 /*

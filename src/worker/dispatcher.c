@@ -423,7 +423,7 @@ keep_answers(Dispatcher *d)
 		Due		   *due = schedule_find(call->instruction_id);
 
 		if (due != NULL)
-			schedule_call_ended(due, call->evidence.http_status, now);
+			schedule_call_ended(due, call->evidence.http_status > 0, call->evidence.failing, now);
 		d->in_flight--;
 		call_free(call);
 	}

@@ -455,7 +455,7 @@ widen(MerchantPace *m, int64 took)
 }
 
 void
-schedule_call_ended(Due *d, int http_status, TimestampTz now)
+schedule_call_ended(Due *d, bool answered, bool failing, TimestampTz now)
 {
 	MerchantPace *m = merchant_pace(d->merchant_id);
 
@@ -467,14 +467,14 @@ schedule_call_ended(Due *d, int http_status, TimestampTz now)
 	/* "A minute apart" is the channel's to measure: count from the answer. */
 	if (d->call == CALL_SUBMIT)
 		schedule_payment_started(d->payment_id, d->instruction_id, now);
-	if (http_status >= 400)
+	if (failing)
 	{
 		m->failures[m->nfailures++ % lengthof(m->failures)] = now;
 		if (m->nfailures >= 2 * (int) lengthof(m->failures))
 			m->nfailures -= (int) lengthof(m->failures);
 		m->window = 2;
 	}
-	else if (http_status > 0)
+	else if (answered)
 		widen(m, now - d->began_at);
 	unblock(m);
 

@@ -86,8 +86,11 @@ extern Due *schedule_next(TimestampTz now, const ChannelLimits *(*limits_of) (in
 extern Due *schedule_find(int64 instruction_id);
 extern void schedule_again(Due *due, TimestampTz due_at);	/* back into the schedule */
 extern void schedule_call_began(Due *due, TimestampTz now);
-/* http_status 0: there was no answer */
-extern void schedule_call_ended(Due *due, int http_status, TimestampTz now);
+/*
+ * `failing`: it counts against the channel's limit of failing calls; `answered`:
+ * there was an answer at all.
+ */
+extern void schedule_call_ended(Due *due, bool answered, bool failing, TimestampTz now);
 
 /* It was not made after all: as before, and due again later. */
 extern void schedule_call_undone(Due *due, TimestampTz later);

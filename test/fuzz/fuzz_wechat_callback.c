@@ -44,7 +44,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_require(body != NULL);
 	if (size > 0)
 		memcpy(body, data, size);
-	r = fuzz_channel->read_callback(fuzz_config, &headers, body, size, KIT_NOW, &e);
+	r = fuzz_channel->read_callback(fuzz_config, &headers, body, size, KIT_NOW, NULL, &e);
 
 	/* nobody can guess a signature */
 	fuzz_require(r != CALLBACK_EVIDENCE && r != CALLBACK_TEST && r != CALLBACK_NOT_OURS);

@@ -59,7 +59,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		buf_add(&body, data + 1, size - 1);
 	kit_headers(&headers, kit_public_key_pair, KIT_PUB_KEY_ID, KIT_NOW, "n",
 				buf_str(&body), body.len);
-	r = fuzz_channel->read_callback(fuzz_config, &headers, buf_str(&body), body.len, KIT_NOW, &e);
+	r = fuzz_channel->read_callback(fuzz_config, &headers, buf_str(&body), body.len, KIT_NOW, NULL, &e);
 	fuzz_require(r != CALLBACK_BAD_HEADERS && r != CALLBACK_BAD_TIME &&
 				 r != CALLBACK_UNKNOWN_KEY && r != CALLBACK_BAD_SIGNATURE);
 	fuzz_check_evidence(&e);
@@ -68,7 +68,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		fuzz_require(e.wire_no[0] != '\0' && e.merchant[0] != '\0' && e.has_amount);
 		fuzz_require(e.verdict != VERDICT_UNKNOWN && e.proof == (e.verdict != VERDICT_ASK));
 		fuzz_channel->read_callback(fuzz_config, &headers, buf_str(&body), body.len,
-									KIT_NOW + 9, &again);
+									KIT_NOW + 9, NULL, &again);
 		fuzz_require(memcmp(e.digest, again.digest, sizeof(e.digest)) == 0);
 	}
 	else

@@ -26,20 +26,20 @@ my $rx = Refundx->new('main', settings => { 'refundx.dispatch' => 'off' }, confi
 my %letter = (
 	A => 'accepted', B => 'abnormal', S => 'succeeded', F => 'failed', R => 'returned',
 	C => 'canceled', Q => 'queued', U => 'unknown');
-my @inputs = qw(accepted succeeded refused dead abnormal returned channel_canceled
+my @inputs = qw(accepted succeeded refused dead abnormal returned channel_canceled reversed
   not_executed hold config not_found unanswered refusal_hint ask);
 my %matrix = (
-	#                      acc suc ref dea abn ret can nex hol cfg nfd una rhi ask
-	awaiting_approval => 'A   S   F   F   B   R   C   .   .   .   .   .   ?   ?',
-	queued            => 'A   S   F   F   B   R   C   .   .   .   .   .   ?   ?',
-	sending           => 'A   S   F   F   B   R   C   Q   Q   Q   .   U   U   ?',
-	unknown           => 'A   S   F   F   B   R   C   .   .   .   Q   .   .   ?',
-	accepted          => '.   S   F   F   B   R   C   .   .   .   .   .   ?   ?',
-	abnormal          => '.   S   F   F   .   R   C   .   .   .   .   .   ?   ?',
-	succeeded         => '.   .   !   !   .   R   !   .   .   .   .   .   .   ?',
-	failed            => '?   !   .   .   ?   !   .   .   .   .   .   .   .   ?',
-	returned          => '.   .   !   .   .   .   .   .   .   .   .   .   .   .',
-	canceled          => '!   !   .   .   !   !   .   .   .   .   .   .   .   ?');
+	#                      acc suc ref dea abn ret can rev nex hol cfg nfd una rhi ask
+	awaiting_approval => 'A   S   F   F   B   R   C   F   .   .   .   .   .   ?   ?',
+	queued            => 'A   S   F   F   B   R   C   F   .   .   .   .   .   ?   ?',
+	sending           => 'A   S   F   F   B   R   C   F   Q   Q   Q   .   U   U   ?',
+	unknown           => 'A   S   F   F   B   R   C   F   .   .   .   Q   .   .   ?',
+	accepted          => '.   S   F   F   B   R   C   F   .   .   .   .   .   ?   ?',
+	abnormal          => '.   S   F   F   .   R   C   F   .   .   .   .   .   ?   ?',
+	succeeded         => '.   .   !   !   .   R   !   R   .   .   .   .   .   .   ?',
+	failed            => '?   !   .   .   ?   !   .   .   .   .   .   .   .   .   ?',
+	returned          => '.   .   !   .   .   .   .   .   .   .   .   .   .   .   .',
+	canceled          => '!   !   .   .   !   !   .   .   .   .   .   .   .   .   ?');
 my %reaction;
 
 foreach my $state (keys %matrix)
@@ -127,9 +127,9 @@ is_deeply([ sort keys %{ { map { $_->{state} => 1 } @origins } } ], [ sort keys 
 
 # ---- the cases ----
 
-my @verdicts = qw(accepted succeeded refused dead abnormal returned canceled
+my @verdicts = qw(accepted succeeded refused dead abnormal returned canceled reversed
   not_executed hold config not_found ask unknown);
-my $outcome = qr/^(?:accepted|succeeded|refused|dead|abnormal|returned|canceled)$/;
+my $outcome = qr/^(?:accepted|succeeded|refused|dead|abnormal|returned|canceled|reversed)$/;
 my @cases;
 
 sub add_case
@@ -223,7 +223,7 @@ sub expected
 	$person = 0 if $to ne $from && !$is_open{$to};
 
 	# the channel has counted it among the parts, unless it never took it on
-	my $part = $to =~ /^(failed|canceled)$/ ? $origin->{dead} || $to ne $from && $c->{verdict} eq 'dead' : 1;
+	my $part = $to =~ /^(failed|canceled)$/ ? $origin->{dead} || $to ne $from && $c->{verdict} =~ /^(dead|reversed)$/ : 1;
 	my $due =
 		$from eq 'sending' && $to eq 'sending' ? '' : $cell eq '?' ? 'query'
 	  : $to eq 'queued' ? 'submit' : $to =~ /^(unknown|accepted|abnormal)$/ ? 'query' : '';

@@ -54,7 +54,7 @@ static CallbackResult
 receive_with(void *cfg)
 {
 	memset(&e, 0x55, sizeof(e));
-	return wechat->read_callback(cfg, &h, buf_str(&body), body.len, KIT_NOW, &e);
+	return wechat->read_callback(cfg, &h, buf_str(&body), body.len, KIT_NOW, NULL, &e);
 }
 
 static CallbackResult
@@ -209,7 +209,7 @@ test_keys(void)
 	http_headers_free(&h);
 	kit_headers(&h, kit_certificate_pair, KIT_CERT_SERIAL, KIT_NOW + 101 * 86400, "n",
 				buf_str(&body), body.len);
-	is_int(wechat->read_callback(config, &h, buf_str(&body), body.len, KIT_NOW + 101 * 86400, &e),
+	is_int(wechat->read_callback(config, &h, buf_str(&body), body.len, KIT_NOW + 101 * 86400, NULL, &e),
 		   CALLBACK_UNKNOWN_KEY, "an expired certificate is as good as none");
 }
 
