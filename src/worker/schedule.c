@@ -284,6 +284,28 @@ tokens_allow(MerchantPace *m, int limit, TimestampTz now)
 	return now + Max((TimestampTz) ((1.0 - m->tokens) * USECS_PER_SEC / rate), 1000);
 }
 
+/*
+ * The channel counts a call when it arrives, which is some time between its
+ * beginning and its end; a stall on the way lets many arrive at once.  So what
+ * is under way counts as now, and what has ended for another second: then no
+ * second of the channel's has more than its limit, whatever the delays.
+ */
+static TimestampTz
+ended_allow(const MerchantPace *m, int limit, TimestampTz now)
+{
+	int			others = Min(limit, CALLS_REMEMBERED) - m->in_flight;
+	TimestampTz ended;
+
+	if (limit <= 0)
+		return 0;
+	if (others <= 0)
+		return now + USECS_PER_SEC; /* an answer unblocks */
+	if (m->nended < others)
+		return 0;
+	ended = m->ended[(m->nended - others) % CALLS_REMEMBERED];
+	return ended > now - USECS_PER_SEC ? ended + USECS_PER_SEC : 0;
+}
+
 /* 0 = it may go; otherwise when to look again. */
 static TimestampTz
 merchant_allows(MerchantPace *m, const Due *d, const ChannelLimits *limits, TimestampTz now)
@@ -301,7 +323,8 @@ merchant_allows(MerchantPace *m, const Due *d, const ChannelLimits *limits, Time
 	/* an answer unblocks; the times are only the safety net */
 	if (m->in_flight >= m->window)
 		return now + USECS_PER_SEC;
-	later = tokens_allow(m, limits->calls_per_second, now);
+	later = Max(tokens_allow(m, limits->calls_per_second, now),
+				ended_allow(m, limits->calls_per_second, now));
 	if (later != 0)
 		return later;
 	/* while it refuses some, whatever is under way may be refused as well */
@@ -461,6 +484,7 @@ schedule_call_ended(Due *d, bool answered, bool failing, TimestampTz now)
 
 	d->in_flight = false;
 	m->in_flight--;
+	m->ended[m->nended++ % CALLS_REMEMBERED] = now;
 	if (d->call == CALL_SUBMIT)
 		m->probing = false;
 

@@ -40,6 +40,8 @@ typedef struct Lane
 	TimestampTz blocked_until;	/* the merchant's pace allows none before */
 } Lane;
 
+#define CALLS_REMEMBERED	256	/* no channel's limit of calls a second is greater */
+
 /* A merchant's pace; the channel counts per merchant, so do we. */
 typedef struct MerchantPace
 {
@@ -51,6 +53,8 @@ typedef struct MerchantPace
 	double		tokens;			/* calls that may begin now */
 	TimestampTz tokens_at;		/* when that was reckoned */
 	int			calls_per_second;	/* the channel's limit, as last seen */
+	TimestampTz ended[CALLS_REMEMBERED];	/* of the latest calls, a ring */
+	int64		nended;
 	TimestampTz failures[16];	/* of the latest failing answers, a ring */
 	int			nfailures;
 	int			window;			/* calls that may be under way */
@@ -86,6 +90,7 @@ extern Due *schedule_next(TimestampTz now, const ChannelLimits *(*limits_of) (in
 extern Due *schedule_find(int64 instruction_id);
 extern void schedule_again(Due *due, TimestampTz due_at);	/* back into the schedule */
 extern void schedule_call_began(Due *due, TimestampTz now);
+
 /*
  * `failing`: it counts against the channel's limit of failing calls; `answered`:
  * there was an answer at all.
