@@ -90,7 +90,7 @@ write_instructions(Batch *b)
 {
 	static Statement update = {
 		"UPDATE refundx.instruction i"
-		"   SET state = u.state, detail = u.detail, state_since = u.state_since,"
+		"   SET state = u.state, is_open = refundx.state_is_open(u.state), detail = u.detail, state_since = u.state_since,"
 		"       due_at = u.due_at, due_call = u.due_call, polls = u.polls,"
 		"       unexplained = u.unexplained, refusal = u.refusal, last_attempt_at = u.last_attempt_at,"
 		"       person_reason = u.person_reason, person_suggestion = u.person_suggestion,"

@@ -25,6 +25,7 @@
 #include "base/errors.h"
 #include "base/shmem.h"
 #include "commands/dbcommands.h"
+#include "money/channel_facts.h"
 #include "money/journal.h"
 #include "money/state.h"
 #include "utils/builtins.h"
@@ -219,44 +220,42 @@ static bool
 reserve(const RefundWords *w, Reserved *r)
 {
 	static Statement update = {
-		"UPDATE refundx.payment p"
-		"   SET refunding = p.refunding + $3, parts = p.parts + 1"
-		"  FROM refundx.channel c"
-		" WHERE c.name = $1 AND NOT c.closed"
-		"   AND p.channel_id = c.channel_id AND p.payment_no = $2"
-		"   AND p.hold IS NULL"
-		"   AND p.currency = coalesce($4, p.currency)"
-		"   AND $3 <= p.paid - p.refunding - p.refunded - p.returned - p.elsewhere - p.already_refunded"
-		" RETURNING p.payment_id, c.channel_id, c.merchant_id, p.account_id, p.currency, c.kind,"
-		"           p.paid, p.paid_at, p.parts, p.channel_payment_id, p.channel_data::text",
-		ARGS(TEXTOID, TEXTOID, INT8OID, TEXTOID)
+		"UPDATE refundx.payment"
+		"   SET refunding = refunding + $3, parts = parts + 1"
+		" WHERE channel_id = $1 AND payment_no = $2 AND hold IS NULL"
+		"   AND currency = coalesce($4, currency)"
+		"   AND $3 <= paid - refunding - refunded - returned - elsewhere - already_refunded"
+		" RETURNING payment_id, account_id, currency, paid, paid_at, parts, channel_payment_id,"
+		"           channel_data::text",
+		ARGS(INT4OID, TEXTOID, INT8OID, TEXTOID)
 	};
+	const ChannelFacts *c = channel_facts(w->payment.channel);
 	Values		v = {0};
 
-	values_text(&v, w->payment.channel);
+	if (c == NULL || c->closed)
+		return false;
+	r->channel_id = c->channel_id;
+	r->merchant_id = c->merchant_id;
+	r->channel = c->channel;
+	values_int4(&v, c->channel_id);
 	values_text(&v, w->payment.payment_no);
 	values_int8(&v, w->amount);
 	values_text(&v, w->payment.currency);
 	if (statement_run(&update, &v) != 1)
 		return false;
 	r->payment_id = row_int8(0, 1);
-	r->channel_id = row_int4(0, 2);
-	r->merchant_id = row_int4(0, 3);
-	r->account_id = row_int8(0, 4);
-	r->currency = row_text(0, 5);
-	r->channel = channel_lookup(row_text(0, 6));
-	if (r->channel == NULL)
-		elog(ERROR, "channel kind \"%s\" is not built in", row_text(0, 6));
+	r->account_id = row_int8(0, 2);
+	r->currency = row_text(0, 3);
 
 	r->instr.wire_no = w->refund_no;
 	r->instr.amount = w->amount;
 	r->instr.currency = r->currency;
 	r->instr.payment_no = w->payment.payment_no;
-	r->instr.payment_amount = row_int8(0, 7);
-	r->instr.paid_at = row_null(0, 8) ? 0 : timestamptz_to_unix_us(row_time(0, 8)) / USECS_PER_SEC;
-	r->instr.parts_before = row_int4(0, 9) - 1;
-	r->instr.channel_payment_id = row_text(0, 10);
-	r->instr.payment_data = row_text(0, 11);
+	r->instr.payment_amount = row_int8(0, 4);
+	r->instr.paid_at = row_null(0, 5) ? 0 : timestamptz_to_unix_us(row_time(0, 5)) / USECS_PER_SEC;
+	r->instr.parts_before = row_int4(0, 6) - 1;
+	r->instr.channel_payment_id = row_text(0, 7);
+	r->instr.payment_data = row_text(0, 8);
 	r->instr.reason = w->reason;
 	return true;
 }
@@ -507,7 +506,7 @@ refundx_refund_cancel(PG_FUNCTION_ARGS)
 		"  FROM refundx.instruction WHERE instruction_no = $1 FOR NO KEY UPDATE", ARGS(TEXTOID)
 	};
 	static Statement cancel = {
-		"UPDATE refundx.instruction SET state = 'canceled', state_since = clock_timestamp(),"
+		"UPDATE refundx.instruction SET state = 'canceled', is_open = false, state_since = clock_timestamp(),"
 		"       detail = $2, due_at = NULL, due_call = NULL,"
 		"       person_reason = NULL, person_suggestion = NULL, person_since = NULL"
 		" WHERE instruction_id = $1", ARGS(INT8OID, TEXTOID)

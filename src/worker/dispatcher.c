@@ -38,7 +38,6 @@
 #define KEYS_EVERY_US		USECS_PER_SEC
 #define TIDY_EVERY_US		(10 * USECS_PER_SEC)
 #define LOOK_EVERY_US		USECS_PER_SEC	/* even if nobody wakes us */
-#define IDLE_LOOK_EVERY_US	(200 * 1000)	/* while nothing may be sent */
 
 /* Two dispatchers of one database would break every pace: "rfxd". */
 #define DISPATCHER_LOCK		INT64CONST(0x72667864)
@@ -266,7 +265,9 @@ may_send(const Dispatcher *d)
 /*
  * See what is new, if there may be something: not after each packet of an
  * answer.  Every commit of a submit wakes us too; while nothing may be sent
- * anyway, a few times a second are enough for all of them.
+ * anyway we ask not to be woken, for the waking is a cost of the submit's.
+ * Before we look for the first time after that, we ask for it again, so that
+ * nothing falls between.
  */
 static void
 look(Dispatcher *d)
@@ -274,12 +275,14 @@ look(Dispatcher *d)
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz since = now >= d->looked_at ? now - d->looked_at : PG_INT64_MAX;
 
-	if (may_send(d))
+	if (d->quiet == may_send(d))
 	{
-		if (!d->self->woken && !d->reload_keys && since < LOOK_EVERY_US)
-			return;
+		d->quiet = !may_send(d);
+		wake_not_wanted(d->self->db, WORKER_DISPATCHER, d->quiet);
+		pg_memory_barrier();
+		d->self->woken = true;
 	}
-	else if (since < IDLE_LOOK_EVERY_US)
+	if (!d->self->woken && !d->reload_keys && since < LOOK_EVERY_US)
 		return;
 	d->looked_at = now;
 	d->self->woken = false;

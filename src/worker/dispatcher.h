@@ -66,6 +66,7 @@ typedef struct Dispatcher
 	Arrival		arrival;
 	HttpClient *client;
 	bool		armed;
+	bool		quiet;			/* we have asked not to be woken */
 	bool		reload_keys;
 	bool		bad_keys_shown; /* in the health view */
 	TimestampTz looked_at;
