@@ -90,6 +90,20 @@ balance_move(AccountBalance *balance, JournalType type, int64 amount)
 }
 
 /*
+ * There is another line of the same version, or was enough after all when we
+ * looked again: under the account's lock only an older snapshot explains that.
+ */
+static void
+line_not_seen(void *account_no)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access to account \"%s\"", (const char *) account_no),
+			 errdetail("Its journal has a line that this transaction's snapshot does not see."),
+			 errhint("Retry the transaction.")));
+}
+
+/*
  * The account has not enough, or its balance would pass the range of bigint;
  * find out what there is and say so.
  */
@@ -135,15 +149,7 @@ journal_complain(int64 account_id, JournalType type, int64 amount)
 				 errdetail("%lld %s (minor units) are available, and another %lld are beyond the range of bigint.",
 						   (long long) available, currency, (long long) amount)));
 
-	/*
-	 * There was enough after all when we looked again: another line came in
-	 * between, which under the account's lock only an older snapshot explains.
-	 */
-	ereport(ERROR,
-			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("could not serialize access to account \"%s\"", account_no),
-			 errdetail("Its journal has a line that this transaction's snapshot does not see."),
-			 errhint("Retry the transaction.")));
+	line_not_seen(account_no);
 }
 
 /* ------------------------------------------------------------------------
@@ -247,8 +253,7 @@ journal_post(int64 account_id, JournalType type, int64 amount,
 	static Statement post = {
 		"INSERT INTO refundx.journal (account_id, version, type, instruction_id, reference, note,"
 		"       d_available, d_frozen, d_outside, available, frozen)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)"
-		" ON CONFLICT (account_id, version) DO NOTHING",
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
 		ARGS(INT8OID, INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID, INT8OID,
 			 INT8OID, INT8OID)
 	};
@@ -281,8 +286,7 @@ journal_post(int64 account_id, JournalType type, int64 amount,
 	values_int8(&v, amount * types[type].outside);
 	values_int8(&v, balance.available);
 	values_int8(&v, balance.frozen);
-	if (statement_run(&post, &v) != 1)
-		journal_complain(account_id, type, amount);
+	statement_insert(&post, &v, line_not_seen, account_no);
 }
 
 int

@@ -20,16 +20,25 @@
  */
 #include "money/money.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/xact.h"
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/shmem.h"
+#include "catalog/namespace.h"
 #include "commands/dbcommands.h"
 #include "money/channel_facts.h"
 #include "money/journal.h"
 #include "money/state.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(refundx_refund_submit);
@@ -61,7 +70,7 @@ typedef struct Reserved
 /* What the table added to a new instruction. */
 typedef struct Inserted
 {
-	int64		instruction_id; /* 0 = the number exists already */
+	int64		instruction_id; /* 0 = none was: the number exists already */
 	TimestampTz due_at;
 	TimestampTz state_since;
 	TimestampTz submitted_at;
@@ -73,7 +82,9 @@ static void reserve_complain(const RefundWords *w);
 static void unreserve(const RefundWords *w, const Reserved *r);
 static bool existing_same(const RefundWords *w);
 static State first_state(const RefundWords *w);
-static bool instruction_insert(const RefundWords *w, const Reserved *r, Inserted *in);
+static bool number_exists(const char *refund_no);
+static void number_taken(void *words);
+static void instruction_insert(const RefundWords *w, const Reserved *r, Inserted *in);
 static Datum refund_datum_new(FunctionCallInfo fcinfo, const RefundWords *w, const Reserved *r,
 							  const Inserted *in);
 static Datum refund_datum(FunctionCallInfo fcinfo, const char *refund_no);
@@ -179,18 +190,17 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 		if (!existing_same(w))
 			reserve_complain(w);
 	}
-	else if (!instruction_insert(w, &r, &in))
+	else if (number_exists(w->refund_no))
 	{
-		/* the number exists: give back what this call reserved, and compare */
+		/* give back what this call reserved, and compare */
 		unreserve(w, &r);
 		if (!existing_same(w))
-			ereport(ERROR,
-					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					 errmsg("could not serialize access to refund \"%s\"", w->refund_no),
-					 errhint("Retry the transaction.")));
+			number_taken(w);
 	}
 	else
 	{
+		instruction_insert(w, &r, &in);
+
 		/*
 		 * Only a refund that is new is held against what the channel would
 		 * refuse: a repeated call for one from last year returns that one.
@@ -374,15 +384,57 @@ first_state(const RefundWords *w)
 	return w->adopt ? STATE_UNKNOWN : STATE_QUEUED;
 }
 
-/* False if the number exists already. */
+/*
+ * Is there a refund of this number?  Callers of one payment come here one
+ * after the other, under its lock, and each sees what the one before it has
+ * committed; so a repeated call never gets as far as the insert.
+ */
 static bool
+number_exists(const char *refund_no)
+{
+	Relation	instruction = table_open(get_relname_relid("instruction", get_namespace_oid("refundx", false)),
+										 AccessShareLock);
+	Oid			index = get_relname_relid("instruction_instruction_no_key", RelationGetNamespace(instruction));
+	Snapshot	snapshot;
+	SysScanDesc scan;
+	ScanKeyData key;
+	bool		found;
+
+	CommandCounterIncrement();	/* also what this statement has submitted */
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	ScanKeyInit(&key, SPI_fnumber(RelationGetDescr(instruction), "instruction_no"),
+				BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(refund_no));
+	scan = systable_beginscan(instruction, index, true, snapshot, 1, &key);
+	found = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(instruction, AccessShareLock);
+	return found;
+}
+
+/*
+ * The number is there, and this transaction cannot see it: another one has
+ * just taken it (for another payment), or this one's snapshot is older.
+ */
+static void
+number_taken(void *arg)
+{
+	const RefundWords *w = arg;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access to refund \"%s\"", w->refund_no),
+			 errhint("Retry the transaction.")));
+}
+
+static void
 instruction_insert(const RefundWords *w, const Reserved *r, Inserted *in)
 {
 	static Statement insert = {
 		"INSERT INTO refundx.instruction (instruction_no, wire_no, channel_id, merchant_id,"
 		"       payment_id, account_id, amount, currency, reason, state, due_at, due_call, may_send)"
 		" VALUES ($1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
-		" ON CONFLICT DO NOTHING RETURNING instruction_id, state_since, submitted_at",
+		" RETURNING instruction_id, state_since, submitted_at",
 		ARGS(TEXTOID, INT4OID, INT4OID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID,
 			 TIMESTAMPTZOID, TEXTOID, BOOLOID)
 	};
@@ -400,12 +452,10 @@ instruction_insert(const RefundWords *w, const Reserved *r, Inserted *in)
 	values_time(&v, in->due_at = clock_now());
 	values_text(&v, w->adopt ? "query" : "submit");
 	values_bool(&v, !w->adopt);
-	if (statement_run(&insert, &v) != 1)
-		return false;
+	statement_insert(&insert, &v, number_taken, (void *) w);
 	in->instruction_id = row_int8(0, 1);
 	in->state_since = row_time(0, 2);
 	in->submitted_at = row_time(0, 3);
-	return true;
 }
 
 static TupleDesc
