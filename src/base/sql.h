@@ -99,6 +99,7 @@ extern void column_null(Column *c);
  * must not be able to fail the transaction that keeps them.  Empty = null.
  */
 extern void column_words(Column *c, const char *s);
+extern char *words_as_text(const char *s);	/* palloc'd */
 extern void values_column(Values *v, Column *c);
 
 #endif							/* REFUNDX_SQL_H */

@@ -115,6 +115,7 @@ CREATE TABLE refundx.instruction (
 	attempts	int NOT NULL DEFAULT 0,
 	polls		int NOT NULL DEFAULT 0,
 	unexplained	int NOT NULL DEFAULT 0,
+	generation	int NOT NULL DEFAULT 0,
 	refusal		text,
 	may_send	boolean NOT NULL DEFAULT true,
 	first_attempt_at timestamptz,
@@ -136,6 +137,7 @@ COMMENT ON COLUMN refundx.instruction.instruction_no IS 'The caller''s number; u
 COMMENT ON COLUMN refundx.instruction.is_open IS 'Whether its money is frozen: state_is_open(state), for the sake of an index';
 COMMENT ON COLUMN refundx.instruction.wire_no IS 'The number that the channel sees';
 COMMENT ON COLUMN refundx.instruction.unexplained IS 'Attempts of which nobody knows whether they were executed';
+COMMENT ON COLUMN refundx.instruction.generation IS 'How often a query that counts has found nothing, so that the same number was sent again';
 COMMENT ON COLUMN refundx.instruction.refusal IS 'The code of an unsigned refusal that a query has still to confirm';
 COMMENT ON COLUMN refundx.instruction.may_send IS 'False for an adopted refund: it is asked about, and not sent';
 -- is_open changes once in a row's life, so the index does not keep the other

@@ -51,7 +51,7 @@ GRANT SELECT ON refundx.evidence, refundx.event, refundx.instruction, refundx.pa
 GRANT SELECT (payment_id, language) ON refundx.payment_contact TO refundx_settler;
 GRANT SELECT (instruction_id, transition, sink) ON refundx.notice TO refundx_settler;
 GRANT UPDATE (refunding, refunded, returned, elsewhere, parts, hold) ON refundx.payment TO refundx_settler;
-GRANT UPDATE (state, is_open, detail, state_since, due_at, due_call, polls, unexplained, refusal,
+GRANT UPDATE (state, is_open, detail, state_since, due_at, due_call, polls, unexplained, generation, refusal,
 			  last_attempt_at, person_reason, person_suggestion, person_since, payer_amount,
 			  channel_refund_id, received_by)
 	ON refundx.instruction TO refundx_settler;
@@ -111,7 +111,8 @@ GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx
 	refundx.check_i05, refundx.check_i06, refundx.check_i09, refundx.check_i10, refundx.check_i11,
 	refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i24, refundx.check_orphans
 	TO refundx_operator, refundx_auditor;
-GRANT EXECUTE ON FUNCTION refundx.check(), refundx.mask_phone(text)
+GRANT EXECUTE ON FUNCTION refundx.check(), refundx.mask_phone(text),
+	refundx.callback_inspect(text, jsonb, bytea, timestamptz)
 	TO refundx_operator, refundx_auditor;
 
 -- how it goes: nothing of anybody's refund is in these

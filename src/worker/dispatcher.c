@@ -45,7 +45,7 @@
 static void dispatcher_start(void *arg);
 static void look(Dispatcher *d);
 static void dispatcher_look(void *arg);
-static void show_bad_keys(Dispatcher *d);
+static void show_problems(Dispatcher *d);
 static void load_open(void);
 static void load_merchants(void);
 static void load_payment_starts(void);
@@ -322,15 +322,20 @@ dispatcher_look(void *arg)
 		d->keys_read_at = now;
 		statement_run(&armed, NULL);
 		d->armed = row_bool(0, 1);
-		show_bad_keys(d);
+		show_problems(d);
 	}
 }
 
-/* A channel whose keys cannot be read sends nothing, or soon will not. */
+/*
+ * A channel whose keys cannot be read sends nothing, or soon will not; one that
+ * does not answer is hardly tried.
+ */
 static void
-show_bad_keys(Dispatcher *d)
+show_problems(Dispatcher *d)
 {
 	OpenChannel *bad = NULL;
+	TimestampTz until;
+	int			silent = schedule_silent(clock_now(), &until);
 	int			i;
 
 	for (i = 0; i < keys_count() && bad == NULL; i++)
@@ -338,9 +343,12 @@ show_bad_keys(Dispatcher *d)
 			bad = keys_at(i);
 	if (bad != NULL)
 		worker_problem(d->self, "channel \"%s\": %s", bad->name, bad->problem);
-	else if (d->bad_keys_shown)
+	else if (silent > 0)
+		worker_problem(d->self, "%d merchant%s get%s no answer from the channel; each is tried by one call at growing intervals",
+					   silent, silent == 1 ? "" : "s", silent == 1 ? "s" : "");
+	else if (d->problem_shown)
 		worker_problem(d->self, NULL);
-	d->bad_keys_shown = bad != NULL;
+	d->problem_shown = bad != NULL || silent > 0;
 }
 
 static const ChannelLimits *
@@ -368,6 +376,7 @@ choose(Dispatcher *d)
 	d->nchosen = 0;
 	if (!may_send(d))
 		return;
+	schedule_share(keys_count() > 1 ? rx_max_calls / 2 : rx_max_calls);
 	while (d->nchosen < Min(room, DISPATCH_BATCH_MAX))
 	{
 		Due		   *due = schedule_next(now, limits_of, scale_of);

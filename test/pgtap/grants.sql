@@ -91,7 +91,7 @@ INSERT INTO may_call
 		   unnest(ARRAY['armed', 'this_installation', 'worker_status', 'blockers']) f
 	UNION ALL SELECT 'pg_monitor', f FROM unnest(ARRAY['state_table', 'verdict_table', 'channel_kinds']) f
 	UNION ALL
-	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone']) f
+	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone', 'callback_inspect']) f
 	UNION ALL
 	SELECT 'refundx_operator', f
 	  FROM unnest(ARRAY['refund_adopt', 'refund_allow', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
