@@ -23,6 +23,7 @@
 #include "channel/stripe.h"
 
 #define SECRET_LEN_MIN	16		/* all of Stripe's are longer */
+#define PASTED_LEN_MIN	12		/* behind the prefix; no file's name is like that */
 
 static const char *const known_settings[] = {
 	"account_id", "secret_key", "webhook_secrets", "connect", "test_mode", "api_version",
@@ -54,25 +55,27 @@ starts_with(const char *s, const char *prefix)
 }
 
 /*
- * A key is its prefix and letters and digits, many of them.  A file could be
- * called that, but nobody would; with an extension it is taken as a name.
+ * A key is its prefix and many letters and digits, perhaps with what was
+ * copied along with it ("Bearer ").  No file would be called that.
  */
 static bool
 is_pasted_secret(const char *s)
 {
-	static const char *const prefixes[] = {"sk_", "rk_", "whsec_"};
+	static const char *const prefixes[] = {
+		"sk_live_", "sk_test_", "sk_org_", "rk_live_", "rk_test_", "whsec_"
+	};
+	const char *p;
 	size_t		i;
 	size_t		k;
 
 	for (i = 0; i < lengthof_array(prefixes); i++)
-	{
-		if (!starts_with(s, prefixes[i]))
-			continue;
-		for (k = 0; s[k] != '\0'; k++)
-			if (!isalnum((unsigned char) s[k]) && strchr("_+/=", s[k]) == NULL)
-				return false;
-		return k >= SECRET_LEN_MIN + 4;
-	}
+		for (p = strstr(s, prefixes[i]); p != NULL; p = strstr(p, prefixes[i]))
+		{
+			p += strlen(prefixes[i]);
+			for (k = 0; isalnum((unsigned char) p[k]) || p[k] == '_'; k++)
+				if (k + 1 >= PASTED_LEN_MIN)
+					return true;
+		}
 	return false;
 }
 

@@ -156,6 +156,7 @@ test_pasted(void)
 {
 	refused(changed("stripe.key", SKIT_LIVE_KEY), "where the name of a file belongs", "a key pasted");
 	refused(changed("stripe.key", "rk_live_51Nispe2eZvKYlo2Cd"), "name of a file", "a restricted one");
+	refused(changed("stripe.key", "Bearer " SKIT_LIVE_KEY "\\n"), "name of a file", "with what stood around it");
 	refused(changed("whsec_old.key", SKIT_SECRET_OLD), "name of a file", "a signing secret in the list");
 	refused(with("\"" SKIT_LIVE_KEY "\":\"secret_key\""), "name of a setting", "on the wrong side");
 	hinted(changed("stripe.key", SKIT_LIVE_KEY), "refundx.key_directory", "and where it belongs");
