@@ -97,7 +97,7 @@ typedef struct StripeRefund
 	char		id[CHANNEL_NO_MAX + 1];
 	char		number[CHANNEL_NO_MAX + 1];
 	bool		ours;			/* the number is from its metadata */
-	char		status[65];
+	char		status[65];		/* "" if it has none */
 	char		currency[4];	/* upper case */
 	bool		has_amount;		/* false: none that this currency can have */
 	int64_t		amount;			/* ISO 4217 minor units */

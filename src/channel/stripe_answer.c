@@ -105,6 +105,8 @@ other_call(const StripeRefund *refund, const ChannelInstruction *instr)
 	if (instr->channel_refund_id != NULL && instr->channel_refund_id[0] != '\0' &&
 		strcmp(refund->id, instr->channel_refund_id) != 0)
 		return "the answer is about another refund id";
+	if (refund->status[0] == '\0')
+		return "the refund has no status";
 	if (!refund->has_amount)
 		return "the answer has an amount that its currency cannot have";
 	if (refund->amount != instr->amount)
@@ -135,7 +137,7 @@ take_refund(ChannelCall call, const StripeRefund *refund, const ChannelInstructi
 
 /* ---- lists ---- */
 
-/* Nothing is paid, and nothing will be. */
+/* Nothing is paid, and nothing will be.  What has no status may well stand. */
 static bool
 is_void(const StripeRefund *refund)
 {

@@ -171,6 +171,8 @@ read_refund_event(const json_t *object, const ChannelFindings *trace, ChannelEvi
 
 	if (!stripe_refund_read(object, &refund, &why))
 		return bad_body(trace, why);
+	if (refund.status[0] == '\0')
+		return bad_body(trace, "the refund has no status");
 	stripe_refund_tell(&refund, out);
 	out->verdict = VERDICT_ASK;
 	if (refund.ours)

@@ -106,6 +106,22 @@ read_number(const json_t *object, StripeRefund *out)
 	return true;
 }
 
+/*
+ * It may be null, as old ones are.  Such a refund says nothing, but it must
+ * not make the whole list of a payment unreadable.
+ */
+static bool
+read_status(const json_t *object, StripeRefund *out)
+{
+	const json_t *v = json_object_get(object, "status");
+	const char *status = json_string_value(v);
+
+	if (v == NULL || json_is_null(v))
+		return true;
+	return status != NULL && stripe_is_id(status, sizeof(out->status) - 1) &&
+		str_copy(out->status, sizeof(out->status), status);
+}
+
 static bool
 read_money(const json_t *object, StripeRefund *out)
 {
@@ -155,7 +171,6 @@ stripe_refund_read(const json_t *object, StripeRefund *out, const char **why)
 {
 	const char *kind = json_text(object, "object");
 	const char *id = json_text(object, "id");
-	const char *status = json_text(object, "status");
 	const char *destination = json_text(json_object_get(object, "destination_details"), "type");
 
 	memset(out, 0, sizeof(*out));
@@ -165,9 +180,8 @@ stripe_refund_read(const json_t *object, StripeRefund *out, const char **why)
 	else if (id == NULL || !stripe_is_id(id, CHANNEL_NO_MAX) ||
 			 !str_copy(out->id, sizeof(out->id), id))
 		*why = "the refund has no id";
-	else if (status == NULL || !stripe_is_id(status, 64) ||
-			 !str_copy(out->status, sizeof(out->status), status))
-		*why = "the refund has no status";
+	else if (!read_status(object, out))
+		*why = "the refund has a status that is none";
 	else if (!read_money(object, out))
 		*why = "the refund has no amount or no currency";
 	else if (!read_number(object, out))

@@ -222,6 +222,8 @@ test_not_believed(void)
 	not_believed(changed("\"id\":\"re_1Nispe2eZvKYlo2Cd31jOCgZ\",", ""), "no id");
 	not_believed(changed("re_1Nispe", "re 1Nispe"), "no id of Stripe's");
 	not_believed(changed("\"status\":\"succeeded\",", ""), "no status");
+	not_believed(changed("\"succeeded\"", "null"), "a status of null");
+	not_believed(changed("\"succeeded\"", "7"), "a status that is no text");
 	not_believed(changed("\"amount\":1000,", ""), "no amount");
 	not_believed(changed("1000", "-1000"), "a negative one");
 	not_believed(changed("1000", "1000.0"), "a fraction");
@@ -332,6 +334,10 @@ test_lists(void)
 	e = read_query(&i, LIST(ENTRY("re_2", NO("r-1"), "succeeded") "," ENTRY("re_3", NO("R-11"), "succeeded"),
 							"false"));
 	ok(e.verdict == VERDICT_NOT_FOUND, "numbers are compared exactly");
+
+	e = read_query(&i, LIST("{\"id\":\"re_2\",\"object\":\"refund\",\"amount\":1,\"currency\":\"usd\","
+							"\"status\":null}," ENTRY("re_1", NO("R-1"), "succeeded"), "false"));
+	ok(e.verdict == VERDICT_SUCCEEDED, "an old refund without a status is no obstacle");
 
 	/* page after page */
 	e = read_query(&i, LIST(ENTRY("re_9", NO("R-9"), "succeeded") "," ENTRY("re_8", "null", "failed"),
