@@ -18,6 +18,7 @@
 #define FOREIGN(status) \
 	"{\"id\":\"re_9\",\"object\":\"refund\",\"amount\":700,\"charge\":\"ch_9\",\"created\":5," \
 	"\"currency\":\"jpy\",\"metadata\":{},\"payment_intent\":\"pi_9\",\"status\":\"" status "\"}"
+#define SIXTY_FOUR	"0123456789012345678901234567890123456789012345678901234567890123"
 
 static const Channel *stripe;
 static void *config;
@@ -158,6 +159,21 @@ test_foreign(void)
 	sign();
 	result_is(CALLBACK_EVIDENCE, "a number that cannot be ours");
 	is_str(e.wire_no, "re_9", "is none");
+	event("refund.created", "{\"id\":\"re_9\",\"object\":\"refund\",\"amount\":1,\"currency\":\"usd\","
+		  "\"metadata\":{\"refundx_no\":\"" SIXTY_FOUR "5\"},\"status\":\"succeeded\"}");
+	sign();
+	result_is(CALLBACK_EVIDENCE, "nor one of 65 characters");
+	is_str(e.wire_no, "re_9", "is one");
+	event("refund.created", "{\"id\":\"re_9\",\"object\":\"refund\",\"amount\":1,\"currency\":\"usd\","
+		  "\"metadata\":{\"refundx_no\":\"" SIXTY_FOUR "\"},\"status\":\"succeeded\"}");
+	sign();
+	result_is(CALLBACK_EVIDENCE, "one of 64");
+	ok(strcmp(e.wire_no, SIXTY_FOUR) == 0 && !e.proof, "is ours");
+	event("refund.created", "{\"id\":\"re_9\",\"object\":\"refund\",\"amount\":1,\"currency\":\"usd\","
+		  "\"metadata\":{\"refundx_no\":\"\"},\"status\":\"succeeded\"}");
+	sign();
+	result_is(CALLBACK_EVIDENCE, "an empty one");
+	is_str(e.wire_no, "re_9", "is not");
 }
 
 static void
