@@ -78,8 +78,8 @@ static const struct option long_options[] = {
 
 typedef struct Arguments
 {
-	const char *mchid[MAX_MERCHANTS];
-	int			mchid_count;
+	InitMerchant merchant[MAX_MERCHANTS];
+	int			merchants;
 	bool		tsv;
 	bool		help;
 } Arguments;
@@ -127,6 +127,17 @@ callback_key(const char *s)
 }
 
 static void
+add_merchant(Arguments *a, const SbChannel *channel, const char *id)
+{
+	if (a->merchants == MAX_MERCHANTS)
+	{
+		fprintf(stderr, "refundx-sandbox: more than %d merchants\n", MAX_MERCHANTS);
+		exit(2);
+	}
+	a->merchant[a->merchants++] = (InitMerchant) {channel, id};
+}
+
+static void
 take_option(int c, const char *arg, Arguments *a)
 {
 	SbOptions  *o = &sandbox.opt;
@@ -135,8 +146,7 @@ take_option(int c, const char *arg, Arguments *a)
 	{
 		case OPT_DATA: o->data = arg; break;
 		case OPT_MCHID:
-			if (a->mchid_count < MAX_MERCHANTS)
-				a->mchid[a->mchid_count++] = arg;
+			add_merchant(a, &wechat_channel, arg);
 			break;
 		case OPT_PORT: o->port = number(arg, 0, 65535); break;
 		case OPT_SPEED: o->speed = decimal(arg, 0.001, 1e6); break;
@@ -196,8 +206,7 @@ ledger_command(bool tsv)
 int
 main(int argc, char **argv)
 {
-	static const char *const default_mchid[] = {"1900000100"};
-	Arguments	a = {{NULL}, 0, false, false};
+	Arguments	a = {0};
 	const char *command = argc > 1 ? argv[1] : "--help";
 	int			c;
 
@@ -225,8 +234,7 @@ main(int argc, char **argv)
 		return 2;
 	}
 	if (strcmp(command, "init") == 0)
-		return init_command(sandbox.opt.data, a.mchid_count ? a.mchid : default_mchid,
-							a.mchid_count ? a.mchid_count : 1, sandbox.opt.port);
+		return init_command(sandbox.opt.data, a.merchant, a.merchants, sandbox.opt.port);
 	if (strcmp(command, "serve") == 0)
 	{
 		if ((sandbox.opt.tls_cert == NULL) != (sandbox.opt.tls_key == NULL))

@@ -71,7 +71,7 @@ report_tsv(Buf *out)
 static json_t *
 merchant_stats(const SbMerchant *m)
 {
-	return json_pack("{sI sI sI si si}", "ok", (json_int_t) m->ok_total,
+	return json_pack("{ss sI sI sI si si}", "channel", m->channel->name, "ok", (json_int_t) m->ok_total,
 					 "failing", (json_int_t) m->failing_total,
 					 "throttled", (json_int_t) m->throttled,
 					 "peak_ok_per_second", m->peak_ok,

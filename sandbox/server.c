@@ -311,10 +311,9 @@ peer_is_gone(const SbRequest *req)
 static void
 forget_waiting(SbRequest *req)
 {
-	SbRefund   *r = model_refund(req->mchid, req->no);
-
-	if (r != NULL && r->waiting == req)
-		r->waiting = NULL;
+	if (req->waits_for != NULL && req->waits_for->waiting == req)
+		req->waits_for->waiting = NULL;
+	req->waits_for = NULL;
 }
 
 /*

@@ -34,7 +34,8 @@ if (!args.sandbox) {
 const at = (...p) => path.join(args.sandbox, ...p);
 const json = (name) => JSON.parse(fs.readFileSync(at(name), 'utf8'));
 
-const merchants = new Map(json('sandbox.json').merchants.map((m) => [m.mchid, {
+const entries = (channel) => json('sandbox.json').merchants.filter((m) => m.channel === channel);
+const merchants = new Map(entries('wechat').map((m) => [m.mchid, {
   serial: m.serial,
   key: crypto.createPublicKey(fs.readFileSync(at('keys', `${m.prefix}apiclient_cert.pem`))),
 }]));
