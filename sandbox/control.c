@@ -217,6 +217,25 @@ post_payment_notify(SbRequest *req, json_t *body)
 		done(req, "callbacks", 1);
 }
 
+/* The channel changes something for a merchant. */
+static void
+post_switch(SbRequest *req, json_t *body)
+{
+	const char *mchid = text_field(body, "mchid");
+	const char *what = text_field(body, "what");
+	SbMerchant *m = mchid ? model_merchant(mchid) : NULL;
+	const char *why;
+
+	if (m == NULL || what == NULL)
+		fail(req, m ? 400 : 404, m ? "\"what\" is required" :
+			 "\"mchid\" must name a merchant of this sandbox");
+	else if ((why = m->channel->merchant_switch ? m->channel->merchant_switch(m, what) :
+			  "this channel has nothing to switch") != NULL)
+		fail(req, 409, why);
+	else
+		done(req, "merchants", 1);
+}
+
 static void
 post_pause(SbRequest *req, json_t *body)
 {
@@ -300,6 +319,7 @@ static const Route routes[] = {
 	{"POST", "/sandbox/tell", post_tell},
 	{"POST", "/sandbox/payment_notify", post_payment_notify},
 	{"POST", "/sandbox/notify_url", post_notify_url},
+	{"POST", "/sandbox/switch", post_switch},
 	{"POST", "/sandbox/pause_callbacks", post_pause},
 	{"POST", "/sandbox/advance", post_advance},
 	{"POST", "/sandbox/sms", post_sms},

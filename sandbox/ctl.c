@@ -76,6 +76,13 @@ body_payment_notify(char **args, int count)
 }
 
 static json_t *
+body_switch(char **args, int count)
+{
+	(void) count;
+	return json_pack("{ss ss}", "mchid", args[0], "what", args[1]);
+}
+
+static json_t *
 body_pause(char **args, int count)
 {
 	(void) count;
@@ -119,6 +126,7 @@ static const Command commands[] = {
 	{"notify-url", 2, 2, "/sandbox/notify_url", body_notify_url, "MERCHANT URL|none", "where callbacks go that bring no URL of their own (Alipay's)"},
 	{"tell", 2, 2, "/sandbox/tell", body_tell, "NO WHAT", "something else about a refund; Alipay: depositback-S, depositback-F"},
 	{"payment-notify", 2, 2, "/sandbox/payment_notify", body_payment_notify, "MERCHANT ORDER", "notify of an order's payment (Alipay)"},
+	{"switch", 2, 2, "/sandbox/switch", body_switch, "MERCHANT WHAT", "what the channel signs with; Alipay: key-1, key-2"},
 	{"pause-callbacks", 1, 1, "/sandbox/pause_callbacks", body_pause, "on|off", "hold all callbacks back"},
 	{"advance", 1, 1, "/sandbox/advance", body_advance, "SECONDS", "move the sandbox's clock"},
 	{"sms", 1, 1, "/sandbox/sms", body_sms, "ok|hang|down|500", "switch the SMS providers"},

@@ -61,7 +61,8 @@ typedef struct SbOptions
 	int			callback_delay_ms;	/* real time */
 	int			not_found_ms;	/* sandbox time: outcome 9012 */
 	int			hold_ms;		/* real time: how long a hung call hangs */
-	int			not_found_after;	/* seconds, goes into channel.json */
+	int			not_found_after;	/* seconds, goes into the configurations */
+	int64_t		order_total;	/* of orders whose total nobody tells; minor units */
 	int			callback_connections;
 	CallbackKey callback_key;
 	const char *callback_ca;	/* trusted for https callbacks; NULL = system's */
@@ -126,7 +127,7 @@ struct SbRefund
 	SbOrder    *order;
 	char		no[SB_NO_MAX + 1];
 	char		refund_id[SB_ID_MAX + 1];
-	char		sub_mchid[SB_MCHID_MAX + 1];	/* "" = not a partner's */
+	char		sub_mchid[SB_ID_MAX + 1];	/* for whom a partner acts; "" = for itself */
 	char		digest[65];		/* SHA-256 of the canonical parameters */
 	char		outcome[32];	/* name in the channel's table */
 	char	   *notify_url;		/* NULL = its merchant's, if that has one */
@@ -288,6 +289,7 @@ struct SbRequest
 	const char *call;			/* static; NULL = not worth a line in wire.log */
 	char		mchid[SB_MCHID_MAX + 1];
 	char		no[SB_NO_MAX + 1];
+	char		business[65];	/* for wire.log: hex SHA-256; "" = of the body */
 	bool		wire_logged;
 
 	bool		released;		/* second run of a HOLD_EFFECT */
@@ -324,6 +326,8 @@ extern void request_answer(SbRequest *req, int status, const char *content_type)
 extern void request_answer_json(SbRequest *req, int status, json_t *body);	/* steals body */
 extern void request_reset(SbRequest *req);
 extern void request_unhold(SbRequest *req); /* a HOLD_CALLBACK: send it now */
+
+extern bool sha256_hex(const void *data, size_t len, char out[65]);
 
 /* The value of ?name= in the request's query, decoded; false if absent. */
 extern bool request_query_value(const SbRequest *req, const char *name, Buf *out);
@@ -373,12 +377,15 @@ struct SbChannel
 	/* Optional: a person wants this told now.  NULL, or why that cannot be. */
 	const char *(*tell_refund) (SbRefund *r, const char *what);
 	const char *(*tell_payment) (SbMerchant *m, SbOrder *o);
+	/* Optional: the channel changes something for a merchant, e.g. its own key. */
+	const char *(*merchant_switch) (SbMerchant *m, const char *what);
 
 	/* Optional: a ledger record of its own, with "channel" and an "e" of its own. */
 	void		(*apply) (const json_t *record, int64_t sequence);
 };
 
 extern const SbChannel wechat_channel;
+extern const SbChannel alipay_channel;
 extern const SbChannel aliyun_channel;
 extern const SbChannel generic_channel;
 extern const SbChannel control_channel;

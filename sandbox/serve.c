@@ -29,6 +29,7 @@ Sandbox		sandbox;
 static const SbChannel *const channels[] = {
 	&control_channel,
 	&wechat_channel,
+	&alipay_channel,
 	&aliyun_channel,
 	&generic_channel,
 };

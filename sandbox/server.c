@@ -553,6 +553,20 @@ percent_decode(Buf *out, const char *s, size_t len, bool plus_is_space)
 }
 
 bool
+sha256_hex(const void *data, size_t len, char out[65])
+{
+	unsigned char digest[32];
+	Buf			hex = BUF_INIT;
+	bool		ok = sha256(data, len, digest);
+
+	if (ok)
+		hex_encode(&hex, digest, sizeof(digest));
+	ok = ok && str_copy(out, 65, buf_str(&hex));
+	buf_free(&hex);
+	return ok;
+}
+
+bool
 request_query_value(const SbRequest *req, const char *name, Buf *out)
 {
 	const char *p = req->query;
