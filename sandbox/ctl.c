@@ -124,6 +124,7 @@ static const Command commands[] = {
 	{"settle", 2, 2, "/sandbox/settle", body_settle, "NO STATUS", "SUCCESS, CLOSED or ABNORMAL, with a callback"},
 	{"callback", 1, 2, "/sandbox/callback", body_callback, "NO [TIMES]", "push the callback again, now"},
 	{"notify-url", 2, 2, "/sandbox/notify_url", body_notify_url, "MERCHANT URL|none", "where callbacks go that bring no URL of their own (Alipay's)"},
+	{"webhook-url", 2, 2, "/sandbox/notify_url", body_notify_url, "ACCOUNT URL|none", "the same, as Stripe calls it: where an account's events go"},
 	{"tell", 2, 2, "/sandbox/tell", body_tell, "NO WHAT", "something else about a refund; Alipay: depositback-S, depositback-F"},
 	{"payment-notify", 2, 2, "/sandbox/payment_notify", body_payment_notify, "MERCHANT ORDER", "notify of an order's payment (Alipay)"},
 	{"switch", 2, 2, "/sandbox/switch", body_switch, "MERCHANT WHAT", "what the channel signs with; Alipay: key-1, key-2"},
