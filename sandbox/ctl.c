@@ -127,7 +127,7 @@ static const Command commands[] = {
 	{"webhook-url", 2, 2, "/sandbox/notify_url", body_notify_url, "ACCOUNT URL|none", "the same, as Stripe calls it: where an account's events go"},
 	{"tell", 2, 2, "/sandbox/tell", body_tell, "NO WHAT", "something else about a refund; Alipay: depositback-S, depositback-F"},
 	{"payment-notify", 2, 2, "/sandbox/payment_notify", body_payment_notify, "MERCHANT ORDER", "notify of an order's payment (Alipay)"},
-	{"switch", 2, 2, "/sandbox/switch", body_switch, "MERCHANT WHAT", "what the channel signs with; Alipay: key-1, key-2"},
+	{"switch", 2, 2, "/sandbox/switch", body_switch, "MERCHANT WHAT", "what the channel signs with; Alipay: key-1, key-2; Stripe: secret-new, -old, -both"},
 	{"pause-callbacks", 1, 1, "/sandbox/pause_callbacks", body_pause, "on|off", "hold all callbacks back"},
 	{"advance", 1, 1, "/sandbox/advance", body_advance, "SECONDS", "move the sandbox's clock"},
 	{"sms", 1, 1, "/sandbox/sms", body_sms, "ok|hang|down|500", "switch the SMS providers"},

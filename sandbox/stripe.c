@@ -495,5 +495,6 @@ const SbChannel stripe_channel = {
 	.retry_after = stripe_retry_after,
 	.refund_due = stripe_refund_due,
 	.refund_settle = stripe_refund_settle,
+	.merchant_switch = stripe_merchant_switch,
 	.apply = stripe_apply
 };

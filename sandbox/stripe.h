@@ -46,6 +46,7 @@ typedef struct StripeKeys
 	char		secret_key[128];
 	char		webhook_new[80];
 	char		webhook_old[80];
+	char		sign[8];		/* what webhooks are signed with: new, old, both */
 } StripeKeys;
 
 /* One call of the API, once it is known who makes it. */
@@ -138,6 +139,7 @@ extern json_t *stripe_callback_data(const SbRefund *r, RefundStatus says);
 extern bool stripe_build_callback(const SbCallback *cb, HttpRequest *out);
 extern bool stripe_acknowledged(long status, const char *body, size_t len);
 extern int	stripe_retry_after(const SbCallback *cb);
+extern const char *stripe_merchant_switch(SbMerchant *m, const char *what);
 
 /* ---- stripe_account.c ---- */
 extern bool stripe_merchant_ok(const char *id);
@@ -146,7 +148,7 @@ extern bool stripe_load_merchant(SbMerchant *m, const char *dir, json_t *entry,
 								 char *err, size_t errsize);
 extern bool stripe_write_configs(const SbMerchant *m, const char *url);
 
-static inline const StripeKeys *
+static inline StripeKeys *
 stripe_keys(const SbMerchant *m)
 {
 	return m->keys;

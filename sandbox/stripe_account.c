@@ -27,7 +27,7 @@ stripe_merchant_ok(const char *id)
 	return len >= 13 && len <= 29 && strncmp(id, "acct_", 5) == 0 && stripe_id_ok(id, "acct_");
 }
 
-/* prefix and 48 random characters, with a line's end as an editor leaves it. */
+/* prefix and 48 random characters */
 static bool
 put_secret(const char *dir, const char *prefix, const char *name, const char *kind)
 {
@@ -38,7 +38,7 @@ put_secret(const char *dir, const char *prefix, const char *name, const char *ki
 
 	stripe_id("", a);
 	stripe_id("", b);
-	buf_addf(&text, "%s%s%s\n", kind, a, b);
+	buf_addf(&text, "%s%s%s", kind, a, b);
 	ok = keys_put(dir, "keys", prefix, name, buf_str(&text), text.len, 0600);
 	buf_wipe(&text);
 	return ok;
@@ -80,6 +80,7 @@ stripe_load_merchant(SbMerchant *m, const char *dir, json_t *entry, char *err, s
 
 	(void) entry;
 	m->keys = k;
+	str_copy(k->sign, sizeof(k->sign), "new");
 	return get_secret(m, dir, SECRET_KEY, k->secret_key, sizeof(k->secret_key), err, errsize) &&
 		get_secret(m, dir, HOOK_NEW, k->webhook_new, sizeof(k->webhook_new), err, errsize) &&
 		get_secret(m, dir, HOOK_OLD, k->webhook_old, sizeof(k->webhook_old), err, errsize);

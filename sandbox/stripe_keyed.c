@@ -99,6 +99,15 @@ apply_set(const json_t *rec)
 		json_object_update(r->data, set);
 }
 
+static void
+apply_sign(const json_t *rec)
+{
+	SbMerchant *m = model_merchant_of(&stripe_channel, text(rec, "mchid"));
+
+	if (m != NULL)
+		str_copy(stripe_keys(m)->sign, sizeof(stripe_keys(m)->sign), text(rec, "sign"));
+}
+
 void
 stripe_apply(const json_t *rec, int64_t sequence)
 {
@@ -107,6 +116,8 @@ stripe_apply(const json_t *rec, int64_t sequence)
 		apply_key(rec);
 	else if (strcmp(text(rec, "e"), "stripe_set") == 0)
 		apply_set(rec);
+	else if (strcmp(text(rec, "e"), "stripe_sign") == 0)
+		apply_sign(rec);
 }
 
 /* ---- a request with a key ---- */
