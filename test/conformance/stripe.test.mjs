@@ -316,7 +316,9 @@ test('pages: newest first, both ways, with auto-pagination', async () => {
   const seen = [];
   for await (const r of page({ limit: 3 })) seen.push(r.id);
   assert.deepEqual(seen, ids);
-  assert.ok((await stripe.refunds.list({ limit: 100 })).data.length === 100);
+  const everyone = await stripe.refunds.list({ limit: 26 });
+  assert.deepEqual(everyone.data.slice(0, 25).map((r) => r.id), ids);
+  assert.equal(everyone.has_more, true);
   const { created } = first.data[0];
   assert.equal((await page({ created: { gt: created + 10 } })).data.length, 0);
   assert.equal((await page({ created: { gte: created - 3600, lte: created } })).data[0].id, ids[0]);
@@ -379,12 +381,20 @@ test('9009: a top-up helps a new key only', async () => {
   assert.equal((await call('FUND-1-2')).amount, 9009);
 });
 
+// The library repeats a call once by itself when its connection was reset, so
+// the call that is not answered is made without it.
+const send = (params, key) => fetch(`${sandbox.url}/v1/refunds`, {
+  method: 'POST',
+  headers: { Authorization: `Bearer ${me.key}`, 'Idempotency-Key': key },
+  body: new URLSearchParams(Object.entries(params).flatMap(([k, v]) =>
+    (k === 'metadata' ? Object.entries(v).map(([m, x]) => [`metadata[${m}]`, x]) : [[k, v]]))),
+});
+
 for (const [amount, effect] of [[9002, true], [9003, false], [9020, false], [9021, true], [9205, true], [9216, true]]) {
   test(`${amount}: no answer, ${effect ? 'after' : 'before'} the effect`, async () => {
     const no = `E-${amount}`;
     const params = ask(no, amount);
-    const e = await failure(stripe.refunds.create(params, { idempotencyKey: `${no}-0` }));
-    assert.ok(e instanceof Stripe.errors.StripeConnectionError);
+    await failure(send(params, `${no}-0`));
     assert.equal((await sandbox.refund(no)) !== undefined, effect);
     const r = await stripe.refunds.create(params, { idempotencyKey: `${no}-0` });
     assert.equal(r.lastResponse.headers['idempotent-replayed'], effect ? 'true' : undefined);
@@ -611,7 +621,8 @@ test('9215: another amount than was asked for', async () => {
 
 test('a webhook is delivered again until it is taken, by the same id', async () => {
   let refuse = 3;
-  hooks.status = (s) => (s.event.type === 'refund.updated' && refuse-- > 0 ? 500 : 204);
+  hooks.status = (s) => (s.event.type === 'refund.updated'
+    && s.event.data.object.metadata.refundx_no === 'RETRY-1' && refuse-- > 0 ? 500 : 204);
   const r = await create('RETRY-1', 200);
   const pushes = () => hooks.of(r.id, 'refund.updated');
   await eventually('the fourth push', () => pushes().length === 4);
