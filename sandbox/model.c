@@ -382,6 +382,12 @@ apply_try(const json_t *rec, int64_t seq)
 	cb->finished = json_is_true(json_object_get(rec, "finished"));
 	if (!cb->finished)
 		callbacks_schedule(cb);
+	else
+	{
+		/* nobody asks for it again, and there may be very many */
+		json_decref(cb->data);
+		cb->data = NULL;
+	}
 }
 
 static void

@@ -57,6 +57,21 @@ stripe_id_ok(const char *id, const char *prefix)
 
 /* ---- answers ---- */
 
+/* YYYY-MM-DD, and since 2024 a release's name after a point. */
+static bool
+version_ok(const char *v)
+{
+	static const char shape[] = "0000-00-00";
+	size_t		i;
+
+	for (i = 0; i < sizeof(shape) - 1; i++)
+		if (shape[i] == '0' ? v[i] < '0' || v[i] > '9' : v[i] != shape[i])
+			return false;
+	return v[i] == '\0' ||
+		(v[i] == '.' && v[i + 1] != '\0' &&
+		 v[i + 1 + strspn(v + i + 1, "abcdefghijklmnopqrstuvwxyz_")] == '\0');
+}
+
 static void
 add_headers(StripeCall *c)
 {
@@ -64,7 +79,7 @@ add_headers(StripeCall *c)
 	const char *version = http_header_get(&c->req->headers, "Stripe-Version");
 
 	http_header_add(h, "Request-Id", c->request_id);
-	http_header_add(h, "Stripe-Version", version ? version : STRIPE_API_VERSION);
+	http_header_add(h, "Stripe-Version", version && version_ok(version) ? version : STRIPE_API_VERSION);
 	http_header_add(h, "Cache-Control", "no-cache, no-store");
 	if (c->key != NULL)
 		http_header_add(h, "Idempotency-Key", c->key);
@@ -100,6 +115,16 @@ stripe_fail(StripeError *e, int status, const char *code, const char *param,
 	va_end(ap);
 }
 
+/* For the libraries: whether it makes sense to try again by itself. */
+static void
+advise(StripeCall *c, const StripeError *e, bool store)
+{
+	if (store && e->status >= 500)
+		http_header_add(&c->req->answer_headers, "Stripe-Should-Retry", "false");
+	else if (e->status == 409 || (e->code != NULL && strcmp(e->code, "lock_timeout") == 0))
+		http_header_add(&c->req->answer_headers, "Stripe-Should-Retry", "true");
+}
+
 static json_t *
 error_json(const StripeCall *c, const StripeError *e)
 {
@@ -129,6 +154,7 @@ error_json(const StripeCall *c, const StripeError *e)
 void
 stripe_error(StripeCall *c, const StripeError *e, bool store)
 {
+	advise(c, e, store);
 	stripe_answer(c, e->status, error_json(c, e), store);
 }
 
@@ -226,21 +252,6 @@ authenticate(StripeCall *c, StripeError *e)
 		return NULL;
 	}
 	return acted_upon(c, owner, key, e);
-}
-
-/* YYYY-MM-DD, and since 2024 a release's name after a point. */
-static bool
-version_ok(const char *v)
-{
-	static const char shape[] = "0000-00-00";
-	size_t		i;
-
-	for (i = 0; i < sizeof(shape) - 1; i++)
-		if (shape[i] == '0' ? v[i] < '0' || v[i] > '9' : v[i] != shape[i])
-			return false;
-	return v[i] == '\0' ||
-		(v[i] == '.' && v[i + 1] != '\0' &&
-		 v[i + 1 + strspn(v + i + 1, "abcdefghijklmnopqrstuvwxyz_")] == '\0');
 }
 
 /* ---- what is called ---- */
@@ -419,6 +430,17 @@ hash_params(StripeCall *c)
 	free(text);
 }
 
+static bool
+key_ok(const char *key)
+{
+	size_t		i;
+
+	for (i = 0; key[i] != '\0'; i++)
+		if (key[i] < ' ' || key[i] > '~')
+			return false;
+	return i >= 1 && i <= STRIPE_KEY_MAX;
+}
+
 /* Everything that is wrong before the endpoint is reached. */
 static bool
 admissible(StripeCall *c, const Route *route, const char *why, StripeError *e)
@@ -437,9 +459,9 @@ admissible(StripeCall *c, const Route *route, const char *why, StripeError *e)
 					c->req->method, buf_str(&c->req->path));
 	else if (c->params == NULL)
 		stripe_fail(e, 400, NULL, NULL, "%s", why);
-	else if (key != NULL && strlen(key) > STRIPE_KEY_MAX)
-		stripe_fail(e, 400, NULL, NULL, "Idempotency keys must be at most %d characters long, "
-					"and yours has %zu", STRIPE_KEY_MAX, strlen(key));
+	else if (key != NULL && !key_ok(key))
+		stripe_fail(e, 400, NULL, NULL, "Idempotency keys must be of 1 to %d printable ASCII "
+					"characters, and yours has %zu bytes", STRIPE_KEY_MAX, strlen(key));
 	else if (merchant_over_limit(c->m, LIMIT_CALLS, 0))
 		stripe_fail(e, 429, "rate_limit", NULL, "Request rate limit exceeded. Learn more about rate "
 					"limits here https://stripe.com/docs/rate-limits.");
@@ -470,7 +492,7 @@ stripe_handle(SbRequest *req)
 	else
 	{
 		/* "Don't send idempotency keys in GET requests: it has no effect." */
-		c.key = post && key != NULL && *key ? key : NULL;
+		c.key = post ? key : NULL;
 		hash_params(&c);
 		if (c.key == NULL || !stripe_keyed(&c))
 			route->handle(&c, id);

@@ -74,7 +74,8 @@ take_pair(json_t *out, const char *pair, size_t len)
 
 	while (namelen < len && pair[namelen] != '=')
 		namelen++;
-	ok = percent_decode(&name, pair, namelen, true) && name.len > 0 && name.data[0] != '[' &&
+	ok = memchr(pair, '\0', len) == NULL &&
+		percent_decode(&name, pair, namelen, true) && name.len > 0 && name.data[0] != '[' &&
 		(namelen == len || percent_decode(&text, pair + namelen + 1, len - namelen - 1, true));
 	value = ok ? json_stringn(buf_str(&text), text.len) : NULL;
 	ok = value != NULL && put_path(out, name.data, value);

@@ -159,7 +159,6 @@ stripe_keyed(StripeCall *c)
 					"There is currently another in-progress request using this Idempotent Key "
 					"(that probably means you submitted twice, and the other request is still "
 					"going through): %s. Please try again later.", c->key);
-		http_header_add(&c->req->answer_headers, "Stripe-Should-Retry", "true");
 		stripe_error(c, &e, false);
 		return true;
 	}
