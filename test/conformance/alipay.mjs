@@ -33,10 +33,12 @@ export function alipayClient(s, mode = 'key', changes = {}, app = '') {
 // One signed call as the SDK makes it, sent with fetch, so that a test can
 // change what is sent and see the raw answer.
 export async function rawCall(s, client, method, biz, change = {}) {
-  const { common = {}, after = (p) => p } = change;
+  const { common = {}, after = (p) => p, charsetInQuery = false } = change;
   const signed = client.sdkExecute(method, { ...common, bizContent: biz });
   const params = after(new URLSearchParams(signed));
-  const res = await fetch(`${s.url}/gateway.do`, {
+  const query = charsetInQuery ? `?charset=${params.get('charset')}` : '';
+  if (charsetInQuery) params.delete('charset');
+  const res = await fetch(`${s.url}/gateway.do${query}`, {
     method: 'POST',
     headers: { 'Content-Type': 'application/x-www-form-urlencoded;charset=utf-8' },
     body: params.toString(),
