@@ -636,8 +636,10 @@ alipay_apply(const json_t *record, int64_t sequence)
 	json_int_t	key = json_integer_value(json_object_get(record, "key"));
 
 	(void) sequence;
-	if (m != NULL && (key == 1 || key == 2))
-		alipay_keys(m)->active = (int) key - 1;
+	if (m == NULL || (key != 1 && key != 2))
+		return;
+	alipay_keys(m)->active = (int) key - 1;
+	callbacks_sign_again(m);
 }
 
 const SbChannel alipay_channel = {

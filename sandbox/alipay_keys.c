@@ -16,7 +16,6 @@
  */
 #include <openssl/ec.h>
 #include <openssl/pem.h>
-#include <openssl/rsa.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -167,30 +166,32 @@ put_certificates(const char *dir, const char *sub, const char *prefix, const cha
 	return keys_put_bio(dir, sub, prefix, name, bio, 0644);
 }
 
+/* Alipay's two keys, the app's, and those of the authorities. */
+enum
+{
+	APP, ONE, TWO, AUTHORITY, ROOT, STRANGER, KEYS
+};
+
 typedef struct Authorities
 {
-	EVP_PKEY   *root_key,
-			   *key;			/* of both classes */
+	EVP_PKEY   *key;			/* of both classes */
 	X509	   *root,
 			   *for_apps,
 			   *for_alipay;
 } Authorities;
 
 static bool
-make_authorities(Authorities *a)
+make_authorities(Authorities *a, EVP_PKEY *root_key, EVP_PKEY *key)
 {
-	memset(a, 0, sizeof(*a));
-	a->root_key = EVP_RSA_gen(2048);
-	a->key = EVP_RSA_gen(2048);
-	if (a->root_key == NULL || a->key == NULL)
-		return false;
-	a->root = keys_certificate(a->root_key, ORGANISATION, "Sandbox Root R1", NULL, NULL, true);
+	a->key = key;
+	a->for_apps = a->for_alipay = NULL;
+	a->root = keys_certificate(root_key, ORGANISATION, "Sandbox Root R1", NULL, NULL, true);
 	if (a->root == NULL)
 		return false;
-	a->for_apps = keys_certificate(a->key, ORGANISATION, "Sandbox Authority Class 1 R1",
-								   a->root, a->root_key, true);
-	a->for_alipay = keys_certificate(a->key, ORGANISATION, "Sandbox Authority Class 2 R1",
-									 a->root, a->root_key, true);
+	a->for_apps = keys_certificate(key, ORGANISATION, "Sandbox Authority Class 1 R1",
+								   a->root, root_key, true);
+	a->for_alipay = keys_certificate(key, ORGANISATION, "Sandbox Authority Class 2 R1",
+									 a->root, root_key, true);
 	return a->for_apps != NULL && a->for_alipay != NULL;
 }
 
@@ -200,24 +201,20 @@ free_authorities(Authorities *a)
 	X509_free(a->root);
 	X509_free(a->for_apps);
 	X509_free(a->for_alipay);
-	EVP_PKEY_free(a->root_key);
-	EVP_PKEY_free(a->key);
 }
 
 static bool
-put_roots(const char *dir, const char *prefix, const Authorities *a)
+put_roots(const char *dir, const char *prefix, const Authorities *a, EVP_PKEY *rsa)
 {
-	EVP_PKEY   *rsa = EVP_RSA_gen(2048);
 	EVP_PKEY   *ec = EVP_EC_gen("P-256");
-	X509	   *stranger = rsa ? keys_certificate(rsa, "外部机构", "Stranger Class 2 Root CA - G3",
-												  NULL, NULL, true) : NULL;
+	X509	   *stranger = keys_certificate(rsa, "外部机构", "Stranger Class 2 Root CA - G3",
+											NULL, NULL, true);
 	X509	   *other = ec ? keys_certificate(ec, ORGANISATION, "Sandbox Root E1", NULL, NULL, true) : NULL;
 	bool		ok = stranger != NULL && other != NULL &&
 		put_certificates(dir, "keys", prefix, "alipay_root_cert.crt", other, a->root, stranger);
 
 	X509_free(stranger);
 	X509_free(other);
-	EVP_PKEY_free(rsa);
 	EVP_PKEY_free(ec);
 	return ok;
 }
@@ -248,27 +245,26 @@ put_app_certificate(const char *dir, const char *prefix, const char *id, const A
 json_t *
 alipay_make_app(const char *dir, const char *id, const char *prefix)
 {
+	EVP_PKEY   *key[KEYS];
 	Authorities a;
-	EVP_PKEY   *app = EVP_RSA_gen(2048);
-	EVP_PKEY   *one = EVP_RSA_gen(2048);
-	EVP_PKEY   *two = EVP_RSA_gen(2048);
-	bool		ok = make_authorities(&a) && app != NULL && one != NULL && two != NULL &&
-		put_app_key(dir, prefix, app) &&
-		put_app_certificate(dir, prefix, id, &a, app) &&
-		put_roots(dir, prefix, &a) &&
-		keys_put_private(dir, "private", prefix, "alipay_private.pem", one) &&
-		keys_put_public(dir, "keys", prefix, "alipay_public_key.pem", one) &&
-		put_bare_public(dir, prefix, "alipay_public_key.txt", one) &&
-		put_own(dir, "keys", prefix, "alipay_cert.crt", &a, one) &&
-		keys_put_private(dir, "private", prefix, "alipay_private_2.pem", two) &&
-		keys_put_public(dir, "keys", prefix, "alipay_public_key_2.pem", two) &&
-		put_own(dir, "keys", prefix, "alipay_cert_2.crt", &a, two) &&
-		put_own(dir, "private", prefix, "alipay_cert_unknown.crt", &a, two);
+	bool		ok;
 
+	if (!keys_make(key, KEYS))
+		return NULL;
+	ok = make_authorities(&a, key[ROOT], key[AUTHORITY]) &&
+		put_app_key(dir, prefix, key[APP]) &&
+		put_app_certificate(dir, prefix, id, &a, key[APP]) &&
+		put_roots(dir, prefix, &a, key[STRANGER]) &&
+		keys_put_private(dir, "private", prefix, "alipay_private.pem", key[ONE]) &&
+		keys_put_public(dir, "keys", prefix, "alipay_public_key.pem", key[ONE]) &&
+		put_bare_public(dir, prefix, "alipay_public_key.txt", key[ONE]) &&
+		put_own(dir, "keys", prefix, "alipay_cert.crt", &a, key[ONE]) &&
+		keys_put_private(dir, "private", prefix, "alipay_private_2.pem", key[TWO]) &&
+		keys_put_public(dir, "keys", prefix, "alipay_public_key_2.pem", key[TWO]) &&
+		put_own(dir, "keys", prefix, "alipay_cert_2.crt", &a, key[TWO]) &&
+		put_own(dir, "private", prefix, "alipay_cert_unknown.crt", &a, key[TWO]);
 	free_authorities(&a);
-	EVP_PKEY_free(app);
-	EVP_PKEY_free(one);
-	EVP_PKEY_free(two);
+	keys_free(key, KEYS);
 	return ok ? json_object() : NULL;
 }
 

@@ -350,6 +350,25 @@ callbacks_prepare(void)
 	}
 }
 
+/* What the channel signs with has changed: sign again. */
+void
+callbacks_sign_again(const SbMerchant *m)
+{
+	size_t		i;
+
+	for (i = 0; i < sandbox.model.callback_count; i++)
+	{
+		SbCallback *cb = sandbox.model.callback_list[i];
+
+		if (cb->merchant != m || cb->ready == NULL)
+			continue;
+		request_free(cb->ready);
+		cb->ready = NULL;
+		prepared--;
+	}
+	prepare_next = 0;
+}
+
 static void
 collect_done(void)
 {

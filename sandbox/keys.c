@@ -8,13 +8,64 @@
  *-------------------------------------------------------------------------
  */
 #include <openssl/pem.h>
+#include <openssl/rsa.h>
 #include <openssl/x509v3.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "keys.h"
 
 #define FIVE_YEARS	(5L * 365 * 86400)
+
+#define KEYS_AT_ONCE	16
+
+/* ---- making keys ---- */
+
+static void *
+make_key(void *arg)
+{
+	*(EVP_PKEY **) arg = EVP_RSA_gen(2048);
+	return NULL;
+}
+
+/* A thread that cannot be started is no loss: its key is made here. */
+bool
+keys_make(EVP_PKEY **keys, int count)
+{
+	pthread_t	thread[KEYS_AT_ONCE];
+	bool		started[KEYS_AT_ONCE];
+	bool		ok = count <= KEYS_AT_ONCE;
+	int			i;
+
+	memset(keys, 0, (size_t) count * sizeof(*keys));
+	for (i = 0; ok && i < count; i++)
+	{
+		started[i] = pthread_create(&thread[i], NULL, make_key, &keys[i]) == 0;
+		if (!started[i])
+			make_key(&keys[i]);
+	}
+	while (ok && i-- > 0)
+		if (started[i])
+			pthread_join(thread[i], NULL);
+	for (i = 0; i < count; i++)
+		ok = ok && keys[i] != NULL;
+	if (!ok)
+		keys_free(keys, count);
+	return ok;
+}
+
+void
+keys_free(EVP_PKEY **keys, int count)
+{
+	int			i;
+
+	for (i = 0; i < count; i++)
+	{
+		EVP_PKEY_free(keys[i]);
+		keys[i] = NULL;
+	}
+}
 
 /* ---- writing ---- */
 

@@ -31,6 +31,13 @@ extern bool keys_put_public(const char *dir, const char *sub, const char *prefix
 							const char *name, EVP_PKEY *key);
 
 /*
+ * RSA keys of 2048 bits: the only slow part of an init, so all of a merchant's
+ * are made at once, on several processors.  False: none of them is there.
+ */
+extern bool keys_make(EVP_PKEY **keys, int count);
+extern void keys_free(EVP_PKEY **keys, int count);
+
+/*
  * A certificate for five years, its random serial of forty hex digits.
  * issuer NULL: signed by itself.
  */

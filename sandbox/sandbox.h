@@ -554,6 +554,7 @@ extern void refunds_schedule(SbRefund *r);
 extern void timers_run(void);	/* settle what is due; before the commit */
 extern void callbacks_send(void);	/* send what is due; after the commit */
 extern void callbacks_prepare(void);	/* while paused: sign what will be sent */
+extern void callbacks_sign_again(const SbMerchant *m);
 extern void callbacks_socket_event(int fd, uint32_t events);
 extern void callbacks_timeout(void);
 extern int64_t callbacks_timeout_ms(void);

@@ -8,7 +8,6 @@
  *-------------------------------------------------------------------------
  */
 #include <openssl/pem.h>
-#include <openssl/rsa.h>
 #include <string.h>
 #include <time.h>
 
@@ -54,6 +53,12 @@ make_pub_key_id(const char *mchid, char out[65])
 	snprintf(out, 65, "PUB_KEY_ID_01%.24s%.15s0001", mchid, day);
 }
 
+/* The merchant's own key, and WeChat Pay's two. */
+enum
+{
+	OWN, PUB, PLATFORM, KEYS
+};
+
 json_t *
 wechat_make_merchant(const char *dir, const char *id, const char *prefix)
 {
@@ -62,25 +67,23 @@ wechat_make_merchant(const char *dir, const char *id, const char *prefix)
 				platform[129];
 	char		nonce[33];
 	char		who[64];
-	EVP_PKEY   *own = EVP_RSA_gen(2048);
-	EVP_PKEY   *pub = EVP_RSA_gen(2048);
-	EVP_PKEY   *plat = EVP_RSA_gen(2048);
+	EVP_PKEY   *key[KEYS];
 	bool		ok;
 
 	make_pub_key_id(id, pub_key_id);
 	snprintf(who, sizeof(who), "merchant %.32s", id);
-	ok = own != NULL && pub != NULL && plat != NULL &&
-		keys_put_private(dir, "keys", prefix, "apiclient_key.pem", own) &&
-		put_certificate(dir, prefix, "apiclient_cert.pem", own, who, serial) &&
-		keys_put_private(dir, "private", prefix, "wechat_pub_key_private.pem", pub) &&
-		keys_put_public(dir, "keys", prefix, "wechat_pub_key.pem", pub) &&
-		keys_put_private(dir, "private", prefix, "wechat_platform_private.pem", plat) &&
-		put_certificate(dir, prefix, "wechat_platform_cert.pem", plat, "sandbox platform", platform) &&
+	if (!keys_make(key, KEYS))
+		return NULL;
+	ok = keys_put_private(dir, "keys", prefix, "apiclient_key.pem", key[OWN]) &&
+		put_certificate(dir, prefix, "apiclient_cert.pem", key[OWN], who, serial) &&
+		keys_put_private(dir, "private", prefix, "wechat_pub_key_private.pem", key[PUB]) &&
+		keys_put_public(dir, "keys", prefix, "wechat_pub_key.pem", key[PUB]) &&
+		keys_put_private(dir, "private", prefix, "wechat_platform_private.pem", key[PLATFORM]) &&
+		put_certificate(dir, prefix, "wechat_platform_cert.pem", key[PLATFORM],
+						"sandbox platform", platform) &&
 		random_nonce(nonce) &&
 		keys_put(dir, "keys", prefix, "apiv3.key", nonce, 32, 0600);
-	EVP_PKEY_free(own);
-	EVP_PKEY_free(pub);
-	EVP_PKEY_free(plat);
+	keys_free(key, KEYS);
 	return ok ? json_pack("{ss ss ss}", "serial", serial, "pub_key_id", pub_key_id,
 						  "platform_serial", platform) : NULL;
 }

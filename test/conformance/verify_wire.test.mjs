@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import dysmsapi from '@alicloud/dysmsapi20170525';
 import openapi from '@alicloud/openapi-core';
 import wechatpay from 'wechatpay-axios-plugin';
+import { alipayClient, rawCall, refundBiz } from './alipay.mjs';
 import { Sandbox, refundBody, failure, eventually } from './lib.mjs';
 
 const { Formatter, Rsa } = wechatpay;
@@ -83,6 +84,50 @@ test('a wrong signature, other bytes for a number, a reused nonce are found', as
   assert.equal(r.code, 1);
   assert.deepEqual([r.verified, r.bad], [2, 4]);
   assert.match(r.problems.join('\n'), /other bytes[^]*nonce used twice[^]*does not verify[^]*differs from the SDK/);
+});
+
+const REFUND = 'alipay.trade.refund';
+
+test('alipay-sdk: what it sends in both modes verifies, and arrives', async () => {
+  const r = await recorded(async (s, port) => {
+    s.url = `http://127.0.0.1:${port}`;
+    for (const mode of ['key', 'cert']) {
+      const c = alipayClient(s, mode);
+      const biz = refundBiz(`VW-${mode}`, 100);
+      for (let i = 0; i < 2; i++) await c.exec(REFUND, { bizContent: biz }, { validateSign: true });
+      await c.exec('alipay.trade.fastpay.refund.query', { bizContent: biz }, { validateSign: true });
+      assert.equal((await s.refund(biz.out_request_no)).paid_times, 1);
+    }
+  });
+  assert.deepEqual([r.code, r.verified, r.bad, r.alipay, r.numbers], [0, 6, 0, 6, 2], r.problems?.join());
+});
+
+test('Alipay: what is wrong is found', async () => {
+  const problems = ['other bytes', 'does not verify', 'twice', 'timestamp is off', 'string of yuan',
+    'out_request_no', 'unknown app_id', 'app_cert_sn', 'charset'];
+  const r = await recorded(async (s, port) => {
+    s.url = `http://127.0.0.1:${port}`;
+    const c = alipayClient(s);
+    const cert = alipayClient(s, 'cert');
+    const biz = refundBiz('VW-1', 100);
+    const raw = (b, after, who = c) => rawCall(s, who, REFUND, b, { after, charsetInQuery: true });
+    await raw(biz);
+    await raw({ ...biz, refund_amount: '2.00' });
+    await raw(biz, (p) => { p.set('version', '1.0'); p.set('biz_content', `${p.get('biz_content')} `); return p; });
+    await raw(biz, (p) => { p.append('biz_content', p.get('biz_content')); return p; });
+    process.env.TZ = 'UTC';
+    await raw(refundBiz('VW-2', 100));
+    process.env.TZ = 'Asia/Shanghai';
+    await raw({ ...refundBiz('VW-3', 100), refund_amount: 1 });
+    await raw(refundBiz(undefined, 100));
+    await raw(refundBiz('VW-4', 100), undefined, alipayClient(s, 'key', { appId: '2021000000000009' }));
+    cert.config.appCertSn = '0'.repeat(32);
+    await raw(refundBiz('VW-5', 100), undefined, cert);
+    await rawCall(s, c, REFUND, refundBiz('VW-6', 100));
+  });
+  assert.equal(r.code, 1);
+  assert.deepEqual([r.verified, r.bad], [1, problems.length], r.problems?.join('\n'));
+  problems.forEach((p, i) => assert.ok(r.problems[i].includes(p), `${p}: ${r.problems[i]}`));
 });
 
 test('a run in which nothing was seen is a failure', async () => {
