@@ -243,7 +243,10 @@ test('URLs, versions, content types, keys that are too long', async () => {
   for (const bad of ['amount=%zz', '[a]=1', 'metadata[a=1', 'metadata=x&metadata[a]=1', 'a[b][c][d][e][f][g]=1', 'amount=%ff']) {
     assert.equal((await call('/v1/refunds', form, bad))[0], 400, bad);
   }
-  assert.equal((await call('/v1/refunds', { ...form, 'Idempotency-Key': 'k'.repeat(256) }, 'charge=ch_1'))[0], 400);
+  for (const key of ['k'.repeat(256), '\u00ff', 'a\tb']) {
+    assert.equal((await call('/v1/refunds', { ...form, 'Idempotency-Key': key }, 'charge=ch_1'))[0], 400);
+  }
+  assert.match((await call('/v1/\u00ff'))[2], /Unrecognized|Invalid/);
 });
 
 test('parameters that the reference forbids are refused, and name themselves', async () => {
@@ -357,6 +360,8 @@ for (const [amount, status, code, type, kept, effect] of errors) {
     const call = (key) => stripe.refunds.create(params, { idempotencyKey: key });
     const e = await failure(call(`${no}-0`));
     assert.deepEqual([e.statusCode, e.code, e.type], [status, code, type]);
+    assert.equal(e.headers['stripe-should-retry'],
+      status >= 500 ? 'false' : [9211, 9212].includes(amount) ? 'true' : undefined);
     assert.equal((await sandbox.refund(no)) !== undefined, effect);
     if (!kept) {
       assert.equal((await call(`${no}-0`)).amount, amount);
