@@ -668,6 +668,19 @@ test('headers made by generateTestHeaderString verify, also with two secrets', (
     /tolerance/);
 });
 
+test('events signed for the extension, line by line', () => {
+  const lines = ['{"id":"evt_1","object":"event"}', '{"id":"evt_2","object":"event","note":"ä"}'];
+  const out = spawnSync(process.execPath, [new URL('stripe_sign.mjs', import.meta.url).pathname,
+    ...sandbox.json('channel-stripe.json').webhook_secrets.flatMap((f) => ['--secret', `${sandbox.dir}/keys/${f}`])],
+  { input: lines.join('\n') });
+  assert.equal(out.status, 0, out.stderr.toString());
+  const made = out.stdout.toString().trimEnd().split('\n').map((l) => JSON.parse(l));
+  assert.deepEqual(made.map((m) => m.body), lines);
+  for (const { body, headers } of made) {
+    for (const secret of me.secrets) assert.ok(Stripe.webhooks.constructEvent(body, headers['stripe-signature'], secret));
+  }
+});
+
 test('no URL, no webhooks', async () => {
   await sandbox.ctl('webhook-url', me.id, 'none');
   const before = (await sandbox.ctl('stats')).callbacks.events;
