@@ -43,7 +43,7 @@ typedef struct TradeCall
 	bool		wants_details;	/* query_options */
 	bool		wants_time;
 	bool		wants_deposit_back;
-	char		key[2 * SB_ID_MAX + 2];
+	char		key[2 * SB_ID_MAX + 8];
 } TradeCall;
 
 /* A string of 1..max bytes or absent; false if it is anything else. */
@@ -110,6 +110,7 @@ static const char *
 read_trade_call(const AlipayCall *c, bool is_refund, bool wants_no, TradeCall *call)
 {
 	const char *token = form_get(&c->form, "app_auth_token");
+	const char *trade;
 
 	memset(call, 0, sizeof(*call));
 	call->token = token ? token : "";
@@ -135,8 +136,8 @@ read_trade_call(const AlipayCall *c, bool is_refund, bool wants_no, TradeCall *c
 		call->whole = true;
 		call->no = call->out_trade_no ? call->out_trade_no : call->trade_no;
 	}
-	snprintf(call->key, sizeof(call->key), "%s/%s",
-			 call->trade_no ? call->trade_no : call->out_trade_no, call->no ? call->no : "");
+	trade = call->trade_no ? call->trade_no : call->out_trade_no;
+	snprintf(call->key, sizeof(call->key), "%zu/%s/%s", strlen(trade), trade, call->no ? call->no : "");
 	return NULL;
 }
 

@@ -84,13 +84,13 @@ model_init(void)
 
 /* ---- looking things up ---- */
 
-#define KEY_MAX	(SB_MCHID_MAX + 2 * SB_ID_MAX + 8)
+#define KEY_MAX	(SB_MCHID_MAX + 2 * SB_ID_MAX + 16)
 
 static const char *
 make_key(char key[KEY_MAX], const char *mchid, const char *what, const char *id)
 {
-	snprintf(key, KEY_MAX, "%.*s/%.*s%.*s", SB_MCHID_MAX, mchid, SB_ID_MAX + 1, what,
-			 SB_ID_MAX + 1, id);
+	snprintf(key, KEY_MAX, "%.*s/%.*s%.*s", SB_MCHID_MAX, mchid, SB_ID_MAX + 8, what,
+			 SB_ID_MAX, id);
 	return key;
 }
 
@@ -129,12 +129,13 @@ model_refund(const char *mchid, const char *no)
 	return map_get(&model.refunds, make_key(key, mchid, "", no));
 }
 
+/* With its length, because either may have a slash in it. */
 static const char *
 order_key(char key[KEY_MAX], const SbOrder *o, const char *no)
 {
-	char		what[SB_ID_MAX + 2];
+	char		what[SB_ID_MAX + 24];
 
-	snprintf(what, sizeof(what), "%s/", o->transaction_id);
+	snprintf(what, sizeof(what), "%zu/%s/", strlen(o->transaction_id), o->transaction_id);
 	return make_key(key, o->merchant->mchid, what, no);
 }
 
@@ -175,7 +176,7 @@ model_refund_by_id(const char *mchid, const char *refund_id)
 static const char *
 miss_key(char full[KEY_MAX], const char *mchid, const char *key)
 {
-	snprintf(full, KEY_MAX, "%.*s/%.*s", SB_MCHID_MAX, mchid, 2 * SB_ID_MAX + 1, key);
+	snprintf(full, KEY_MAX, "%.*s/%.*s", SB_MCHID_MAX, mchid, 2 * SB_ID_MAX + 8, key);
 	return full;
 }
 

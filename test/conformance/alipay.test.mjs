@@ -1,6 +1,7 @@
 // alipay-sdk, as an app's client and as the receiver of notifications,
 // against the sandbox: two independent readings of one protocol.
 import assert from 'node:assert/strict';
+import crypto from 'node:crypto';
 import { test, before, after } from 'node:test';
 import { AlipayReceiver, alipayClient, formOf, notifyVerifies, rawCall, refundBiz } from './alipay.mjs';
 import { Sandbox, failure, eventually } from './lib.mjs';
@@ -253,6 +254,29 @@ test('an unknown method; a value with every odd character', async () => {
   assert.ok(res.sign);
   const odd = await create(refundBiz('ODD 1+2=3&4%25/中文"\'\\', 100, { refund_reason: '+ %41 & = "\\ 退' }));
   assert.equal(odd.fundChange, 'Y');
+});
+
+test('signed, but no business content that anybody could read', async () => {
+  const deep = (n) => `${'{"a":'.repeat(n)}1${'}'.repeat(n)}`;
+  const bad = ['', 'x', '[]', '"a"', '{', '{"trade_no":1}', '{"a":1,"a":2}', '{"trade_no":"\\u0000"}',
+    '{"trade_no":"\\ud800"}', deep(3000), `{"trade_no":"${'9'.repeat(500000)}"}`,
+    '{"trade_no":{},"out_request_no":[],"refund_amount":null}'];
+  for (const text of bad) {
+    // the SDK signs any parameter; under this name it is the gateway's biz_content
+    const signed = new URLSearchParams(client.sdkExecute(REFUND, {}));
+    signed.delete('sign');
+    if (text) signed.set('biz_content', text);
+    const raw = [...signed].sort(([a], [b]) => (a < b ? -1 : 1)).map(([k, v]) => `${k}=${v}`).join('&');
+    signed.set('sign', crypto.sign('sha256', Buffer.from(raw), sandbox.key('alipay_app_key.pem')).toString('base64'));
+    const res = await fetch(`${sandbox.url}/gateway.do`, { method: 'POST', body: signed });
+    const { alipay_trade_refund_response: answer } = await res.json();
+    assert.deepEqual([answer.code, answer.sub_code], ['40004', 'ACQ.INVALID_PARAMETER'], text.slice(0, 40));
+  }
+});
+
+test('two names that together look like two others are two refunds', async () => {
+  assert.equal((await create(refundBiz('b/c', 100, { trade_no: 'a' }))).fundChange, 'Y');
+  assert.equal((await create(refundBiz('c', 100, { trade_no: 'a/b' }))).fundChange, 'Y');
 });
 
 test('everything in the query, or everything in the body, is the same', async () => {
