@@ -36,7 +36,8 @@ typedef enum StripeTrick
 	TRICK_OLD_SECRET,			/* webhooks are signed with the old secret only */
 	TRICK_BOTH_SECRETS,			/* with both, as while a secret is rolled */
 	TRICK_LIVE_EVENT,			/* each event comes first as one of live mode */
-	TRICK_LATE					/* webhooks come an hour late */
+	TRICK_LATE,					/* webhooks come an hour late */
+	TRICK_STALE					/* the first push's signature is ten minutes old */
 } StripeTrick;
 
 extern const SbOutcome stripe_outcomes[];

@@ -135,5 +135,8 @@ const SbOutcome stripe_outcomes[] = {
 	{.magic = 9216, .name = "hidden_no_answer", SUCCEEDS,
 		.fault = FAULT_HANG, .effect_first = true, .hidden = true,
 	.text = "accepted, never answered, and for a while not in the list"},
+	{.magic = 9217, .name = "stale_webhook_first", SUCCEEDS,
+		.trick = TRICK_STALE, .flavour = CALLBACK_SIGNTEST, .weight = 3,
+	.text = "the first push of each event has a true signature of ten minutes ago, the next one of now"},
 	{.name = NULL}
 };

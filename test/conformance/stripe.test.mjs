@@ -522,6 +522,23 @@ test('9014: a foreign signature first, then ours', async () => {
   await eventually('the true events', () => hooks.of(r.id).length === 2);
   assert.ok(hooks.bad.length >= before + 2);
   assert.ok(hooks.bad.every((s) => s.error instanceof Stripe.errors.StripeSignatureVerificationError));
+  const stats = await sandbox.ctl('stats');
+  assert.equal(stats.callbacks.signtest_accepted, 0);
+});
+
+test('9217: a signature of ten minutes ago first, then one of now', async () => {
+  const before = hooks.bad.length;
+  const r = await create('E-9217', 9217);
+  await eventually('the true events', () => hooks.of(r.id).length === 2);
+  const stale = hooks.bad.slice(before);
+  assert.ok(stale.length >= 2);
+  for (const s of stale) {
+    const header = s.headers['stripe-signature'];
+    const then = Number(/t=(\d+)/.exec(header)[1]);
+    const check = (...now) => Stripe.webhooks.constructEvent(s.body, header, me.secrets[0], 300, ...now);
+    assert.throws(() => check(), /tolerance/);
+    assert.ok(check(undefined, then * 1000));
+  }
 });
 
 test('9017: told in the wrong order', async () => {
