@@ -7,8 +7,9 @@
  * if its object is still due at that very time, so that nothing ever has to
  * be taken out of the middle of a heap.
  *
- * A callback is pushed until the receiver says 200 or 204, on the channel's
- * schedule.  Every push is signed afresh, with its own time stamp and nonce.
+ * A callback is pushed until the receiver acknowledges it, on the schedule and
+ * in the way that the channel wants.  Every push is built afresh, with its own
+ * time stamp and nonce where the channel has them.
  *
  * sandbox/callback.c
  *
@@ -25,12 +26,7 @@
 #define SIGNATURES_PER_TURN		16	/* so that a flood does not stall requests */
 #define PUSHES_PER_TURN			64
 #define READY_FOR_MS			240000	/* receivers take a signature for 300 s */
-
-/* Seconds between pushes: wechat.md 3.5. */
-static const int schedule[] = {
-	15, 15, 30, 180, 600, 1200, 1800, 1800, 1800, 3600, 10800, 10800, 10800, 21600, 21600
-};
-#define SCHEDULE_LENGTH ((int) (sizeof(schedule) / sizeof(schedule[0])))
+#define ACK_BYTES				256	/* of the receiver's answer */
 
 typedef struct HeapEntry
 {
@@ -53,6 +49,8 @@ typedef struct Push
 	SbCallback *cb;
 	HttpRequest *request;
 	struct curl_slist *headers;
+	char		answer[ACK_BYTES];	/* its body, if it is not longer */
+	size_t		answer_len;		/* more than ACK_BYTES: it was */
 } Push;
 
 static CURLM *multi;
@@ -132,18 +130,31 @@ timers_run(void)
 
 		heap_pop(&refund_heap);
 		if (r->next_at == top.due && r->next_at > 0)
-			r->channel->refund_due(r);
+		{
+			if (r->channel->refund_due != NULL)
+				r->channel->refund_due(r);
+			else
+				refund_step(r);
+		}
 	}
 }
 
 /* ---- pushing ---- */
 
 static size_t
-discard_body(char *data, size_t size, size_t count, void *arg)
+take_body(char *data, size_t size, size_t count, void *arg)
 {
-	(void) data;
-	(void) arg;
-	return size * count;
+	Push	   *push = arg;
+	size_t		len = size * count;
+
+	if (push->answer_len <= ACK_BYTES && len <= ACK_BYTES - push->answer_len)
+	{
+		memcpy(push->answer + push->answer_len, data, len);
+		push->answer_len += len;
+	}
+	else
+		push->answer_len = ACK_BYTES + 1;
+	return len;
 }
 
 static void
@@ -184,8 +195,11 @@ push_done(Push *push, CURLcode result, long status)
 {
 	SbCallback *cb = push->cb;
 	bool		probe = cb->flavour == CALLBACK_SIGNTEST && cb->tries == 0;
-	bool		ok = result == CURLE_OK && (status == 200 || status == 204);
-	bool		last = cb->tries >= SCHEDULE_LENGTH;
+	bool		ok = result == CURLE_OK &&
+		cb->channel->acknowledged(status, push->answer,
+								  push->answer_len > ACK_BYTES ? 0 : push->answer_len);
+	int			again = cb->channel->retry_after(cb);
+	bool		last = again == 0;
 	SbRefund   *r = cb->refund;
 	int64_t		next;
 
@@ -203,12 +217,13 @@ push_done(Push *push, CURLcode result, long status)
 	if (!ok && last)
 		counts.given_up++;
 	log_line("callback %lld %s %s -> %ld%s%s", (long long) cb->id,
-			 r ? r->no : "echo", r ? refund_status_name(cb->says) : "", status,
+			 r ? r->no : cb->kind, r ? refund_status_name(cb->says) : "", status,
 			 result == CURLE_OK ? "" : " ", result == CURLE_OK ? "" : curl_easy_strerror(result));
-	next = ok || last ? 0 : clock_now() + schedule[cb->tries] * INT64_C(1000);
+	next = ok || last ? 0 : clock_now() + again * INT64_C(1000);
 	record_try(cb, (int) status, next, ok || last);
 	if (r != NULL && r->waiting != NULL)
 	{
+		r->waiting->waits_for = NULL;
 		request_unhold(r->waiting);
 		r->waiting = NULL;
 	}
@@ -237,7 +252,8 @@ set_options(CURL *easy, Push *push)
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, CALLBACK_TIMEOUT_MS);
 	curl_easy_setopt(easy, CURLOPT_NOSIGNAL, 1L);
 	curl_easy_setopt(easy, CURLOPT_PROXY, "");
-	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, discard_body);
+	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, take_body);
+	curl_easy_setopt(easy, CURLOPT_WRITEDATA, push);
 	curl_easy_setopt(easy, CURLOPT_PRIVATE, push);
 	if (sandbox.opt.callback_ca != NULL)
 		curl_easy_setopt(easy, CURLOPT_CAINFO, sandbox.opt.callback_ca);
@@ -332,6 +348,25 @@ callbacks_prepare(void)
 		prepared += cb->ready != NULL;
 		signatures++;
 	}
+}
+
+/* What the channel signs with has changed: sign again. */
+void
+callbacks_sign_again(const SbMerchant *m)
+{
+	size_t		i;
+
+	for (i = 0; i < sandbox.model.callback_count; i++)
+	{
+		SbCallback *cb = sandbox.model.callback_list[i];
+
+		if (cb->merchant != m || cb->ready == NULL)
+			continue;
+		request_free(cb->ready);
+		cb->ready = NULL;
+		prepared--;
+	}
+	prepare_next = 0;
 }
 
 static void

@@ -45,7 +45,7 @@ named_refund(SbRequest *req, json_t *body)
 {
 	const char *no = text_field(body, "no");
 	const char *mchid = text_field(body, "mchid");
-	SbRefund   *r = no == NULL ? NULL : mchid ? model_refund(mchid, no) : model_refund_any(no);
+	SbRefund   *r = no == NULL ? NULL : model_refund_any(mchid, no);
 
 	if (r == NULL)
 		fail(req, 404, no ? "there is no such refund" : "\"no\" is required");
@@ -124,7 +124,8 @@ post_settle(SbRequest *req, json_t *body)
 		fail(req, 400, "\"status\" must be SUCCESS, CLOSED or ABNORMAL");
 		return;
 	}
-	why = r->channel->refund_settle(r, status);
+	why = r->channel->refund_settle == NULL ? "this channel settles at once" :
+		r->channel->refund_settle(r, status);
 	if (why != NULL)
 		fail(req, 409, why);
 	else
@@ -144,8 +145,8 @@ post_callback(SbRequest *req, json_t *body)
 		return;
 	if (r->status == REFUND_PROCESSING)
 		fail(req, 409, "the refund is not settled: there is nothing to say");
-	else if (r->notify_url == NULL)
-		fail(req, 409, "the refund was asked for without a notify_url");
+	else if (refund_url(r) == NULL)
+		fail(req, 409, "there is no URL for its callbacks: it was asked for without one");
 	else if (n < 1 || n > 1000)
 		fail(req, 400, "\"times\" must be between 1 and 1000");
 	else
@@ -155,6 +156,84 @@ post_callback(SbRequest *req, json_t *body)
 			record_callback(r, r->status, CALLBACK_TRUE, clock_now(), event_id);
 		done(req, "callbacks", n);
 	}
+}
+
+/* Where the callbacks go that bring no URL of their own. */
+static void
+post_notify_url(SbRequest *req, json_t *body)
+{
+	const char *mchid = text_field(body, "mchid");
+	const char *url = text_field(body, "url");
+	SbMerchant *m = mchid ? model_merchant(mchid) : NULL;
+
+	if (m == NULL)
+		fail(req, 404, "\"mchid\" must name a merchant of this sandbox");
+	else if (url == NULL || strlen(url) > 256 ||
+			 (*url && strncmp(url, "http://", 7) != 0 && strncmp(url, "https://", 8) != 0))
+		fail(req, 400, "\"url\" must be an http or https URL, or empty for none");
+	else
+	{
+		record_notify_url(m, url);
+		done(req, "merchants", 1);
+	}
+}
+
+/* Something else about a refund, in the channel's own words. */
+static void
+post_tell(SbRequest *req, json_t *body)
+{
+	SbRefund   *r = named_refund(req, body);
+	const char *what = text_field(body, "what");
+	const char *why;
+
+	if (r == NULL)
+		return;
+	if (what == NULL)
+		fail(req, 400, "\"what\" is required");
+	else if ((why = r->channel->tell_refund ? r->channel->tell_refund(r, what) :
+			  "this channel has nothing else to tell") != NULL)
+		fail(req, 409, why);
+	else
+		done(req, "callbacks", 1);
+}
+
+/* The notification of a payment, as its receiver also gets it. */
+static void
+post_payment_notify(SbRequest *req, json_t *body)
+{
+	const char *mchid = text_field(body, "mchid");
+	const char *order = text_field(body, "order");
+	SbMerchant *m = mchid ? model_merchant(mchid) : NULL;
+	SbOrder    *o = m && order ? model_order(m, order, order) : NULL;
+	const char *why;
+
+	if (o == NULL)
+		fail(req, 404, m ? "\"order\" must name an order that was registered or refunded" :
+			 "\"mchid\" must name a merchant of this sandbox");
+	else if ((why = m->channel->tell_payment ? m->channel->tell_payment(m, o) :
+			  "this channel does not notify of payments") != NULL)
+		fail(req, 409, why);
+	else
+		done(req, "callbacks", 1);
+}
+
+/* The channel changes something for a merchant. */
+static void
+post_switch(SbRequest *req, json_t *body)
+{
+	const char *mchid = text_field(body, "mchid");
+	const char *what = text_field(body, "what");
+	SbMerchant *m = mchid ? model_merchant(mchid) : NULL;
+	const char *why;
+
+	if (m == NULL || what == NULL)
+		fail(req, m ? 400 : 404, m ? "\"what\" is required" :
+			 "\"mchid\" must name a merchant of this sandbox");
+	else if ((why = m->channel->merchant_switch ? m->channel->merchant_switch(m, what) :
+			  "this channel has nothing to switch") != NULL)
+		fail(req, 409, why);
+	else
+		done(req, "merchants", 1);
 }
 
 static void
@@ -216,8 +295,8 @@ post_orders(SbRequest *req, json_t *body)
 	if (m == NULL)
 		fail(req, 404, "\"mchid\" must name a merchant of this sandbox");
 	else if (transaction_id == NULL || out_trade_no == NULL ||
-			 strlen(transaction_id) > 32 || strlen(out_trade_no) > 32)
-		fail(req, 400, "\"transaction_id\" and \"out_trade_no\" are required, of up to 32 characters");
+			 strlen(transaction_id) > SB_ID_MAX || strlen(out_trade_no) > SB_ID_MAX)
+		fail(req, 400, "\"transaction_id\" and \"out_trade_no\" are required, of up to 64 characters");
 	else if (total < 1 || total > INT64_C(100000000000) || payer_total < 0 || payer_total > total)
 		fail(req, 400, "\"total\" must be positive, and \"payer_total\" not more");
 	else if (model_order(m, transaction_id, out_trade_no) != NULL)
@@ -237,6 +316,10 @@ static const Route routes[] = {
 	{"POST", "/sandbox/topup", post_topup},
 	{"POST", "/sandbox/settle", post_settle},
 	{"POST", "/sandbox/callback", post_callback},
+	{"POST", "/sandbox/tell", post_tell},
+	{"POST", "/sandbox/payment_notify", post_payment_notify},
+	{"POST", "/sandbox/notify_url", post_notify_url},
+	{"POST", "/sandbox/switch", post_switch},
 	{"POST", "/sandbox/pause_callbacks", post_pause},
 	{"POST", "/sandbox/advance", post_advance},
 	{"POST", "/sandbox/sms", post_sms},

@@ -54,6 +54,35 @@ body_callback(char **args, int count)
 }
 
 static json_t *
+body_tell(char **args, int count)
+{
+	(void) count;
+	return json_pack("{ss ss}", "no", args[0], "what", args[1]);
+}
+
+static json_t *
+body_notify_url(char **args, int count)
+{
+	(void) count;
+	return json_pack("{ss ss}", "mchid", args[0],
+					 "url", strcmp(args[1], "none") == 0 ? "" : args[1]);
+}
+
+static json_t *
+body_payment_notify(char **args, int count)
+{
+	(void) count;
+	return json_pack("{ss ss}", "mchid", args[0], "order", args[1]);
+}
+
+static json_t *
+body_switch(char **args, int count)
+{
+	(void) count;
+	return json_pack("{ss ss}", "mchid", args[0], "what", args[1]);
+}
+
+static json_t *
 body_pause(char **args, int count)
 {
 	(void) count;
@@ -94,6 +123,11 @@ static const Command commands[] = {
 	{"topup", 0, 1, "/sandbox/topup", body_topup, "[MCHID]", "fill the merchant's balance (9009)"},
 	{"settle", 2, 2, "/sandbox/settle", body_settle, "NO STATUS", "SUCCESS, CLOSED or ABNORMAL, with a callback"},
 	{"callback", 1, 2, "/sandbox/callback", body_callback, "NO [TIMES]", "push the callback again, now"},
+	{"notify-url", 2, 2, "/sandbox/notify_url", body_notify_url, "MERCHANT URL|none", "where callbacks go that bring no URL of their own (Alipay's)"},
+	{"webhook-url", 2, 2, "/sandbox/notify_url", body_notify_url, "ACCOUNT URL|none", "the same, as Stripe calls it: where an account's events go"},
+	{"tell", 2, 2, "/sandbox/tell", body_tell, "NO WHAT", "something else about a refund; Alipay: depositback-S, depositback-F"},
+	{"payment-notify", 2, 2, "/sandbox/payment_notify", body_payment_notify, "MERCHANT ORDER", "notify of an order's payment (Alipay)"},
+	{"switch", 2, 2, "/sandbox/switch", body_switch, "MERCHANT WHAT", "what the channel signs with; Alipay: key-1, key-2; Stripe: secret-new, -old, -both"},
 	{"pause-callbacks", 1, 1, "/sandbox/pause_callbacks", body_pause, "on|off", "hold all callbacks back"},
 	{"advance", 1, 1, "/sandbox/advance", body_advance, "SECONDS", "move the sandbox's clock"},
 	{"sms", 1, 1, "/sandbox/sms", body_sms, "ok|hang|down|500", "switch the SMS providers"},

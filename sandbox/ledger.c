@@ -255,14 +255,14 @@ add_field(Buf *out, const char *s)
 
 /*
  * When the first byte arrived (unix us), call, merchant, number, SHA-256 of
- * the body.  The line is in the file before any answer leaves.
+ * the business bytes: of the body, unless the channel says otherwise.  The
+ * line is in the file before any answer leaves.
  */
 void
 log_wire(SbRequest *req)
 {
-	unsigned char digest[32];
-
-	if (req->call == NULL || req->wire_logged || !sha256(buf_str(&req->body), req->body.len, digest))
+	if (req->call == NULL || req->wire_logged ||
+		(!req->business[0] && !sha256_hex(buf_str(&req->body), req->body.len, req->business)))
 		return;
 	req->wire_logged = true;
 	buf_addf(&wire, "%lld\t%s\t", (long long) req->arrived_us, req->call);
@@ -270,8 +270,7 @@ log_wire(SbRequest *req)
 	buf_addc(&wire, '\t');
 	add_field(&wire, req->no);
 	buf_addc(&wire, '\t');
-	hex_encode(&wire, digest, sizeof(digest));
-	buf_addc(&wire, '\n');
+	buf_addf(&wire, "%s\n", req->business);
 }
 
 static void

@@ -16,10 +16,11 @@
 #define MAX_MERCHANTS	64
 
 static const char help_text[] =
-"refundx-sandbox plays WeChat Pay and SMS providers on loopback.\n"
+"refundx-sandbox plays WeChat Pay, Alipay, Stripe and SMS providers on loopback.\n"
 "\n"
 "Usage:\n"
-"  refundx-sandbox init --data DIR [--mchid N]... [--port N]\n"
+"  refundx-sandbox init --data DIR [--mchid N]... [--app-id N]... [--stripe-account ACCT]...\n"
+"                       [--port N]              WeChat Pay merchants, Alipay apps, Stripe accounts\n"
 "  refundx-sandbox serve --data DIR [options]\n"
 "  refundx-sandbox ctl --data DIR COMMAND [ARGS]    (ctl help: the commands)\n"
 "  refundx-sandbox ledger --data DIR [--tsv]        reads the file, needs no server\n"
@@ -33,11 +34,15 @@ static const char help_text[] =
 "  --callback-key KEY       pub (default), cert or mixed: which key signs callbacks\n"
 "  --callback-ca FILE       trusted for https callback URLs\n"
 "  --not-found-ms N         how long outcome 9012 is not found, sandbox time (3000)\n"
-"  --not-found-after N      seconds, written into channel.json (2)\n"
+"  --not-found-after N      seconds, written into the configurations (2)\n"
+"  --order-total FEN        of orders of which nobody has told the total (100000)\n"
+"  --currency CUR           of Stripe payments whose ids do not tell (usd)\n"
 "  --hold-ms N              how long a call without an answer hangs (30000)\n"
 "  --chaos P                P percent of the refunds get an outcome drawn at random\n"
 "  --seed N                 of the draw\n"
-"  --limits                 150 calls and 6 failing calls a second and merchant, else 429\n"
+"  --limits                 enforce limits. WeChat Pay: 150 calls and 6 failing calls a\n"
+"                           second and merchant; Alipay: 3 s between an order's refunds;\n"
+"                           Stripe: 100 calls a second and account\n"
 "  --strict-orders          refund only orders registered with ctl order\n"
 "  --no-certificates        GET /v3/certificates is 404, as for new merchants\n"
 "  --no-fsync               survive kill -9, but not a power cut\n"
@@ -45,15 +50,17 @@ static const char help_text[] =
 
 enum
 {
-	OPT_DATA = 256, OPT_MCHID, OPT_PORT, OPT_SPEED, OPT_SEED, OPT_CHAOS,
+	OPT_DATA = 256, OPT_MCHID, OPT_APP_ID, OPT_STRIPE_ACCOUNT, OPT_PORT, OPT_SPEED, OPT_SEED, OPT_CHAOS,
 	OPT_CALLBACK_DELAY, OPT_CALLBACK_CONNECTIONS, OPT_CALLBACK_KEY, OPT_CALLBACK_CA,
-	OPT_NOT_FOUND_MS, OPT_NOT_FOUND_AFTER, OPT_HOLD, OPT_LIMITS, OPT_STRICT_ORDERS,
-	OPT_NO_CERTIFICATES, OPT_NO_FSYNC, OPT_TLS_CERT, OPT_TLS_KEY, OPT_TSV, OPT_HELP
+	OPT_NOT_FOUND_MS, OPT_NOT_FOUND_AFTER, OPT_ORDER_TOTAL, OPT_CURRENCY, OPT_HOLD, OPT_LIMITS,
+	OPT_STRICT_ORDERS, OPT_NO_CERTIFICATES, OPT_NO_FSYNC, OPT_TLS_CERT, OPT_TLS_KEY, OPT_TSV, OPT_HELP
 };
 
 static const struct option long_options[] = {
 	{"data", required_argument, NULL, OPT_DATA},
 	{"mchid", required_argument, NULL, OPT_MCHID},
+	{"app-id", required_argument, NULL, OPT_APP_ID},
+	{"stripe-account", required_argument, NULL, OPT_STRIPE_ACCOUNT},
 	{"port", required_argument, NULL, OPT_PORT},
 	{"speed", required_argument, NULL, OPT_SPEED},
 	{"seed", required_argument, NULL, OPT_SEED},
@@ -64,6 +71,8 @@ static const struct option long_options[] = {
 	{"callback-ca", required_argument, NULL, OPT_CALLBACK_CA},
 	{"not-found-ms", required_argument, NULL, OPT_NOT_FOUND_MS},
 	{"not-found-after", required_argument, NULL, OPT_NOT_FOUND_AFTER},
+	{"order-total", required_argument, NULL, OPT_ORDER_TOTAL},
+	{"currency", required_argument, NULL, OPT_CURRENCY},
 	{"hold-ms", required_argument, NULL, OPT_HOLD},
 	{"limits", no_argument, NULL, OPT_LIMITS},
 	{"strict-orders", no_argument, NULL, OPT_STRICT_ORDERS},
@@ -78,8 +87,8 @@ static const struct option long_options[] = {
 
 typedef struct Arguments
 {
-	const char *mchid[MAX_MERCHANTS];
-	int			mchid_count;
+	InitMerchant merchant[MAX_MERCHANTS];
+	int			merchants;
 	bool		tsv;
 	bool		help;
 } Arguments;
@@ -113,6 +122,16 @@ decimal(const char *s, double low, double high)
 	return n;
 }
 
+/* Three lower-case letters, as Stripe writes them. */
+static const char *
+currency(const char *s)
+{
+	if (strlen(s) == 3 && strspn(s, "abcdefghijklmnopqrstuvwxyz") == 3)
+		return s;
+	fprintf(stderr, "refundx-sandbox: \"%s\" is no currency in three lower-case letters\n", s);
+	exit(2);
+}
+
 static CallbackKey
 callback_key(const char *s)
 {
@@ -127,6 +146,17 @@ callback_key(const char *s)
 }
 
 static void
+add_merchant(Arguments *a, const SbChannel *channel, const char *id)
+{
+	if (a->merchants == MAX_MERCHANTS)
+	{
+		fprintf(stderr, "refundx-sandbox: more than %d merchants\n", MAX_MERCHANTS);
+		exit(2);
+	}
+	a->merchant[a->merchants++] = (InitMerchant) {channel, id};
+}
+
+static void
 take_option(int c, const char *arg, Arguments *a)
 {
 	SbOptions  *o = &sandbox.opt;
@@ -135,8 +165,13 @@ take_option(int c, const char *arg, Arguments *a)
 	{
 		case OPT_DATA: o->data = arg; break;
 		case OPT_MCHID:
-			if (a->mchid_count < MAX_MERCHANTS)
-				a->mchid[a->mchid_count++] = arg;
+			add_merchant(a, &wechat_channel, arg);
+			break;
+		case OPT_APP_ID:
+			add_merchant(a, &alipay_channel, arg);
+			break;
+		case OPT_STRIPE_ACCOUNT:
+			add_merchant(a, &stripe_channel, arg);
 			break;
 		case OPT_PORT: o->port = number(arg, 0, 65535); break;
 		case OPT_SPEED: o->speed = decimal(arg, 0.001, 1e6); break;
@@ -151,6 +186,8 @@ take_option(int c, const char *arg, Arguments *a)
 		case OPT_CALLBACK_CA: o->callback_ca = arg; break;
 		case OPT_NOT_FOUND_MS: o->not_found_ms = number(arg, 0, 86400000); break;
 		case OPT_NOT_FOUND_AFTER: o->not_found_after = number(arg, 0, 86400); break;
+		case OPT_ORDER_TOTAL: o->order_total = number(arg, 1, 1000000000); break;
+		case OPT_CURRENCY: o->currency = currency(arg); break;
 		case OPT_HOLD: o->hold_ms = number(arg, 1, 86400000); break;
 		case OPT_LIMITS: o->limits = true; break;
 		case OPT_STRICT_ORDERS: o->strict_orders = true; break;
@@ -196,13 +233,13 @@ ledger_command(bool tsv)
 int
 main(int argc, char **argv)
 {
-	static const char *const default_mchid[] = {"1900000100"};
-	Arguments	a = {{NULL}, 0, false, false};
+	Arguments	a = {0};
 	const char *command = argc > 1 ? argv[1] : "--help";
 	int			c;
 
 	sandbox.opt = (SbOptions) {.speed = 1, .callback_delay_ms = 200, .not_found_ms = 3000,
-		.hold_ms = 30000, .not_found_after = 2, .callback_connections = 64};
+		.hold_ms = 30000, .not_found_after = 2, .callback_connections = 64,
+		.order_total = 100000};
 	model_init();
 	/* '+': the words after ctl's command are its own */
 	while (argc > 1 && (c = getopt_long(argc - 1, argv + 1, "+", long_options, NULL)) != -1)
@@ -225,8 +262,7 @@ main(int argc, char **argv)
 		return 2;
 	}
 	if (strcmp(command, "init") == 0)
-		return init_command(sandbox.opt.data, a.mchid_count ? a.mchid : default_mchid,
-							a.mchid_count ? a.mchid_count : 1, sandbox.opt.port);
+		return init_command(sandbox.opt.data, a.merchant, a.merchants, sandbox.opt.port);
 	if (strcmp(command, "serve") == 0)
 	{
 		if ((sandbox.opt.tls_cert == NULL) != (sandbox.opt.tls_key == NULL))

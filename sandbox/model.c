@@ -84,12 +84,13 @@ model_init(void)
 
 /* ---- looking things up ---- */
 
-#define KEY_MAX	(SB_MCHID_MAX + SB_ID_MAX + 8)
+#define KEY_MAX	(SB_MCHID_MAX + 2 * SB_ID_MAX + 16)
 
 static const char *
 make_key(char key[KEY_MAX], const char *mchid, const char *what, const char *id)
 {
-	snprintf(key, KEY_MAX, "%.*s/%s%.*s", SB_MCHID_MAX, mchid, what, SB_ID_MAX, id);
+	snprintf(key, KEY_MAX, "%.*s/%.*s%.*s", SB_MCHID_MAX, mchid, SB_ID_MAX + 8, what,
+			 SB_ID_MAX, id);
 	return key;
 }
 
@@ -97,6 +98,14 @@ SbMerchant *
 model_merchant(const char *mchid)
 {
 	return map_get(&model.merchants, mchid);
+}
+
+SbMerchant *
+model_merchant_of(const SbChannel *channel, const char *mchid)
+{
+	SbMerchant *m = model_merchant(mchid);
+
+	return m != NULL && m->channel == channel ? m : NULL;
 }
 
 SbOrder *
@@ -120,16 +129,38 @@ model_refund(const char *mchid, const char *no)
 	return map_get(&model.refunds, make_key(key, mchid, "", no));
 }
 
-SbRefund *
-model_refund_any(const char *no)
+/* With its length, because either may have a slash in it. */
+static const char *
+order_key(char key[KEY_MAX], const SbOrder *o, const char *no)
 {
-	size_t		i;
-	SbRefund   *r;
+	char		what[SB_ID_MAX + 24];
 
-	for (i = 0; i < model.merchants.size; i++)
-		if (model.merchants.slot[i].key != NULL &&
-			(r = model_refund(model.merchants.slot[i].key, no)) != NULL)
+	snprintf(what, sizeof(what), "%zu/%s/", strlen(o->transaction_id), o->transaction_id);
+	return make_key(key, o->merchant->mchid, what, no);
+}
+
+SbRefund *
+model_refund_of(const SbOrder *o, const char *no)
+{
+	char		key[KEY_MAX];
+
+	return map_get(&model.refunds, order_key(key, o, no));
+}
+
+SbRefund *
+model_refund_any(const char *mchid, const char *no)
+{
+	SbRefund   *r = map_get(&model.numbers, no);
+	size_t		i;
+
+	if (r == NULL || mchid == NULL || strcmp(r->order->merchant->mchid, mchid) == 0)
+		return r;
+	for (i = 0; i < model.refund_count; i++)
+	{
+		r = model.refund_list[i];
+		if (strcmp(r->no, no) == 0 && strcmp(r->order->merchant->mchid, mchid) == 0)
 			return r;
+	}
 	return NULL;
 }
 
@@ -141,12 +172,20 @@ model_refund_by_id(const char *mchid, const char *refund_id)
 	return map_get(&model.refund_ids, make_key(key, mchid, "", refund_id));
 }
 
-const SbMiss *
-model_miss(const char *mchid, const char *no)
+/* The key of a miss may be an order and a number: longer than an id. */
+static const char *
+miss_key(char full[KEY_MAX], const char *mchid, const char *key)
 {
-	char		key[KEY_MAX];
+	snprintf(full, KEY_MAX, "%.*s/%.*s", SB_MCHID_MAX, mchid, 2 * SB_ID_MAX + 8, key);
+	return full;
+}
 
-	return map_get(&model.misses, make_key(key, mchid, "", no));
+const SbMiss *
+model_miss(const char *mchid, const char *key)
+{
+	char		full[KEY_MAX];
+
+	return map_get(&model.misses, miss_key(full, mchid, key));
 }
 
 /* ---- applying records ---- */
@@ -192,6 +231,7 @@ apply_order(const json_t *rec, int64_t seq)
 	str_copy(o->out_trade_no, sizeof(o->out_trade_no), get_string(rec, "out_trade_no"));
 	o->total = get_int(rec, "total");
 	o->payer_total = get_int(rec, "payer_total");
+	o->created = get_int(rec, "wall");
 	map_put(&model.orders, make_key(key, m->mchid, "t/", o->transaction_id), o);
 	map_put(&model.orders, make_key(key, m->mchid, "o/", o->out_trade_no), o);
 }
@@ -213,11 +253,12 @@ apply_refund(const json_t *rec, int64_t seq)
 	SbOrder    *o = m ? model_order(m, get_string(rec, "transaction_id"), NULL) : NULL;
 	const SbChannel *channel = channel_by_name(get_string(rec, "channel"));
 	const char *url = get_string(rec, "notify_url");
-	SbRefund   *r;
+	SbRefund   *r,
+			   *earlier;
 	char		key[KEY_MAX];
 
 	(void) seq;
-	if (o == NULL || channel == NULL)
+	if (o == NULL || channel == NULL || channel->outcomes == NULL)
 		return;
 	r = must_alloc(sizeof(*r));
 	r->channel = channel;
@@ -228,13 +269,25 @@ apply_refund(const json_t *rec, int64_t seq)
 	str_copy(r->digest, sizeof(r->digest), get_string(rec, "digest"));
 	str_copy(r->outcome, sizeof(r->outcome), get_string(rec, "outcome"));
 	r->notify_url = *url ? must_strdup(url) : NULL;
+	r->data = json_incref(json_object_get(rec, "data"));
 	r->amount = get_int(rec, "amount");
 	r->created = get_int(rec, "wall");
 	r->visible_at = get_int(rec, "visible_at");
 	r->status = REFUND_PROCESSING;
 	o->taken += r->amount;
 	o->parts++;
-	map_put(&model.refunds, make_key(key, m->mchid, "", r->no), r);
+	o->last_refund_at = get_int(rec, "t");
+	r->before = o->last;
+	o->last = r;
+	if (channel->number_per_order)
+		order_key(key, o, r->no);
+	else
+		make_key(key, m->mchid, "", r->no);
+	earlier = map_get(&model.refunds, key);
+	r->first = earlier ? earlier->first : r;
+	map_put(&model.refunds, key, r);
+	if (map_get(&model.numbers, r->no) == NULL)
+		map_put(&model.numbers, r->no, r);
 	map_put(&model.refund_ids, make_key(key, m->mchid, "", r->refund_id), r);
 	list_add((void ***) &model.refund_list, &model.refund_count, &model.refund_cap, r);
 	refund_set_next(r, rec);
@@ -247,7 +300,7 @@ apply_refund(const json_t *rec, int64_t seq)
 static void
 apply_settle(const json_t *rec, int64_t seq)
 {
-	SbRefund   *r = model_refund(get_string(rec, "mchid"), get_string(rec, "no"));
+	SbRefund   *r = model_refund_by_id(get_string(rec, "mchid"), get_string(rec, "refund_id"));
 	RefundStatus status;
 
 	(void) seq;
@@ -258,11 +311,15 @@ apply_settle(const json_t *rec, int64_t seq)
 		r->order->taken -= r->amount;
 		r->order->parts--;
 	}
+	r->returned = r->status == REFUND_SUCCESS && status == REFUND_CLOSED;
 	r->status = status;
 	r->settled = get_int(rec, "wall");
 	r->to_merchant = json_is_true(json_object_get(rec, "to_merchant"));
 	if (status == REFUND_SUCCESS && !r->to_merchant)
+	{
 		r->paid_times++;
+		r->first->number_paid++;
+	}
 	refund_set_next(r, rec);
 }
 
@@ -272,7 +329,7 @@ apply_miss(const json_t *rec, int64_t seq)
 	char		key[KEY_MAX];
 	SbMiss	   *miss;
 
-	make_key(key, get_string(rec, "mchid"), "", get_string(rec, "no"));
+	miss_key(key, get_string(rec, "mchid"), get_string(rec, "no"));
 	miss = map_get(&model.misses, key);
 	if (miss == NULL)
 	{
@@ -294,11 +351,11 @@ apply_callback(const json_t *rec, int64_t seq)
 		return;
 	cb = must_alloc(sizeof(*cb));
 	cb->merchant = m;
-	cb->channel = channel_by_name(get_string(rec, "channel"));
-	cb->refund = model_refund(m->mchid, get_string(rec, "no"));
+	cb->channel = m->channel;
+	cb->kind = must_strdup(get_string(rec, "kind"));
+	cb->refund = model_refund_by_id(m->mchid, get_string(rec, "refund_id"));
 	cb->url = must_strdup(get_string(rec, "url"));
-	if (json_object_get(rec, "echo"))
-		cb->echo = must_strdup(get_string(rec, "echo"));
+	cb->data = json_incref(json_object_get(rec, "data"));
 	str_copy(cb->event_id, sizeof(cb->event_id), get_string(rec, "event_id"));
 	refund_status_parse(get_string(rec, "says"), &cb->says);
 	cb->flavour = json_is_true(json_object_get(rec, "signtest")) ? CALLBACK_SIGNTEST : CALLBACK_TRUE;
@@ -306,7 +363,7 @@ apply_callback(const json_t *rec, int64_t seq)
 	/* ids are positions, so that a record of a try finds its callback */
 	list_add((void ***) &model.callback_list, &model.callback_count, &model.callback_cap, cb);
 	cb->id = (int64_t) model.callback_count;
-	cb->finished = cb->channel == NULL || (cb->refund == NULL && cb->echo == NULL);
+	cb->finished = cb->refund == NULL && strcmp(cb->kind, "refund") == 0;
 	if (!cb->finished)
 		callbacks_schedule(cb);
 }
@@ -326,6 +383,25 @@ apply_try(const json_t *rec, int64_t seq)
 	cb->finished = json_is_true(json_object_get(rec, "finished"));
 	if (!cb->finished)
 		callbacks_schedule(cb);
+	else
+	{
+		/* nobody asks for it again, and there may be very many */
+		json_decref(cb->data);
+		cb->data = NULL;
+	}
+}
+
+static void
+apply_notify_url(const json_t *rec, int64_t seq)
+{
+	SbMerchant *m = model_merchant(get_string(rec, "mchid"));
+	const char *url = get_string(rec, "url");
+
+	(void) seq;
+	if (m == NULL)
+		return;
+	free(m->notify_url);
+	m->notify_url = *url ? must_strdup(url) : NULL;
 }
 
 static void
@@ -390,6 +466,7 @@ static const struct
 	{"miss", apply_miss},
 	{"callback", apply_callback},
 	{"try", apply_try},
+	{"notify_url", apply_notify_url},
 	{"sms", apply_sms},
 	{"topup", apply_topup},
 	{"sms_mode", apply_sms_mode},
@@ -401,13 +478,20 @@ void
 model_apply(json_t *record, int64_t seq)
 {
 	const char *event = get_string(record, "e");
+	const SbChannel *channel;
 	size_t		i;
 
 	if (get_int(record, "t") > model.last_time)
 		model.last_time = get_int(record, "t");
 	for (i = 0; i < sizeof(appliers) / sizeof(appliers[0]); i++)
 		if (strcmp(appliers[i].event, event) == 0)
+		{
 			appliers[i].apply(record, seq);
+			return;
+		}
+	channel = channel_by_name(get_string(record, "channel"));
+	if (channel != NULL && channel->apply != NULL)
+		channel->apply(record, seq);
 }
 
 /* ---- writing records ---- */
@@ -416,17 +500,18 @@ SbOrder *
 record_order(SbMerchant *m, const char *transaction_id, const char *out_trade_no,
 			 int64_t total, int64_t payer_total)
 {
-	ledger_add(json_pack("{ss ss ss ss sI sI}", "e", "order", "mchid", m->mchid,
+	ledger_add(json_pack("{ss ss ss ss sI sI sI}", "e", "order", "mchid", m->mchid,
 						 "transaction_id", transaction_id, "out_trade_no", out_trade_no,
-						 "total", (json_int_t) total, "payer_total", (json_int_t) payer_total),
+						 "total", (json_int_t) total, "payer_total", (json_int_t) payer_total,
+						 "wall", (json_int_t) wall_ms()),
 			   false);
 	return model_order(m, transaction_id, out_trade_no);
 }
 
 void
-record_miss(const SbMerchant *m, const char *no, const char *outcome)
+record_miss(const SbMerchant *m, const char *key, const char *outcome)
 {
-	ledger_add(json_pack("{ss ss ss ss}", "e", "miss", "mchid", m->mchid, "no", no,
+	ledger_add(json_pack("{ss ss ss ss}", "e", "miss", "mchid", m->mchid, "no", key,
 						 "outcome", outcome), false);
 }
 
@@ -435,8 +520,9 @@ void
 record_settle(SbRefund *r, RefundStatus status, bool to_merchant,
 			  RefundStatus then, int64_t then_at)
 {
-	json_t	   *rec = json_pack("{ss ss ss ss sb sI}", "e", "settle",
+	json_t	   *rec = json_pack("{ss ss ss ss ss sb sI}", "e", "settle",
 								"mchid", r->order->merchant->mchid, "no", r->no,
+								"refund_id", r->refund_id,
 								"status", refund_status_name(status),
 								"to_merchant", to_merchant, "wall", (json_int_t) wall_ms());
 
@@ -448,32 +534,58 @@ record_settle(SbRefund *r, RefundStatus status, bool to_merchant,
 	ledger_add(rec, false);
 }
 
-SbCallback *
-record_callback(SbRefund *r, RefundStatus says, CallbackFlavour flavour,
-				int64_t due, const char *event_id)
+static SbCallback *
+add_callback(SbMerchant *m, SbRefund *r, const char *kind, const char *url, const char *event_id,
+			 int64_t due, json_t *data, RefundStatus says, CallbackFlavour flavour)
 {
-	if (r->notify_url == NULL)
-		return NULL;
-	ledger_add(json_pack("{ss ss ss ss ss ss ss sb sI}", "e", "callback",
-						 "channel", r->channel->name, "mchid", r->order->merchant->mchid,
-						 "no", r->no, "url", r->notify_url, "event_id", event_id,
-						 "says", refund_status_name(says),
-						 "signtest", flavour == CALLBACK_SIGNTEST, "due", (json_int_t) due),
-			   false);
+	json_t	   *rec = json_pack("{ss ss ss ss ss ss ss sb sI}", "e", "callback",
+								"mchid", m->mchid, "kind", kind,
+								"refund_id", r ? r->refund_id : "", "url", url,
+								"event_id", event_id, "says", refund_status_name(says),
+								"signtest", flavour == CALLBACK_SIGNTEST,
+								"due", (json_int_t) due);
+
+	if (r != NULL)
+		json_object_set_new(rec, "no", json_string(r->no));
+	if (data != NULL)
+		json_object_set_new(rec, "data", data);
+	ledger_add(rec, false);
 	return model.callback_list[model.callback_count - 1];
 }
 
 SbCallback *
-record_echo_callback(SbMerchant *m, const char *url, const char *message)
+record_callback(SbRefund *r, RefundStatus says, CallbackFlavour flavour,
+				int64_t due, const char *event_id)
 {
-	char		event_id[33];
+	const char *url = refund_url(r);
+	json_t	   *data = NULL;
 
-	random_nonce(event_id);
-	ledger_add(json_pack("{ss ss ss ss ss ss sI}", "e", "callback", "channel", "wechat",
-						 "mchid", m->mchid, "url", url, "event_id", event_id,
-						 "echo", message, "due", (json_int_t) clock_now()),
-			   false);
-	return model.callback_list[model.callback_count - 1];
+	if (url == NULL)
+		return NULL;
+	if (r->channel->callback_data != NULL)
+		data = r->channel->callback_data(r, says);
+	return add_callback(r->order->merchant, r, "refund", url, event_id, due, data, says, flavour);
+}
+
+SbCallback *
+record_event(SbMerchant *m, SbRefund *r, const char *kind, const char *url,
+			 const char *event_id, int64_t due, json_t *data)
+{
+	return record_flavoured_event(m, r, kind, url, event_id, due, data, CALLBACK_TRUE);
+}
+
+SbCallback *
+record_flavoured_event(SbMerchant *m, SbRefund *r, const char *kind, const char *url,
+					   const char *event_id, int64_t due, json_t *data, CallbackFlavour flavour)
+{
+	return add_callback(m, r, kind, url, event_id, due, data,
+						r ? r->status : REFUND_PROCESSING, flavour);
+}
+
+void
+record_notify_url(const SbMerchant *m, const char *url)
+{
+	ledger_add(json_pack("{ss ss ss}", "e", "notify_url", "mchid", m->mchid, "url", url), false);
 }
 
 /* Lazy: a try that is forgotten is a callback pushed twice, which is allowed. */

@@ -61,9 +61,11 @@ typedef struct SbOptions
 	int			callback_delay_ms;	/* real time */
 	int			not_found_ms;	/* sandbox time: outcome 9012 */
 	int			hold_ms;		/* real time: how long a hung call hangs */
-	int			not_found_after;	/* seconds, goes into channel.json */
+	int			not_found_after;	/* seconds, goes into the configurations */
+	int64_t		order_total;	/* of orders whose total nobody tells; minor units */
 	int			callback_connections;
 	CallbackKey callback_key;
+	const char *currency;		/* of Stripe payments that do not say; NULL = usd */
 	const char *callback_ca;	/* trusted for https callbacks; NULL = system's */
 	const char *tls_cert;
 	const char *tls_key;
@@ -77,16 +79,11 @@ typedef struct SbOptions
 
 struct SbMerchant
 {
-	char		mchid[SB_MCHID_MAX + 1];
+	const SbChannel *channel;
+	char		mchid[SB_MCHID_MAX + 1];	/* whatever the channel calls it */
 	char		prefix[SB_MCHID_MAX + 2];	/* of its key files: "" or "<mchid>-" */
-	char		serial[129];	/* of its API certificate */
-	char		pub_key_id[65];
-	char		platform_serial[129];
-	CryptoKey  *certificate;	/* verifies its requests */
-	CryptoKey  *pub_key;		/* WeChat's private halves: sign for it */
-	CryptoKey  *platform_key;
-	Buf			platform_pem;
-	unsigned char apiv3[32];
+	void	   *keys;			/* the channel's own */
+	char	   *notify_url;		/* for what brings no URL of its own, or NULL */
 
 	int64_t		funded_at;		/* ledger sequence of the last top-up */
 
@@ -110,6 +107,9 @@ struct SbOrder
 	int64_t		payer_total;	/* less than total when a coupon paid a part */
 	int64_t		taken;			/* by refunds that are not CLOSED */
 	int			parts;			/* likewise */
+	int64_t		last_refund_at; /* sandbox clock: when the last was accepted */
+	int64_t		created;		/* wall clock, ms */
+	SbRefund   *last;			/* its newest refund, or NULL */
 };
 
 typedef enum RefundStatus
@@ -129,14 +129,20 @@ struct SbRefund
 	SbOrder    *order;
 	char		no[SB_NO_MAX + 1];
 	char		refund_id[SB_ID_MAX + 1];
-	char		sub_mchid[SB_MCHID_MAX + 1];	/* "" = not a partner's */
+	char		sub_mchid[SB_ID_MAX + 1];	/* for whom a partner acts; "" = for itself */
 	char		digest[65];		/* SHA-256 of the canonical parameters */
 	char		outcome[32];	/* name in the channel's table */
-	char	   *notify_url;		/* NULL = no callbacks */
+	char	   *notify_url;		/* NULL = its merchant's, if that has one */
+	json_t	   *data;			/* what else the channel wants to remember, or NULL */
 	int64_t		amount;
 	RefundStatus status;
 	bool		to_merchant;	/* the money went to the merchant's own account */
+	bool		returned;		/* it had been paid, and the money came back */
 	int			paid_times;		/* how often money went out to the payer */
+	SbRefund   *before;			/* the order's refund before this one, or NULL */
+	SbRefund   *first;			/* the first of the same key in model.refunds: itself, unless
+								 * the channel pays a number again when asked again */
+	int			number_paid;	/* the first's: paid_times of all of its number */
 	int			calls;			/* create calls seen by this process */
 	int64_t		created;		/* wall clock, ms */
 	int64_t		settled;		/* wall clock, ms; 0 = not yet */
@@ -159,11 +165,12 @@ struct SbCallback
 {
 	int64_t		id;
 	const SbChannel *channel;
-	SbRefund   *refund;			/* NULL for a self-test */
+	const char *kind;			/* "refund", or the channel's own */
+	SbRefund   *refund;			/* NULL for what is about no refund */
 	SbMerchant *merchant;
-	char		event_id[40];	/* the same for copies of one event */
+	char		event_id[65];	/* the same for copies of one event */
 	char	   *url;
-	char	   *echo;			/* a self-test's message */
+	json_t	   *data;			/* frozen when it happened, or NULL */
 	RefundStatus says;
 	CallbackFlavour flavour;
 	int64_t		due;			/* sandbox clock */
@@ -173,6 +180,64 @@ struct SbCallback
 	HttpRequest *ready;			/* signed in advance, or NULL */
 	int64_t		ready_at;		/* wall clock, ms */
 };
+
+/* ---- what can become of a refund, as rows of a channel's table (outcome.c) ---- */
+
+/* What goes wrong with the call that asks for a refund. */
+typedef enum SbFault
+{
+	FAULT_NONE,
+	FAULT_ERROR,				/* answered with the row's status and code */
+	FAULT_HANG,					/* never answered */
+	FAULT_RESET,				/* the connection is reset */
+	FAULT_BAD_SIGNATURE,		/* the right answer, signed wrongly */
+	FAULT_GARBAGE,				/* 200, unsigned bytes that are no JSON */
+	FAULT_HOLD,					/* kept until /sandbox/release */
+	FAULT_AFTER_CALLBACK		/* answered after the callback has been */
+} SbFault;
+
+typedef enum FaultWhen
+{
+	WHEN_FIRST,					/* the first call of a number only */
+	WHEN_ALWAYS,
+	WHEN_UNTIL_TOPUP			/* until the balance is topped up */
+} FaultWhen;
+
+typedef struct SbOutcome
+{
+	int			magic;			/* amount in minor units, modulo 10000; 0 = all others */
+	const char *name;
+	SbFault		fault;
+	FaultWhen	when;
+	bool		effect_first;	/* the refund is accepted before the fault */
+	int			status;			/* FAULT_ERROR's */
+	const char *code;
+	const char *sub_code;
+	const char *message;
+	RefundStatus first;			/* what it becomes after PROCESSING */
+	RefundStatus then;			/* and after that; the same = it stays */
+	bool		at_once;		/* settled already in the answer */
+	bool		to_merchant;	/* ends in the merchant's own account */
+	bool		hidden;			/* queries do not find it for a while */
+	bool		reversed;		/* callbacks in the wrong order */
+	int			callbacks;		/* pushes of each event */
+	CallbackFlavour flavour;
+	int			trick;			/* the channel's own enum; 0 = none */
+	int			weight;			/* in a chaos run; 0 = never (needs a person) */
+	const char *text;
+} SbOutcome;
+
+/* The row of that name; the first row, which is the normal one, if none has it. */
+extern const SbOutcome *outcome_named(const SbChannel *channel, const char *name);
+extern const SbOutcome *outcome_choose(const SbMerchant *m, const char *key, int64_t amount);
+/* Does a fault meet the call before anything has happened?  key: as for record_miss() */
+extern bool outcome_strikes(const SbMerchant *m, const char *key, const SbOutcome *o);
+/*
+ * The faults that look alike at every channel: HANG, RESET, GARBAGE, and HOLD
+ * before the effect.  False: the channel itself has to answer.
+ */
+extern bool outcome_fault(SbRequest *req, const SbRefund *r, const SbOutcome *o);
+extern void outcome_print(const SbChannel *channel, FILE *out);
 
 typedef struct SbSms
 {
@@ -231,9 +296,11 @@ struct SbRequest
 	const char *call;			/* static; NULL = not worth a line in wire.log */
 	char		mchid[SB_MCHID_MAX + 1];
 	char		no[SB_NO_MAX + 1];
+	char		business[65];	/* for wire.log: hex SHA-256; "" = of the body */
 	bool		wire_logged;
 
 	bool		released;		/* second run of a HOLD_EFFECT */
+	SbRefund   *waits_for;		/* whose callback a HOLD_CALLBACK waits for */
 	HoldKind	hold;
 	int64_t		hold_until;		/* monotonic ms; 0 = for ever */
 
@@ -259,6 +326,7 @@ extern int	server_held(void);
 extern bool server_has_incoming(void);
 extern void server_hold(SbRequest *req, HoldKind kind, int64_t ms);
 extern void server_check_holds(void);
+extern bool server_any_held(bool (*test) (const SbRequest *, const void *), const void *arg);
 extern int	server_release(const char *no, void (*rerun) (SbRequest *)); /* NULL = all */
 
 /* The answer leaves after the ledger's next commit.  Each request gets one. */
@@ -267,30 +335,71 @@ extern void request_answer_json(SbRequest *req, int status, json_t *body);	/* st
 extern void request_reset(SbRequest *req);
 extern void request_unhold(SbRequest *req); /* a HOLD_CALLBACK: send it now */
 
+extern bool sha256_hex(const void *data, size_t len, char out[65]);
+
 /* The value of ?name= in the request's query, decoded; false if absent. */
 extern bool request_query_value(const SbRequest *req, const char *name, Buf *out);
 extern bool percent_decode(Buf *out, const char *s, size_t len, bool plus_is_space);
 
 /* ---- channels (serve.c holds the registry) ---- */
 
+/* What is optional here may be NULL, 0 or false. */
 struct SbChannel
 {
 	const char *name;
 	bool		(*mine) (const SbRequest *req);
 	void		(*handle) (SbRequest *req);
-	/* One delivery of a callback: fresh time, nonce and signature. */
+	void		(*print_outcomes) (FILE *out);	/* of what is no refund; optional */
+
+	/* The rest is for channels that refund: those with a default_merchant. */
+	const SbOutcome *outcomes;	/* the first row is the normal one; ends with no name */
+	bool		number_per_order;	/* orders may have refunds of the same number */
+
+	/*
+	 * Merchants.  make_merchant writes new keys below dir, and returns what
+	 * sandbox.json shall know of them (an object, or NULL on failure); it
+	 * gets it back as `entry` when the merchant is loaded.  write_configs
+	 * writes what refundx.channel_add wants.
+	 */
+	const char *default_merchant;
+	bool		(*merchant_ok) (const char *id);	/* a name that can be made */
+	json_t	   *(*make_merchant) (const char *dir, const char *id, const char *prefix);
+	bool		(*load_merchant) (SbMerchant *m, const char *dir, json_t *entry,
+								  char *err, size_t errsize);
+	bool		(*write_configs) (const SbMerchant *m, const char *url);
+
+	/*
+	 * Callbacks.  callback_data (optional) freezes what an event says when it
+	 * happens.  build_callback makes one delivery of it: fresh time, nonce and
+	 * signature.  retry_after: seconds after cb->tries deliveries; 0 = give up.
+	 */
+	json_t	   *(*callback_data) (const SbRefund *r, RefundStatus says);
 	bool		(*build_callback) (const SbCallback *cb, HttpRequest *out);
-	void		(*refund_due) (SbRefund *r);	/* its next_at has come */
+	bool		(*acknowledged) (long status, const char *body, size_t len);
+	int			(*retry_after) (const SbCallback *cb);
+
+	void		(*refund_due) (SbRefund *r);	/* its next_at has come; default refund_step */
 	/* A person settles it: NULL, or why that cannot be. */
 	const char *(*refund_settle) (SbRefund *r, RefundStatus status);
-	void		(*print_outcomes) (FILE *out);
+
+	/* Optional: a person wants this told now.  NULL, or why that cannot be. */
+	const char *(*tell_refund) (SbRefund *r, const char *what);
+	const char *(*tell_payment) (SbMerchant *m, SbOrder *o);
+	/* Optional: the channel changes something for a merchant, e.g. its own key. */
+	const char *(*merchant_switch) (SbMerchant *m, const char *what);
+
+	/* Optional: a ledger record of its own, with "channel" and an "e" of its own. */
+	void		(*apply) (const json_t *record, int64_t sequence);
 };
 
 extern const SbChannel wechat_channel;
+extern const SbChannel alipay_channel;
+extern const SbChannel stripe_channel;
 extern const SbChannel aliyun_channel;
 extern const SbChannel generic_channel;
 extern const SbChannel control_channel;
 extern const SbChannel *channel_by_name(const char *name);
+extern const SbChannel *channel_at(int i);	/* NULL past the end */
 extern void print_outcomes(FILE *out);
 extern void channel_rerun(SbRequest *req);	/* decide a held request now */
 
@@ -332,9 +441,10 @@ typedef struct SbModel
 {
 	Map			merchants;		/* mchid -> SbMerchant */
 	Map			orders;			/* mchid/t/<id> and mchid/o/<no> -> SbOrder */
-	Map			refunds;		/* mchid/no -> SbRefund */
+	Map			refunds;		/* mchid/no, or mchid/order/no -> SbRefund */
+	Map			numbers;		/* no -> the first SbRefund that has it */
 	Map			refund_ids;		/* mchid/refund_id -> SbRefund */
-	Map			misses;			/* mchid/no -> SbMiss */
+	Map			misses;			/* mchid/key -> SbMiss */
 	SbRefund  **refund_list;	/* in order of acceptance */
 	size_t		refund_count;
 	size_t		refund_cap;
@@ -369,13 +479,15 @@ extern Sandbox sandbox;
 
 extern void model_init(void);
 extern void model_apply(json_t *record, int64_t sequence);
-extern SbMerchant *model_merchant(const char *mchid);
+extern SbMerchant *model_merchant(const char *mchid);	/* any channel's */
+extern SbMerchant *model_merchant_of(const SbChannel *channel, const char *mchid);
 extern SbOrder *model_order(const SbMerchant *m, const char *transaction_id,
 							const char *out_trade_no);
 extern SbRefund *model_refund(const char *mchid, const char *no);
-extern SbRefund *model_refund_any(const char *no);	/* whichever merchant's */
+extern SbRefund *model_refund_of(const SbOrder *o, const char *no); /* number_per_order */
+extern SbRefund *model_refund_any(const char *mchid, const char *no);	/* mchid or NULL */
 extern SbRefund *model_refund_by_id(const char *mchid, const char *refund_id);
-extern const SbMiss *model_miss(const char *mchid, const char *no);
+extern const SbMiss *model_miss(const char *mchid, const char *key);
 
 extern json_t *report_ledger(const char *only_no);
 extern void report_tsv(Buf *out);
@@ -384,14 +496,55 @@ extern json_t *report_stats(void);
 /* What happens: each writes one ledger record, which changes the model. */
 extern SbOrder *record_order(SbMerchant *m, const char *transaction_id,
 							 const char *out_trade_no, int64_t total, int64_t payer_total);
-extern void record_miss(const SbMerchant *m, const char *no, const char *outcome);
+extern void record_miss(const SbMerchant *m, const char *key, const char *outcome);
 extern void record_settle(SbRefund *r, RefundStatus status, bool to_merchant,
 						  RefundStatus then, int64_t then_at);
+extern void record_notify_url(const SbMerchant *m, const char *url);	/* "" = none */
+
+/* Told about r, to its notify_url; NULL if there is none. */
 extern SbCallback *record_callback(SbRefund *r, RefundStatus says, CallbackFlavour flavour,
 								   int64_t due, const char *event_id);
-extern SbCallback *record_echo_callback(SbMerchant *m, const char *url,
-										const char *message);
+
+/* Anything else: kind is the channel's own; r may be NULL; steals data. */
+extern SbCallback *record_event(SbMerchant *m, SbRefund *r, const char *kind, const char *url,
+								const char *event_id, int64_t due, json_t *data);
+extern SbCallback *record_flavoured_event(SbMerchant *m, SbRefund *r, const char *kind,
+										  const char *url, const char *event_id, int64_t due,
+										  json_t *data, CallbackFlavour flavour);
 extern void record_try(SbCallback *cb, int http_status, int64_t next_due, bool finished);
+
+/* ---- the life of a refund (refund.c) ---- */
+
+typedef struct NewRefund
+{
+	const char *no;
+	const char *refund_id;		/* unique within the merchant */
+	const char *sub_mchid;		/* or NULL */
+	const char *digest;			/* or NULL */
+	const char *notify_url;		/* or NULL */
+	int64_t		amount;
+	json_t	   *data;			/* or NULL; stolen */
+} NewRefund;
+
+/* Accepted.  Unless at_once, the outcome's first status comes by itself. */
+extern SbRefund *refund_accept(SbOrder *order, const NewRefund *n, const SbOutcome *o, bool at_once);
+
+/*
+ * Settle, and have it told as the outcome wants it told, told_in sandbox ms
+ * from now.  then_at > 0: it becomes `then` by itself at that time.
+ */
+extern void refund_become(SbRefund *r, RefundStatus status, RefundStatus then, int64_t then_at,
+						  bool to_merchant, int64_t told_in);
+extern void refund_step(SbRefund *r);	/* its next_at has come */
+extern const char *refund_url(const SbRefund *r);	/* where callbacks go, or NULL */
+/* The answer (still to be given) waits until a callback of r has been. */
+extern void refund_hold_for_callback(SbRefund *r, SbRequest *req);
+
+/* ---- merchants (merchant.c) ---- */
+
+/* Calls of a merchant, for peaks and limits. */
+extern void merchant_count(SbMerchant *m, bool ok);
+extern bool merchant_over_limit(SbMerchant *m, int ok_per_second, int failing_per_second);
 
 /* ---- callbacks and timers (callback.c) ---- */
 extern bool callbacks_start(int epoll_fd, char *err, size_t errsize);
@@ -401,6 +554,7 @@ extern void refunds_schedule(SbRefund *r);
 extern void timers_run(void);	/* settle what is due; before the commit */
 extern void callbacks_send(void);	/* send what is due; after the commit */
 extern void callbacks_prepare(void);	/* while paused: sign what will be sent */
+extern void callbacks_sign_again(const SbMerchant *m);
 extern void callbacks_socket_event(int fd, uint32_t events);
 extern void callbacks_timeout(void);
 extern int64_t callbacks_timeout_ms(void);
@@ -409,7 +563,15 @@ extern json_t *callbacks_report(void);
 /* ---- files and commands ---- */
 extern bool read_file(const char *path, Buf *out);
 extern bool write_file(const char *path, const void *data, size_t len, int mode);
-extern int	init_command(const char *dir, const char *const *mchids, int count, int port);
+
+typedef struct InitMerchant
+{
+	const SbChannel *channel;
+	const char *id;
+} InitMerchant;
+
+/* Channels that none of them names get their default merchant. */
+extern int	init_command(const char *dir, const InitMerchant *list, int count, int port);
 extern bool load_keys(const char *dir, char *err, size_t errsize);
 extern bool write_configs(int port);
 extern int	serve_command(void);

@@ -29,6 +29,8 @@ Sandbox		sandbox;
 static const SbChannel *const channels[] = {
 	&control_channel,
 	&wechat_channel,
+	&alipay_channel,
+	&stripe_channel,
 	&aliyun_channel,
 	&generic_channel,
 };
@@ -45,18 +47,28 @@ channel_by_name(const char *name)
 	return NULL;
 }
 
+const SbChannel *
+channel_at(int i)
+{
+	return i >= 0 && (size_t) i < CHANNEL_COUNT ? channels[i] : NULL;
+}
+
 void
 print_outcomes(FILE *out)
 {
 	size_t		i;
 
 	for (i = 0; i < CHANNEL_COUNT; i++)
-		if (channels[i]->print_outcomes != NULL)
-		{
-			fprintf(out, "%s\n\n", channels[i]->name);
+	{
+		if (channels[i]->outcomes == NULL && channels[i]->print_outcomes == NULL)
+			continue;
+		fprintf(out, "%s\n\n", channels[i]->name);
+		if (channels[i]->outcomes != NULL)
+			outcome_print(channels[i], out);
+		else
 			channels[i]->print_outcomes(out);
-			fprintf(out, "\n");
-		}
+		fprintf(out, "\n");
+	}
 }
 
 void

@@ -311,10 +311,9 @@ peer_is_gone(const SbRequest *req)
 static void
 forget_waiting(SbRequest *req)
 {
-	SbRefund   *r = model_refund(req->mchid, req->no);
-
-	if (r != NULL && r->waiting == req)
-		r->waiting = NULL;
+	if (req->waits_for != NULL && req->waits_for->waiting == req)
+		req->waits_for->waiting = NULL;
+	req->waits_for = NULL;
 }
 
 /*
@@ -374,6 +373,17 @@ server_release(const char *no, void (*rerun) (SbRequest *))
 			rerun(req);
 	}
 	return released;
+}
+
+bool
+server_any_held(bool (*test) (const SbRequest *, const void *), const void *arg)
+{
+	const SbRequest *req;
+
+	for (req = held.head; req != NULL; req = req->next)
+		if (test(req, arg))
+			return true;
+	return false;
 }
 
 int
@@ -551,6 +561,20 @@ percent_decode(Buf *out, const char *s, size_t len, bool plus_is_space)
 			buf_addc(out, plus_is_space && s[i] == '+' ? ' ' : s[i]);
 	}
 	return !out->failed && utf8_ok(out);
+}
+
+bool
+sha256_hex(const void *data, size_t len, char out[65])
+{
+	unsigned char digest[32];
+	Buf			hex = BUF_INIT;
+	bool		ok = sha256(data, len, digest);
+
+	if (ok)
+		hex_encode(&hex, digest, sizeof(digest));
+	ok = ok && str_copy(out, 65, buf_str(&hex));
+	buf_free(&hex);
+	return ok;
 }
 
 bool

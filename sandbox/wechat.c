@@ -104,40 +104,6 @@ find_order(SbMerchant *m, const RefundCall *call)
 	return record_order(m, transaction_id, out_trade_no, call->total, call->total);
 }
 
-/*
- * Settle, and have it told as the outcome wants it told.  then_at > 0: it
- * becomes `then` by itself at that time.
- */
-static void
-settle_now(SbRefund *r, RefundStatus status, RefundStatus then, int64_t then_at, bool to_merchant)
-{
-	const WechatOutcome *o = wechat_outcome_named(r->outcome);
-	int64_t		due = clock_now();
-	char		event_id[33];
-	int			i;
-
-	record_settle(r, status, to_merchant, then, then_at);
-	random_nonce(event_id);
-	if (o->reversed && status == REFUND_ABNORMAL)
-		due += clock_real_delay(3 * (int64_t) sandbox.opt.callback_delay_ms + 100);
-	for (i = 0; i < o->callbacks; i++)
-		record_callback(r, status, o->flavour, due, event_id);
-}
-
-/* A refund's time has come: it takes its next step. */
-static void
-wechat_refund_due(SbRefund *r)
-{
-	const WechatOutcome *o = wechat_outcome_named(r->outcome);
-	RefundStatus status = r->next_status;
-
-	if (status == o->first && o->then != o->first && r->status == REFUND_PROCESSING)
-		settle_now(r, status, o->then,
-				   clock_now() + clock_real_delay(sandbox.opt.callback_delay_ms) + 1, false);
-	else
-		settle_now(r, status, status, 0, o->to_merchant && status == REFUND_SUCCESS);
-}
-
 static const char *
 wechat_refund_settle(SbRefund *r, RefundStatus status)
 {
@@ -145,110 +111,54 @@ wechat_refund_settle(SbRefund *r, RefundStatus status)
 		return "the refund is final already";
 	if (status == REFUND_PROCESSING || status == r->status)
 		return "the refund cannot become that";
-	settle_now(r, status, status, 0, false);
+	refund_become(r, status, status, 0, false, 0);
 	return NULL;
 }
 
 static SbRefund *
-accept_refund(SbMerchant *m, SbOrder *order, const RefundCall *call, const WechatOutcome *o)
+accept_refund(SbMerchant *m, SbOrder *order, const RefundCall *call, const SbOutcome *o)
 {
 	bool		now = o->at_once || o->fault == FAULT_AFTER_CALLBACK;
-	int64_t		delay = clock_real_delay(sandbox.opt.callback_delay_ms);
 	char		refund_id[SB_ID_MAX + 1];
-	json_t	   *rec;
+	NewRefund	n = {.no = call->out_refund_no, .refund_id = refund_id,
+		.sub_mchid = call->sub_mchid, .digest = call->digest,
+		.notify_url = call->notify_url, .amount = call->refund};
 	SbRefund   *r;
 
 	snprintf(refund_id, sizeof(refund_id), "50000%09llu%015lld",
 			 (unsigned long long) (hash_string(m->mchid, 2) % 1000000000),
 			 (long long) ledger_sequence() + 1);
-	rec = json_pack("{ss ss ss ss ss ss ss ss sI ss ss sI sI}",
-					"e", "refund", "channel", wechat_channel.name, "mchid", m->mchid,
-					"no", call->out_refund_no, "refund_id", refund_id,
-					"transaction_id", order->transaction_id,
-					"sub_mchid", call->sub_mchid ? call->sub_mchid : "",
-					"digest", call->digest, "amount", (json_int_t) call->refund,
-					"outcome", o->name, "notify_url", call->notify_url ? call->notify_url : "",
-					"wall", (json_int_t) wall_ms(),
-					"visible_at",
-					(json_int_t) (o->hidden ? clock_now() + sandbox.opt.not_found_ms : 0));
-	if (!now)
-	{
-		json_object_set_new(rec, "next_at", json_integer(clock_now() + delay + 1));
-		json_object_set_new(rec, "next", json_string(refund_status_name(o->first)));
-	}
-	ledger_add(rec, false);
-	r = model_refund(m->mchid, call->out_refund_no);
+	r = refund_accept(order, &n, o, now);
 	if (o->at_once)
-		settle_now(r, o->first, o->first, 0, false);
+		refund_become(r, o->first, o->first, 0, false, 0);
 	return r;
 }
 
 /* ---- create ---- */
-
-/* Does a fault meet this call before anything has happened? */
-static bool
-fault_strikes(const SbMerchant *m, const RefundCall *call, const WechatOutcome *o)
-{
-	const SbMiss *miss = model_miss(m->mchid, call->out_refund_no);
-
-	if (o->fault == FAULT_NONE || o->effect_first)
-		return false;
-	switch (o->when)
-	{
-		case WHEN_ALWAYS:
-			return true;
-		case WHEN_UNTIL_TOPUP:
-			return miss == NULL || m->funded_at < miss->first;
-		case WHEN_FIRST:
-			break;
-	}
-	return miss == NULL;
-}
 
 /*
  * r is NULL when nothing has been accepted.  A row of the table whose fault
  * shows a refund must have effect_first.
  */
 static void
-apply_fault(SbRequest *req, SbMerchant *m, SbRefund *r, const WechatOutcome *o)
+apply_fault(SbRequest *req, SbMerchant *m, SbRefund *r, const SbOutcome *o)
 {
 	assert(r != NULL || o->fault == FAULT_ERROR || o->fault == FAULT_HANG ||
 		   o->fault == FAULT_RESET || o->fault == FAULT_HOLD);
-	switch (o->fault)
+	if (o->fault == FAULT_GARBAGE)
+		merchant_count(m, true);
+	if (outcome_fault(req, r, o))
+		return;
+	if (o->fault == FAULT_ERROR)
 	{
-		case FAULT_ERROR:
-			wechat_error(req, m, o->status, o->code, o->message, NULL);
-			return;
-		case FAULT_HANG:
-			server_hold(req, HOLD_UNTIL_RESET, sandbox.opt.hold_ms);
-			return;
-		case FAULT_RESET:
-			request_reset(req);
-			return;
-		case FAULT_GARBAGE:
-			buf_adds(&req->answer, "<html>\x01 {\"status\": \"SUC");
-			wechat_count(m, 200);
-			request_answer(req, 200, "application/json");
-			return;
-		case FAULT_HOLD:
-			server_hold(req, r ? HOLD_ANSWER : HOLD_EFFECT, 0);
-			if (r != NULL)
-				wechat_answer(req, m, refund_json(r), false);
-			return;
-		case FAULT_AFTER_CALLBACK:
-			if (r->notify_url != NULL)
-			{
-				server_hold(req, HOLD_CALLBACK, CALLBACK_FIRST_MS);
-				r->waiting = req;
-			}
-			wechat_answer(req, m, refund_json(r), false);
-			settle_now(r, o->first, o->first, 0, false);
-			return;
-		case FAULT_BAD_SIGNATURE:
-		case FAULT_NONE:
-			wechat_answer(req, m, refund_json(r), o->fault == FAULT_BAD_SIGNATURE);
-			return;
+		wechat_error(req, m, o->status, o->code, o->message, NULL);
+		return;
 	}
+	if (o->fault == FAULT_AFTER_CALLBACK)
+		refund_hold_for_callback(r, req);
+	wechat_answer(req, m, refund_json(r), o->fault == FAULT_BAD_SIGNATURE);
+	if (o->fault == FAULT_AFTER_CALLBACK)
+		refund_become(r, o->first, o->first, 0, false, 0);
 }
 
 /* Why the order does not allow it; NULL if it does. */
@@ -280,7 +190,7 @@ create_refund(SbRequest *req, SbMerchant *m, json_t *body)
 	RefundCall	call;
 	const char *field,
 			   *why;
-	const WechatOutcome *o;
+	const SbOutcome *o;
 	SbOrder    *order;
 	SbRefund   *r;
 
@@ -300,8 +210,8 @@ create_refund(SbRequest *req, SbMerchant *m, json_t *body)
 		wechat_error(req, m, 400, "PARAM_ERROR", "退款金额大于订单金额", "amount/refund");
 		return;
 	}
-	o = wechat_outcome_choose(m->mchid, call.out_refund_no, call.refund);
-	if (!req->released && fault_strikes(m, &call, o))
+	o = outcome_choose(m, call.out_refund_no, call.refund);
+	if (!req->released && outcome_strikes(m, call.out_refund_no, o))
 	{
 		record_miss(m, call.out_refund_no, o->name);
 		apply_fault(req, m, NULL, o);
@@ -365,9 +275,18 @@ abnormal_refund(SbRequest *req, SbMerchant *m, const char *refund_id, json_t *bo
 		wechat_error(req, m, 400, "INVALID_REQUEST", "退款单状态不允许此操作", NULL);
 	else
 	{
-		settle_now(r, REFUND_SUCCESS, REFUND_SUCCESS, 0, to_merchant);
+		refund_become(r, REFUND_SUCCESS, REFUND_SUCCESS, 0, to_merchant, 0);
 		wechat_answer(req, m, refund_json(r), false);
 	}
+}
+
+static void
+tell_echo(SbMerchant *m, const char *url, const char *message)
+{
+	char		event_id[33];
+
+	random_nonce(event_id);
+	record_event(m, NULL, "echo", url, event_id, clock_now(), json_pack("{ss}", "message", message));
 }
 
 static void
@@ -396,7 +315,7 @@ echo(SbRequest *req, SbMerchant *m, json_t *body)
 		wechat_response_key(req, m, &key, &serial);
 		if (base64_decode(&cipher, secret, strlen(secret)) &&
 			rsa_oaep_decrypt(key, cipher.data, cipher.len, &plain) &&
-			rsa_oaep_encrypt(m->certificate, buf_str(&plain), plain.len, &again))
+			rsa_oaep_encrypt(wechat_keys(m)->certificate, buf_str(&plain), plain.len, &again))
 		{
 			base64_encode(&b64, again.data, again.len);
 			json_object_set_new(answer, "encrypted_echo_message", json_string(buf_str(&b64)));
@@ -413,7 +332,7 @@ echo(SbRequest *req, SbMerchant *m, json_t *body)
 	else
 	{
 		if (url != NULL)
-			record_echo_callback(m, url, message);
+			tell_echo(m, url, message);
 		wechat_answer(req, m, answer, false);
 	}
 	buf_free(&cipher);
@@ -434,7 +353,7 @@ encrypt_resource(const SbMerchant *m, const char *aad, const char *text, size_t 
 	if (random_nonce(nonce))
 	{
 		nonce[12] = '\0';
-		if (aes256gcm_encrypt(m->apiv3, nonce, 12, aad, strlen(aad), text, len, &cipher))
+		if (aes256gcm_encrypt(wechat_keys(m)->apiv3, nonce, 12, aad, strlen(aad), text, len, &cipher))
 		{
 			base64_encode(&b64, cipher.data, cipher.len);
 			out = json_pack("{ss ss ss ss}", "algorithm", "AEAD_AES_256_GCM", "nonce", nonce,
@@ -449,12 +368,13 @@ encrypt_resource(const SbMerchant *m, const char *aad, const char *text, size_t 
 static void
 certificates(SbRequest *req, SbMerchant *m)
 {
+	const WechatKeys *k = wechat_keys(m);
 	CryptoCertificate cert;
 	char		from[40],
 				to[40];
 
 	if (sandbox.opt.no_certificates ||
-		!crypto_certificate_read(m->platform_pem.data, m->platform_pem.len, &cert))
+		!crypto_certificate_read(k->platform_pem.data, k->platform_pem.len, &cert))
 	{
 		wechat_error(req, m, 404, "RESOURCE_NOT_EXISTS", "无可用的平台证书", NULL);
 		return;
@@ -462,10 +382,10 @@ certificates(SbRequest *req, SbMerchant *m)
 	format_time(cert.not_before * 1000, from);
 	format_time(cert.not_after * 1000, to);
 	wechat_answer(req, m,
-				  json_pack("{s[{ss ss ss so}]}", "data", "serial_no", m->platform_serial,
+				  json_pack("{s[{ss ss ss so}]}", "data", "serial_no", k->platform_serial,
 							"effective_time", from, "expire_time", to, "encrypt_certificate",
-							encrypt_resource(m, "certificate", m->platform_pem.data,
-											 m->platform_pem.len)), false);
+							encrypt_resource(m, "certificate", k->platform_pem.data,
+											 k->platform_pem.len)), false);
 }
 
 /* ---- routing ---- */
@@ -550,7 +470,7 @@ wechat_handle(SbRequest *req)
 	if (strcmp(req->call, "wechat.other") == 0)
 		request_answer(req, strcmp(req->method, "GET") == 0 || strcmp(req->method, "POST") == 0 ? 404 : 405,
 					   NULL);	/* the gateway's: no body (1.9) */
-	else if ((m = req->released ? model_merchant(req->mchid) : wechat_authenticate(req)) != NULL)
+	else if ((m = req->released ? model_merchant_of(&wechat_channel, req->mchid) : wechat_authenticate(req)) != NULL)
 	{
 		if (strcmp(req->method, "POST") == 0 && body == NULL)
 			wechat_error(req, m, 400, "PARAM_ERROR", why, NULL);
@@ -570,7 +490,8 @@ callback_content(const SbCallback *cb)
 	json_t	   *o;
 
 	if (r == NULL)
-		return json_pack("{ss ss}", "mchid", cb->merchant->mchid, "echo_message", cb->echo);
+		return json_pack("{ss ss}", "mchid", cb->merchant->mchid, "echo_message",
+						 json_string_value(json_object_get(cb->data, "message")));
 	o = json_pack("{ss ss ss ss ss ss s{sI sI sI sI}}",
 				  "out_trade_no", r->order->out_trade_no,
 				  "transaction_id", r->order->transaction_id,
@@ -627,7 +548,7 @@ callback_envelope(const SbCallback *cb)
 static bool
 wechat_build_callback(const SbCallback *cb, HttpRequest *out)
 {
-	const SbMerchant *m = cb->merchant;
+	const WechatKeys *k = wechat_keys(cb->merchant);
 	bool		by_cert = sandbox.opt.callback_key == CALLBACK_KEY_CERTIFICATE ||
 		(sandbox.opt.callback_key == CALLBACK_KEY_MIXED && (cb->id + cb->tries) % 2 == 0);
 	json_t	   *envelope = callback_envelope(cb);
@@ -643,18 +564,42 @@ wechat_build_callback(const SbCallback *cb, HttpRequest *out)
 	http_header_add(&out->headers, "Content-Type", "application/json");
 	http_header_add(&out->headers, "Accept", "*/*");
 	http_header_add(&out->headers, "User-Agent", "Mozilla/4.0");
-	return wechat_sign(by_cert ? m->platform_key : m->pub_key,
-					   by_cert ? m->platform_serial : m->pub_key_id,
+	return wechat_sign(by_cert ? k->platform_key : k->pub_key,
+					   by_cert ? k->platform_serial : k->pub_key_id,
 					   cb->flavour == CALLBACK_SIGNTEST && cb->tries == 0, cb->id,
 					   &out->body, &out->headers) == NULL;
+}
+
+static bool
+wechat_acknowledged(long status, const char *body, size_t len)
+{
+	(void) body;
+	(void) len;
+	return status == 200 || status == 204;
+}
+
+static int
+wechat_retry_after(const SbCallback *cb)
+{
+	static const int schedule[] = {		/* 3.5 */
+		15, 15, 30, 180, 600, 1200, 1800, 1800, 1800, 3600, 10800, 10800, 10800, 21600, 21600
+	};
+
+	return cb->tries < (int) (sizeof(schedule) / sizeof(schedule[0])) ? schedule[cb->tries] : 0;
 }
 
 const SbChannel wechat_channel = {
 	.name = "wechat",
 	.mine = wechat_mine,
 	.handle = wechat_handle,
+	.outcomes = wechat_outcomes,
+	.default_merchant = "1900000100",
+	.merchant_ok = wechat_merchant_ok,
+	.make_merchant = wechat_make_merchant,
+	.load_merchant = wechat_load_merchant,
+	.write_configs = wechat_write_configs,
 	.build_callback = wechat_build_callback,
-	.refund_due = wechat_refund_due,
-	.refund_settle = wechat_refund_settle,
-	.print_outcomes = wechat_print_outcomes
+	.acknowledged = wechat_acknowledged,
+	.retry_after = wechat_retry_after,
+	.refund_settle = wechat_refund_settle
 };

@@ -15,51 +15,29 @@
 
 #include "sandbox.h"
 
-/* What goes wrong with the call that asks for a refund. */
-typedef enum WechatFault
+/* What it takes to be a merchant, and WeChat Pay for it (wechat_keys.c). */
+typedef struct WechatKeys
 {
-	FAULT_NONE,
-	FAULT_ERROR,				/* answered with status and code */
-	FAULT_HANG,					/* never answered */
-	FAULT_RESET,				/* the connection is reset */
-	FAULT_BAD_SIGNATURE,		/* 200, signed wrongly */
-	FAULT_GARBAGE,				/* 200, unsigned bytes that are no JSON */
-	FAULT_HOLD,					/* kept until /sandbox/release */
-	FAULT_AFTER_CALLBACK		/* answered after the callback has been */
-} WechatFault;
+	char		serial[129];	/* of its API certificate */
+	char		pub_key_id[65];
+	char		platform_serial[129];
+	CryptoKey  *certificate;	/* verifies its requests */
+	CryptoKey  *pub_key;		/* WeChat's private halves: sign for it */
+	CryptoKey  *platform_key;
+	Buf			platform_pem;
+	unsigned char apiv3[32];
+} WechatKeys;
 
-typedef enum FaultWhen
-{
-	WHEN_FIRST,					/* the first call of a number only */
-	WHEN_ALWAYS,
-	WHEN_UNTIL_TOPUP			/* until the balance is topped up */
-} FaultWhen;
+#define wechat_keys(m) ((const WechatKeys *) (m)->keys)
 
-typedef struct WechatOutcome
-{
-	int			magic;			/* refund amount in fen, modulo 10000; 0 = all others */
-	const char *name;
-	WechatFault fault;
-	FaultWhen	when;
-	bool		effect_first;	/* the refund is accepted before the fault */
-	int			status;			/* FAULT_ERROR's */
-	const char *code;
-	const char *message;
-	RefundStatus first;			/* what it becomes after PROCESSING */
-	RefundStatus then;			/* and after that; the same = it stays */
-	bool		at_once;		/* settled already in the answer */
-	bool		to_merchant;	/* ends in the merchant's own account */
-	bool		hidden;			/* queries do not find it for a while */
-	bool		reversed;		/* callbacks in the wrong order */
-	int			callbacks;		/* pushes of each event */
-	CallbackFlavour flavour;
-	int			weight;			/* in a chaos run; 0 = never (needs a person) */
-	const char *text;
-} WechatOutcome;
+extern bool wechat_merchant_ok(const char *id);
+extern json_t *wechat_make_merchant(const char *dir, const char *id, const char *prefix);
+extern bool wechat_load_merchant(SbMerchant *m, const char *dir, json_t *entry,
+								 char *err, size_t errsize);
+extern bool wechat_write_configs(const SbMerchant *m, const char *url);
 
-extern const WechatOutcome *wechat_outcome_named(const char *name);
-extern const WechatOutcome *wechat_outcome_choose(const char *mchid, const char *no, int64_t amount);
-extern void wechat_print_outcomes(FILE *out);
+/* ---- wechat_outcomes.c ---- */
+extern const SbOutcome wechat_outcomes[];
 
 /* ---- wechat_auth.c ---- */
 
@@ -69,7 +47,6 @@ extern void wechat_claim(SbRequest *req);
 extern void wechat_error(SbRequest *req, SbMerchant *m, int status, const char *code,
 						 const char *message, const char *field);
 extern void wechat_answer(SbRequest *req, SbMerchant *m, json_t *body, bool bad_signature);
-extern void wechat_count(SbMerchant *m, int status);
 extern const char *wechat_sign(const CryptoKey *key, const char *serial, bool probe, int64_t id,
 							   const Buf *body, HttpHeaders *headers);
 /* The key a request's Wechatpay-Serial asks for; false if there is none such. */

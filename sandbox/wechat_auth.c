@@ -21,47 +21,6 @@
 #define LIMIT_OK		150		/* calls a second and merchant */
 #define LIMIT_FAILING	6
 
-/* ---- counting and throttling ---- */
-
-static void
-new_second(SbMerchant *m)
-{
-	int64_t		second = wall_ms() / 1000;
-
-	if (m->second == second)
-		return;
-	m->second = second;
-	m->ok_now = 0;
-	m->failing_now = 0;
-}
-
-void
-wechat_count(SbMerchant *m, int status)
-{
-	if (m == NULL)
-		return;
-	new_second(m);
-	if (status >= 200 && status < 300)
-	{
-		m->ok_total++;
-		if (++m->ok_now > m->peak_ok)
-			m->peak_ok = m->ok_now;
-	}
-	else
-	{
-		m->failing_total++;
-		if (++m->failing_now > m->peak_failing)
-			m->peak_failing = m->failing_now;
-	}
-}
-
-static bool
-over_limit(SbMerchant *m)
-{
-	new_second(m);
-	return sandbox.opt.limits && (m->ok_now >= LIMIT_OK || m->failing_now >= LIMIT_FAILING);
-}
-
 /* ---- answers ---- */
 
 static void
@@ -97,7 +56,7 @@ wechat_error(SbRequest *req, SbMerchant *m, int status, const char *code,
 		buf_free(&path);
 	}
 	add_request_id(req);
-	wechat_count(m, status);
+	merchant_count(m, status >= 200 && status < 300);
 	request_answer_json(req, status, body);
 }
 
@@ -154,15 +113,15 @@ wechat_response_key(const SbRequest *req, const SbMerchant *m,
 {
 	const char *wanted = http_header_get(&req->headers, "Wechatpay-Serial");
 
-	if (wanted == NULL || strcmp(wanted, m->platform_serial) == 0)
+	if (wanted == NULL || strcmp(wanted, wechat_keys(m)->platform_serial) == 0)
 	{
-		*key = m->platform_key;
-		*serial = m->platform_serial;
+		*key = wechat_keys(m)->platform_key;
+		*serial = wechat_keys(m)->platform_serial;
 		return true;
 	}
-	*key = m->pub_key;
-	*serial = m->pub_key_id;
-	return strcmp(wanted, m->pub_key_id) == 0;
+	*key = wechat_keys(m)->pub_key;
+	*serial = wechat_keys(m)->pub_key_id;
+	return strcmp(wanted, wechat_keys(m)->pub_key_id) == 0;
 }
 
 /* A signed 200; steals body.  bad_signature: signed, but over other bytes. */
@@ -180,7 +139,7 @@ wechat_answer(SbRequest *req, SbMerchant *m, json_t *body, bool bad_signature)
 	if (bad_signature)
 		buf_addf(&other, "%s ", buf_str(&req->answer));
 	add_request_id(req);
-	wechat_count(m, 200);
+	merchant_count(m, true);
 	if (!wechat_response_key(req, m, &key, &serial) ||
 		wechat_sign(key, serial, false, 0, bad_signature ? &other : &req->answer,
 					&req->answer_headers) != NULL)
@@ -279,7 +238,7 @@ signature_ok(const SbRequest *req, const SbMerchant *m, const Credentials *c)
 	buf_add(&text, buf_str(&req->body), req->body.len);
 	buf_addc(&text, '\n');
 	ok = !text.failed && base64_decode(&sig, c->signature, strlen(c->signature)) &&
-		rsa_verify_sha256(m->certificate, text.data, text.len, sig.data, sig.len);
+		rsa_verify_sha256(wechat_keys(m)->certificate, text.data, text.len, sig.data, sig.len);
 	buf_free(&text);
 	buf_free(&sig);
 	return ok;
@@ -315,10 +274,10 @@ wechat_authenticate(SbRequest *req)
 		wechat_error(req, NULL, 401, "SIGN_ERROR", "Http头Authorization值格式错误", NULL);
 		return NULL;
 	}
-	m = model_merchant(c.mchid);
+	m = model_merchant_of(&wechat_channel, c.mchid);
 	if (!timestamp_ok(c.timestamp))
 		why = "Http头Authorization中的timestamp与发起请求的时间不得超过5分钟";
-	else if (m == NULL || strcmp(c.serial_no, m->serial) != 0)
+	else if (m == NULL || strcmp(c.serial_no, wechat_keys(m)->serial) != 0)
 		why = "商户证书序列号有误";
 	else if (!signature_ok(req, m, &c))
 		why = "签名错误，请检查后再试";
@@ -327,9 +286,8 @@ wechat_authenticate(SbRequest *req)
 		wechat_error(req, m, 401, "SIGN_ERROR", why, NULL);
 		return NULL;
 	}
-	if (over_limit(m))
+	if (merchant_over_limit(m, LIMIT_OK, LIMIT_FAILING))
 	{
-		m->throttled++;
 		wechat_error(req, m, 429, "FREQUENCY_LIMITED", "频率限制", NULL);
 		return NULL;
 	}

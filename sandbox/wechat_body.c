@@ -132,14 +132,8 @@ static bool
 make_digest(json_t *body, char out[65])
 {
 	char	   *text = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
-	unsigned char digest[32];
-	Buf			hex = BUF_INIT;
-	bool		ok = text != NULL && sha256(text, strlen(text), digest);
+	bool		ok = text != NULL && sha256_hex(text, strlen(text), out);
 
-	if (ok)
-		hex_encode(&hex, digest, sizeof(digest));
-	ok = ok && str_copy(out, 65, buf_str(&hex));
-	buf_free(&hex);
 	free(text);
 	return ok;
 }

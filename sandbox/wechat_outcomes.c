@@ -3,20 +3,15 @@
  * wechat_outcomes.c
  *	  What can become of a WeChat Pay refund, as a table.
  *
- * A developer at psql picks a row by the amount of the refund; a chaos run
- * draws rows by seed.  A new kind of trouble is a new row.
+ * A row whose fault shows a refund must have effect_first.
  *
  * sandbox/wechat_outcomes.c
  *
  *-------------------------------------------------------------------------
  */
-#include <string.h>
-
 #include "wechat.h"
 
-#define TABLE_SIZE ((int) (sizeof(table) / sizeof(table[0])))
-
-static const WechatOutcome table[] = {
+const SbOutcome wechat_outcomes[] = {
 	{.magic = 0, .name = "normal",
 		.first = REFUND_SUCCESS, .then = REFUND_SUCCESS, .callbacks = 1,
 	.text = "200 PROCESSING, then SUCCESS by callback"},
@@ -118,66 +113,5 @@ static const WechatOutcome table[] = {
 		.to_merchant = true,
 		.first = REFUND_ABNORMAL, .then = REFUND_SUCCESS, .callbacks = 1, .weight = 3,
 	.text = "ABNORMAL, then SUCCESS into the merchant's own account: the payer got nothing"},
+	{.name = NULL}
 };
-
-const WechatOutcome *
-wechat_outcome_named(const char *name)
-{
-	int			i;
-
-	for (i = 0; i < TABLE_SIZE; i++)
-		if (strcmp(table[i].name, name) == 0)
-			return &table[i];
-	return &table[0];
-}
-
-/*
- * In a chaos run the draw depends on the seed and the number only, not on
- * the order of arrival: the same numbers meet the same fate in every run.
- */
-static const WechatOutcome *
-draw(const char *mchid, const char *no)
-{
-	uint64_t	h = hash_string(no, hash_string(mchid, sandbox.opt.seed));
-	int			total = 0,
-				pick,
-				i;
-
-	if ((double) (h % 10000) >= sandbox.opt.chaos_percent * 100)
-		return &table[0];
-	for (i = 0; i < TABLE_SIZE; i++)
-		total += table[i].weight;
-	pick = (int) ((h >> 24) % (uint64_t) total);
-	for (i = 0; pick >= table[i].weight; i++)
-		pick -= table[i].weight;
-	return &table[i];
-}
-
-const WechatOutcome *
-wechat_outcome_choose(const char *mchid, const char *no, int64_t amount)
-{
-	int			i;
-
-	if (sandbox.opt.chaos)
-		return draw(mchid, no);
-	for (i = 1; i < TABLE_SIZE; i++)
-		if (table[i].magic == amount % 10000)
-			return &table[i];
-	return &table[0];
-}
-
-void
-wechat_print_outcomes(FILE *out)
-{
-	int			i;
-
-	fprintf(out, "| fen %% 10000 | name | what happens | weight in chaos |\n|---|---|---|---|\n");
-	for (i = 0; i < TABLE_SIZE; i++)
-	{
-		if (table[i].magic)
-			fprintf(out, "| %d ", table[i].magic);
-		else
-			fprintf(out, "| others ");
-		fprintf(out, "| `%s` | %s | %d |\n", table[i].name, table[i].text, table[i].weight);
-	}
-}

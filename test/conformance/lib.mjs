@@ -27,17 +27,19 @@ export async function eventually(what, fn, ms = 60000) {
 }
 
 export class Sandbox {
-  constructor(mchids = ['1900000100']) {
+  // `more` is init's own options, e.g. --app-id N.
+  constructor(mchids = ['1900000100'], ...more) {
     this.root = fs.mkdtempSync(path.join(os.tmpdir(), 'refundx-conformance-'));
     this.dir = path.join(this.root, 'data');
     this.mchids = mchids;
+    this.more = more;
   }
 
   // The first call also makes the keys.  Later ones restart, with the same port.
   async start(...options) {
     if (!fs.existsSync(this.dir)) {
       await execFileP(BINARY, ['init', '--data', this.dir,
-        ...this.mchids.flatMap((m) => ['--mchid', m])]);
+        ...this.mchids.flatMap((m) => ['--mchid', m]), ...this.more]);
     }
     fs.rmSync(path.join(this.dir, 'port'), { force: true });
     this.child = spawn(BINARY, ['serve', '--data', this.dir,

@@ -5,8 +5,10 @@
 //
 // It forwards every request, byte for byte, and checks its signature with
 // code that is neither the extension's nor the sandbox's: WeChat Pay's with
-// wechatpay-axios-plugin's primitives, Alibaba Cloud's by signing it again
-// with the SDK's own signer.  It prints "listening PORT" when it is ready.
+// wechatpay-axios-plugin's primitives, Alipay's with alipay-sdk's, Alibaba
+// Cloud's by signing it again with the SDK's own signer.  Stripe has none: its
+// requests are compared with those that its library would make.
+// It prints "listening PORT" when it is ready.
 // On SIGTERM or SIGINT it prints a JSON report, also into FILE, and exits
 // with 0 if it has verified something and found nothing bad, else with 1.
 import crypto from 'node:crypto';
@@ -15,8 +17,10 @@ import http from 'node:http';
 import path from 'node:path';
 import process from 'node:process';
 import { parseArgs } from 'node:util';
+import { AlipaySdk } from 'alipay-sdk';
 import wechatpay from 'wechatpay-axios-plugin';
 import openapi from '@alicloud/openapi-core';
+import { StripeWire } from './stripe_wire.mjs';
 
 const { Rsa, Formatter } = wechatpay;
 const { OpenApiUtil } = openapi;
@@ -34,17 +38,33 @@ if (!args.sandbox) {
 const at = (...p) => path.join(args.sandbox, ...p);
 const json = (name) => JSON.parse(fs.readFileSync(at(name), 'utf8'));
 
-const merchants = new Map(json('sandbox.json').merchants.map((m) => [m.mchid, {
+const entries = (channel) => json('sandbox.json').merchants.filter((m) => m.channel === channel);
+const merchants = new Map(entries('wechat').map((m) => [m.mchid, {
   serial: m.serial,
   key: crypto.createPublicKey(fs.readFileSync(at('keys', `${m.prefix}apiclient_cert.pem`))),
 }]));
+// The SDK verifies with "Alipay's key"; what verifies an app is the app's own.
+const apps = new Map(entries('alipay').map((m) => {
+  const file = (name) => at('keys', m.prefix + name);
+  const text = (name) => fs.readFileSync(file(name), 'utf8');
+  const certified = new AlipaySdk({
+    appId: m.mchid,
+    keyType: 'PKCS8',
+    privateKey: text('alipay_app_key.pem'),
+    appCertPath: file('alipay_app_cert.crt'),
+    alipayPublicCertPath: file('alipay_app_cert.crt'),
+    alipayRootCertPath: file('alipay_root_cert.crt'),
+  });
+  return [m.mchid, certified];
+}));
 const smsKey = {
   id: json('sms.json').access_key_id,
   secret: fs.readFileSync(at('keys', 'sms_access_key'), 'utf8'),
 };
+const stripe = new StripeWire(args.sandbox);
 const target = { host: '127.0.0.1', port: Number(fs.readFileSync(at('port'), 'utf8')) };
 
-const report = { verified: 0, bad: 0, wechat: 0, aliyun: 0, other: 0, numbers: {}, problems: [] };
+const report = { verified: 0, bad: 0, wechat: 0, alipay: 0, stripe: 0, aliyun: 0, other: 0, numbers: {}, problems: [] };
 
 // The five named values, or an error in plain words.
 function parseAuthorization(header) {
@@ -92,6 +112,63 @@ function checkSameBytes(req, body) {
   return known && known.digest !== digest ? `${no} was sent with other bytes before` : undefined;
 }
 
+// All parameters, from the query and the form, and whether one is there twice.
+function alipayParams(req, body) {
+  const { searchParams } = new URL(req.url, 'http://localhost');
+  const form = body.length ? new URLSearchParams(body.toString('utf8')) : [];
+  const all = [...searchParams, ...form];
+  return { params: Object.fromEntries(all), repeated: new Set(all.map(([k]) => k)).size !== all.length };
+}
+
+// Its own clock's reading of Beijing time, in ms.
+const beijing = (text) => (/^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d$/.test(text)
+  ? Date.parse(`${text.replace(' ', 'T')}+08:00`) : NaN);
+
+// What is wrong with a request to Alipay; undefined if nothing is.
+function checkAlipay(req, body) {
+  const { params, repeated } = alipayParams(req, body);
+  const sdk = apps.get(params.app_id);
+  if (!sdk) return `unknown app_id ${params.app_id}`;
+  if (repeated) return 'a parameter is there twice';
+  if (req.method !== 'POST') return 'not a POST';
+  if (body.length && !/^application\/x-www-form-urlencoded\b/.test(req.headers['content-type'] ?? '')) {
+    return 'Content-Type is no form';
+  }
+  // the gateway has to know how to decode the body before it reads it
+  if (!/[?&]charset=utf-8(&|$)/i.test(req.url)) return 'no charset=utf-8 in the query';
+  const { sign, ...signed } = params;
+  if (params.sign_type !== 'RSA2' || params.version !== '1.0') return 'sign_type or version is wrong';
+  if (!(Math.abs(Date.now() - beijing(params.timestamp)) < 600e3)) return 'timestamp is off, or not Beijing\'s';
+  if (Object.values(params).includes('')) return 'an empty value';
+  const text = Object.keys(signed).sort().map((k) => `${k}=${signed[k]}`).join('&');
+  if (!/^[A-Za-z0-9+/]{342}==$/.test(sign ?? '') || !sdk.rsaCheck(text, sign)) return 'signature does not verify';
+  const { app_cert_sn: app, alipay_root_cert_sn: root } = params;
+  if (app !== undefined || root !== undefined) {
+    if (app !== sdk.config.appCertSn) return 'app_cert_sn is not the SDK\'s';
+    if (root !== sdk.config.alipayRootCertSn) return 'alipay_root_cert_sn is not the SDK\'s';
+  }
+  return checkAlipayBusiness(params);
+}
+
+// What stands for a refund must never change, and must be what Alipay takes.
+function checkAlipayBusiness({ app_id: app, method, biz_content: text, app_auth_token: token }) {
+  let biz;
+  try {
+    biz = JSON.parse(text);
+  } catch {
+    return 'biz_content is not JSON';
+  }
+  if (typeof biz.out_request_no !== 'string' || biz.out_request_no.length > 64) return 'no usable out_request_no';
+  if (!biz.trade_no && !biz.out_trade_no) return 'no trade';
+  if (method !== 'alipay.trade.refund') return undefined;
+  if (!/^(0|[1-9]\d*)\.\d\d$/.test(biz.refund_amount)) return 'refund_amount is no string of yuan';
+  const no = `${app}/${biz.trade_no ?? biz.out_trade_no}/${biz.out_request_no}`;
+  const digest = crypto.createHash('sha256').update(`${token ?? ''}\n${text}`).digest('hex');
+  const known = report.numbers[no];
+  report.numbers[no] = { calls: (known?.calls ?? 0) + 1, digest };
+  return known && known.digest !== digest ? `${no} was sent with other bytes before` : undefined;
+}
+
 // Sign it again with the SDK, from what is on the wire, and compare.
 function checkAliyun(req, body) {
   const m = /^ACS3-HMAC-SHA256 Credential=([^,]+),SignedHeaders=([^,]+),Signature=([0-9a-f]{64})$/
@@ -131,8 +208,10 @@ function note(kind, req, problems) {
   } else report.verified += 1;
 }
 
-function check(req, body) {
+async function check(req, body) {
   if (req.url.startsWith('/v3/')) note('wechat', req, [checkWechat(req, body), checkSameBytes(req, body)]);
+  else if (req.url.split('?')[0] === '/gateway.do') note('alipay', req, [checkAlipay(req, body)]);
+  else if (req.url.startsWith('/v1/')) note('stripe', req, [await stripe.check(req, body)]);
   else if (req.headers['x-acs-action']) note('aliyun', req, [checkAliyun(req, body)]);
   else report.other += 1;
 }
@@ -160,7 +239,7 @@ const server = http.createServer(async (req, res) => {
     return;
   }
   const body = Buffer.concat(chunks);
-  check(req, body);
+  await check(req, body);
   forward(req, body, res);
 });
 server.listen(Number(args.port), '127.0.0.1', () => console.log(`listening ${server.address().port}`));
