@@ -16,11 +16,11 @@
 #define MAX_MERCHANTS	64
 
 static const char help_text[] =
-"refundx-sandbox plays WeChat Pay, Alipay and SMS providers on loopback.\n"
+"refundx-sandbox plays WeChat Pay, Alipay, Stripe and SMS providers on loopback.\n"
 "\n"
 "Usage:\n"
-"  refundx-sandbox init --data DIR [--mchid N]... [--app-id N]... [--port N]\n"
-"                                                   WeChat Pay merchants, Alipay apps\n"
+"  refundx-sandbox init --data DIR [--mchid N]... [--app-id N]... [--stripe-account ACCT]...\n"
+"                       [--port N]              WeChat Pay merchants, Alipay apps, Stripe accounts\n"
 "  refundx-sandbox serve --data DIR [options]\n"
 "  refundx-sandbox ctl --data DIR COMMAND [ARGS]    (ctl help: the commands)\n"
 "  refundx-sandbox ledger --data DIR [--tsv]        reads the file, needs no server\n"
@@ -36,11 +36,13 @@ static const char help_text[] =
 "  --not-found-ms N         how long outcome 9012 is not found, sandbox time (3000)\n"
 "  --not-found-after N      seconds, written into the configurations (2)\n"
 "  --order-total FEN        of orders of which nobody has told the total (100000)\n"
+"  --currency CUR           of Stripe payments whose ids do not tell (usd)\n"
 "  --hold-ms N              how long a call without an answer hangs (30000)\n"
 "  --chaos P                P percent of the refunds get an outcome drawn at random\n"
 "  --seed N                 of the draw\n"
 "  --limits                 enforce limits. WeChat Pay: 150 calls and 6 failing calls a\n"
-"                           second and merchant; Alipay: 3 s between an order's refunds\n"
+"                           second and merchant; Alipay: 3 s between an order's refunds;\n"
+"                           Stripe: 100 calls a second and account\n"
 "  --strict-orders          refund only orders registered with ctl order\n"
 "  --no-certificates        GET /v3/certificates is 404, as for new merchants\n"
 "  --no-fsync               survive kill -9, but not a power cut\n"
@@ -48,16 +50,17 @@ static const char help_text[] =
 
 enum
 {
-	OPT_DATA = 256, OPT_MCHID, OPT_APP_ID, OPT_PORT, OPT_SPEED, OPT_SEED, OPT_CHAOS,
+	OPT_DATA = 256, OPT_MCHID, OPT_APP_ID, OPT_STRIPE_ACCOUNT, OPT_PORT, OPT_SPEED, OPT_SEED, OPT_CHAOS,
 	OPT_CALLBACK_DELAY, OPT_CALLBACK_CONNECTIONS, OPT_CALLBACK_KEY, OPT_CALLBACK_CA,
-	OPT_NOT_FOUND_MS, OPT_NOT_FOUND_AFTER, OPT_ORDER_TOTAL, OPT_HOLD, OPT_LIMITS, OPT_STRICT_ORDERS,
-	OPT_NO_CERTIFICATES, OPT_NO_FSYNC, OPT_TLS_CERT, OPT_TLS_KEY, OPT_TSV, OPT_HELP
+	OPT_NOT_FOUND_MS, OPT_NOT_FOUND_AFTER, OPT_ORDER_TOTAL, OPT_CURRENCY, OPT_HOLD, OPT_LIMITS,
+	OPT_STRICT_ORDERS, OPT_NO_CERTIFICATES, OPT_NO_FSYNC, OPT_TLS_CERT, OPT_TLS_KEY, OPT_TSV, OPT_HELP
 };
 
 static const struct option long_options[] = {
 	{"data", required_argument, NULL, OPT_DATA},
 	{"mchid", required_argument, NULL, OPT_MCHID},
 	{"app-id", required_argument, NULL, OPT_APP_ID},
+	{"stripe-account", required_argument, NULL, OPT_STRIPE_ACCOUNT},
 	{"port", required_argument, NULL, OPT_PORT},
 	{"speed", required_argument, NULL, OPT_SPEED},
 	{"seed", required_argument, NULL, OPT_SEED},
@@ -69,6 +72,7 @@ static const struct option long_options[] = {
 	{"not-found-ms", required_argument, NULL, OPT_NOT_FOUND_MS},
 	{"not-found-after", required_argument, NULL, OPT_NOT_FOUND_AFTER},
 	{"order-total", required_argument, NULL, OPT_ORDER_TOTAL},
+	{"currency", required_argument, NULL, OPT_CURRENCY},
 	{"hold-ms", required_argument, NULL, OPT_HOLD},
 	{"limits", no_argument, NULL, OPT_LIMITS},
 	{"strict-orders", no_argument, NULL, OPT_STRICT_ORDERS},
@@ -118,6 +122,16 @@ decimal(const char *s, double low, double high)
 	return n;
 }
 
+/* Three lower-case letters, as Stripe writes them. */
+static const char *
+currency(const char *s)
+{
+	if (strlen(s) == 3 && strspn(s, "abcdefghijklmnopqrstuvwxyz") == 3)
+		return s;
+	fprintf(stderr, "refundx-sandbox: \"%s\" is no currency in three lower-case letters\n", s);
+	exit(2);
+}
+
 static CallbackKey
 callback_key(const char *s)
 {
@@ -156,6 +170,9 @@ take_option(int c, const char *arg, Arguments *a)
 		case OPT_APP_ID:
 			add_merchant(a, &alipay_channel, arg);
 			break;
+		case OPT_STRIPE_ACCOUNT:
+			add_merchant(a, &stripe_channel, arg);
+			break;
 		case OPT_PORT: o->port = number(arg, 0, 65535); break;
 		case OPT_SPEED: o->speed = decimal(arg, 0.001, 1e6); break;
 		case OPT_SEED: o->seed = (uint64_t) number(arg, 0, 0x7fffffff); break;
@@ -170,6 +187,7 @@ take_option(int c, const char *arg, Arguments *a)
 		case OPT_NOT_FOUND_MS: o->not_found_ms = number(arg, 0, 86400000); break;
 		case OPT_NOT_FOUND_AFTER: o->not_found_after = number(arg, 0, 86400); break;
 		case OPT_ORDER_TOTAL: o->order_total = number(arg, 1, 1000000000); break;
+		case OPT_CURRENCY: o->currency = currency(arg); break;
 		case OPT_HOLD: o->hold_ms = number(arg, 1, 86400000); break;
 		case OPT_LIMITS: o->limits = true; break;
 		case OPT_STRICT_ORDERS: o->strict_orders = true; break;

@@ -253,7 +253,8 @@ apply_refund(const json_t *rec, int64_t seq)
 	SbOrder    *o = m ? model_order(m, get_string(rec, "transaction_id"), NULL) : NULL;
 	const SbChannel *channel = channel_by_name(get_string(rec, "channel"));
 	const char *url = get_string(rec, "notify_url");
-	SbRefund   *r;
+	SbRefund   *r,
+			   *earlier;
 	char		key[KEY_MAX];
 
 	(void) seq;
@@ -276,8 +277,15 @@ apply_refund(const json_t *rec, int64_t seq)
 	o->taken += r->amount;
 	o->parts++;
 	o->last_refund_at = get_int(rec, "t");
-	map_put(&model.refunds, channel->number_per_order ? order_key(key, o, r->no) :
-			make_key(key, m->mchid, "", r->no), r);
+	r->before = o->last;
+	o->last = r;
+	if (channel->number_per_order)
+		order_key(key, o, r->no);
+	else
+		make_key(key, m->mchid, "", r->no);
+	earlier = map_get(&model.refunds, key);
+	r->first = earlier ? earlier->first : r;
+	map_put(&model.refunds, key, r);
 	if (map_get(&model.numbers, r->no) == NULL)
 		map_put(&model.numbers, r->no, r);
 	map_put(&model.refund_ids, make_key(key, m->mchid, "", r->refund_id), r);
@@ -303,11 +311,15 @@ apply_settle(const json_t *rec, int64_t seq)
 		r->order->taken -= r->amount;
 		r->order->parts--;
 	}
+	r->returned = r->status == REFUND_SUCCESS && status == REFUND_CLOSED;
 	r->status = status;
 	r->settled = get_int(rec, "wall");
 	r->to_merchant = json_is_true(json_object_get(rec, "to_merchant"));
 	if (status == REFUND_SUCCESS && !r->to_merchant)
+	{
 		r->paid_times++;
+		r->first->number_paid++;
+	}
 	refund_set_next(r, rec);
 }
 
@@ -371,6 +383,12 @@ apply_try(const json_t *rec, int64_t seq)
 	cb->finished = json_is_true(json_object_get(rec, "finished"));
 	if (!cb->finished)
 		callbacks_schedule(cb);
+	else
+	{
+		/* nobody asks for it again, and there may be very many */
+		json_decref(cb->data);
+		cb->data = NULL;
+	}
 }
 
 static void
@@ -553,7 +571,15 @@ SbCallback *
 record_event(SbMerchant *m, SbRefund *r, const char *kind, const char *url,
 			 const char *event_id, int64_t due, json_t *data)
 {
-	return add_callback(m, r, kind, url, event_id, due, data, REFUND_PROCESSING, CALLBACK_TRUE);
+	return record_flavoured_event(m, r, kind, url, event_id, due, data, CALLBACK_TRUE);
+}
+
+SbCallback *
+record_flavoured_event(SbMerchant *m, SbRefund *r, const char *kind, const char *url,
+					   const char *event_id, int64_t due, json_t *data, CallbackFlavour flavour)
+{
+	return add_callback(m, r, kind, url, event_id, due, data,
+						r ? r->status : REFUND_PROCESSING, flavour);
 }
 
 void

@@ -14,7 +14,7 @@
 static json_t *
 refund_row(const SbRefund *r)
 {
-	return json_pack("{ss ss ss ss ss ss ss sI sI ss ss si sb si sI sI}",
+	return json_pack("{ss ss ss ss ss ss ss sI sI ss ss si sb sb si sI sI}",
 					 "no", r->no, "channel", r->channel->name,
 					 "mchid", r->order->merchant->mchid, "sub_mchid", r->sub_mchid,
 					 "refund_id", r->refund_id,
@@ -23,7 +23,8 @@ refund_row(const SbRefund *r)
 					 "total", (json_int_t) r->order->total,
 					 "amount", (json_int_t) r->amount,
 					 "status", refund_status_name(r->status), "outcome", r->outcome,
-					 "paid_times", r->paid_times, "to_merchant", r->to_merchant,
+					 "paid_times", r->first->number_paid, "to_merchant", r->to_merchant,
+					 "returned", r->returned,
 					 "calls_since_start", r->calls,
 					 "created_ms", (json_int_t) r->created,
 					 "settled_ms", (json_int_t) r->settled);
@@ -65,7 +66,7 @@ report_tsv(Buf *out)
 	for (i = 0; i < m->refund_count; i++)
 		buf_addf(out, "%s\t%lld\t%s\t%d\n", m->refund_list[i]->no,
 				 (long long) m->refund_list[i]->amount,
-				 refund_status_name(m->refund_list[i]->status), m->refund_list[i]->paid_times);
+				 refund_status_name(m->refund_list[i]->status), m->refund_list[i]->first->number_paid);
 }
 
 static json_t *
@@ -91,7 +92,7 @@ refund_stats(void)
 	{
 		by_status[m->refund_list[i]->status]++;
 		paid += m->refund_list[i]->paid_times * m->refund_list[i]->amount;
-		twice += m->refund_list[i]->paid_times > 1;
+		twice += m->refund_list[i]->number_paid > 1;
 	}
 	return json_pack("{sI sI sI sI sI sI sI}", "count", (json_int_t) m->refund_count,
 					 "PROCESSING", by_status[REFUND_PROCESSING],

@@ -65,6 +65,7 @@ typedef struct SbOptions
 	int64_t		order_total;	/* of orders whose total nobody tells; minor units */
 	int			callback_connections;
 	CallbackKey callback_key;
+	const char *currency;		/* of Stripe payments that do not say; NULL = usd */
 	const char *callback_ca;	/* trusted for https callbacks; NULL = system's */
 	const char *tls_cert;
 	const char *tls_key;
@@ -108,6 +109,7 @@ struct SbOrder
 	int			parts;			/* likewise */
 	int64_t		last_refund_at; /* sandbox clock: when the last was accepted */
 	int64_t		created;		/* wall clock, ms */
+	SbRefund   *last;			/* its newest refund, or NULL */
 };
 
 typedef enum RefundStatus
@@ -135,7 +137,12 @@ struct SbRefund
 	int64_t		amount;
 	RefundStatus status;
 	bool		to_merchant;	/* the money went to the merchant's own account */
+	bool		returned;		/* it had been paid, and the money came back */
 	int			paid_times;		/* how often money went out to the payer */
+	SbRefund   *before;			/* the order's refund before this one, or NULL */
+	SbRefund   *first;			/* the first of the same key in model.refunds: itself, unless
+								 * the channel pays a number again when asked again */
+	int			number_paid;	/* the first's: paid_times of all of its number */
 	int			calls;			/* create calls seen by this process */
 	int64_t		created;		/* wall clock, ms */
 	int64_t		settled;		/* wall clock, ms; 0 = not yet */
@@ -319,6 +326,7 @@ extern int	server_held(void);
 extern bool server_has_incoming(void);
 extern void server_hold(SbRequest *req, HoldKind kind, int64_t ms);
 extern void server_check_holds(void);
+extern bool server_any_held(bool (*test) (const SbRequest *, const void *), const void *arg);
 extern int	server_release(const char *no, void (*rerun) (SbRequest *)); /* NULL = all */
 
 /* The answer leaves after the ledger's next commit.  Each request gets one. */
@@ -386,6 +394,7 @@ struct SbChannel
 
 extern const SbChannel wechat_channel;
 extern const SbChannel alipay_channel;
+extern const SbChannel stripe_channel;
 extern const SbChannel aliyun_channel;
 extern const SbChannel generic_channel;
 extern const SbChannel control_channel;
@@ -499,6 +508,9 @@ extern SbCallback *record_callback(SbRefund *r, RefundStatus says, CallbackFlavo
 /* Anything else: kind is the channel's own; r may be NULL; steals data. */
 extern SbCallback *record_event(SbMerchant *m, SbRefund *r, const char *kind, const char *url,
 								const char *event_id, int64_t due, json_t *data);
+extern SbCallback *record_flavoured_event(SbMerchant *m, SbRefund *r, const char *kind,
+										  const char *url, const char *event_id, int64_t due,
+										  json_t *data, CallbackFlavour flavour);
 extern void record_try(SbCallback *cb, int http_status, int64_t next_due, bool finished);
 
 /* ---- the life of a refund (refund.c) ---- */

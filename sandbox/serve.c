@@ -30,6 +30,7 @@ static const SbChannel *const channels[] = {
 	&control_channel,
 	&wechat_channel,
 	&alipay_channel,
+	&stripe_channel,
 	&aliyun_channel,
 	&generic_channel,
 };

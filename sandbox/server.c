@@ -375,6 +375,17 @@ server_release(const char *no, void (*rerun) (SbRequest *))
 	return released;
 }
 
+bool
+server_any_held(bool (*test) (const SbRequest *, const void *), const void *arg)
+{
+	const SbRequest *req;
+
+	for (req = held.head; req != NULL; req = req->next)
+		if (test(req, arg))
+			return true;
+	return false;
+}
+
 int
 server_held(void)
 {

@@ -15,7 +15,7 @@ function random(seed) {
   };
 }
 
-const seeds = (mchid) => [
+const seeds = (mchid, stripeKey) => [
   `POST /v3/refund/domestic/refunds HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nUser-Agent: x\r\nAuthorization: WECHATPAY2-SHA256-RSA2048 mchid="${mchid}",nonce_str="n",signature="AAAA",timestamp="${Math.floor(Date.now() / 1000)}",serial_no="s"\r\nContent-Type: application/json\r\nContent-Length: 40\r\n\r\n{"out_refund_no":"F1","amount":{"refund"`,
   'GET /v3/refund/domestic/refunds/%41%zz%00?sub_mchid=1&a=%2 HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nUser-Agent: x\r\n\r\n',
   'POST /v3/refund/domestic/refunds/1/apply-abnormal-refund HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}',
@@ -25,6 +25,8 @@ const seeds = (mchid) => [
   'POST /sandbox/notify_url HTTP/1.1\r\nHost: a\r\nContent-Length: 55\r\n\r\n{"mchid":"2021000000000001","url":"http://127.0.0.1:9/x"}',
   'POST /sandbox/switch HTTP/1.1\r\nHost: a\r\nContent-Length: 43\r\n\r\n{"mchid":"2021000000000001","what":"key-2"}',
   'POST /sms/generic HTTP/1.1\r\nHost: a\r\nContent-Length: 34\r\n\r\nto=%2B8613900009001&text=%e9%80%80',
+  `POST /v1/refunds HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${stripeKey}\r\nIdempotency-Key: k1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 66\r\n\r\ncharge=ch_3Fuzz&amount=500&metadata[refundx_no]=S1&expand[]=charge`,
+  `GET /v1/refunds?payment_intent=pi_3Fuzz&limit=3&created[gte]=1&starting_after=re_3x HTTP/1.1\r\nHost: a\r\nStripe-Account: acct_1SandboxRefundx0\r\nAuthorization: Bearer ${stripeKey}\r\n\r\n`,
   'POST /sandbox/settle HTTP/1.1\r\nHost: a\r\nContent-Length: 32\r\n\r\n{"no":"F1","status":"SUCCESS" }}',
   'POST /sandbox/advance HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"sec\r\n0\r\n\r\n',
 ];
@@ -56,7 +58,7 @@ test('two thousand malformed requests, and it still serves', async () => {
   const s = await new Sandbox().start('--hold-ms', '100');
   try {
     const rnd = random(20260723);
-    const texts = seeds('1900000100');
+    const texts = seeds('1900000100', s.key('stripe_secret.key').toString());
     for (let i = 0; i < 2000; i += 20) {
       await Promise.all(Array.from({ length: 20 }, (_, k) =>
         shoot(s.port, mutate(texts[(i + k) % texts.length], rnd), rnd)));

@@ -6,7 +6,9 @@
 // It forwards every request, byte for byte, and checks its signature with
 // code that is neither the extension's nor the sandbox's: WeChat Pay's with
 // wechatpay-axios-plugin's primitives, Alipay's with alipay-sdk's, Alibaba
-// Cloud's by signing it again with the SDK's own signer.  It prints "listening PORT" when it is ready.
+// Cloud's by signing it again with the SDK's own signer.  Stripe has none: its
+// requests are compared with those that its library would make.
+// It prints "listening PORT" when it is ready.
 // On SIGTERM or SIGINT it prints a JSON report, also into FILE, and exits
 // with 0 if it has verified something and found nothing bad, else with 1.
 import crypto from 'node:crypto';
@@ -18,6 +20,7 @@ import { parseArgs } from 'node:util';
 import { AlipaySdk } from 'alipay-sdk';
 import wechatpay from 'wechatpay-axios-plugin';
 import openapi from '@alicloud/openapi-core';
+import { StripeWire } from './stripe_wire.mjs';
 
 const { Rsa, Formatter } = wechatpay;
 const { OpenApiUtil } = openapi;
@@ -58,9 +61,10 @@ const smsKey = {
   id: json('sms.json').access_key_id,
   secret: fs.readFileSync(at('keys', 'sms_access_key'), 'utf8'),
 };
+const stripe = new StripeWire(args.sandbox);
 const target = { host: '127.0.0.1', port: Number(fs.readFileSync(at('port'), 'utf8')) };
 
-const report = { verified: 0, bad: 0, wechat: 0, alipay: 0, aliyun: 0, other: 0, numbers: {}, problems: [] };
+const report = { verified: 0, bad: 0, wechat: 0, alipay: 0, stripe: 0, aliyun: 0, other: 0, numbers: {}, problems: [] };
 
 // The five named values, or an error in plain words.
 function parseAuthorization(header) {
@@ -204,9 +208,10 @@ function note(kind, req, problems) {
   } else report.verified += 1;
 }
 
-function check(req, body) {
+async function check(req, body) {
   if (req.url.startsWith('/v3/')) note('wechat', req, [checkWechat(req, body), checkSameBytes(req, body)]);
   else if (req.url.split('?')[0] === '/gateway.do') note('alipay', req, [checkAlipay(req, body)]);
+  else if (req.url.startsWith('/v1/')) note('stripe', req, [await stripe.check(req, body)]);
   else if (req.headers['x-acs-action']) note('aliyun', req, [checkAliyun(req, body)]);
   else report.other += 1;
 }
@@ -234,7 +239,7 @@ const server = http.createServer(async (req, res) => {
     return;
   }
   const body = Buffer.concat(chunks);
-  check(req, body);
+  await check(req, body);
   forward(req, body, res);
 });
 server.listen(Number(args.port), '127.0.0.1', () => console.log(`listening ${server.address().port}`));

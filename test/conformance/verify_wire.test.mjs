@@ -2,12 +2,14 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import events from 'node:events';
+import http from 'node:http';
 import { test } from 'node:test';
 import dysmsapi from '@alicloud/dysmsapi20170525';
 import openapi from '@alicloud/openapi-core';
 import wechatpay from 'wechatpay-axios-plugin';
 import { alipayClient, rawCall, refundBiz } from './alipay.mjs';
 import { Sandbox, refundBody, failure, eventually } from './lib.mjs';
+import { account, client as stripeClient } from './stripe.mjs';
 
 const { Formatter, Rsa } = wechatpay;
 
@@ -133,4 +135,55 @@ test('Alipay: what is wrong is found', async () => {
 test('a run in which nothing was seen is a failure', async () => {
   const r = await recorded(async () => {});
   assert.deepEqual([r.code, r.verified], [1, 0]);
+});
+
+const stripeRefund = (no, amount) => ({
+  payment_intent: 'pi_3Wire', amount, reason: 'duplicate', metadata: { refundx_no: no, note: 'a b&c=[ä]+' },
+  expand: ['charge', 'payment_intent'],
+});
+
+test('stripe: what it sends is what it sends, and arrives', async () => {
+  const r = await recorded(async (s, port) => {
+    s.port = port;
+    const c = stripeClient(s);
+    const made = await c.refunds.create(stripeRefund('VW-1', 100), { idempotencyKey: 'VW-1-0' });
+    await c.refunds.create(stripeRefund('VW-1', 100), { idempotencyKey: 'VW-1-0' });
+    await c.refunds.retrieve(made.id, { expand: ['charge'] });
+    await c.refunds.list({ payment_intent: 'pi_3Wire', limit: 100, created: { gte: 1 } });
+    await c.accounts.retrieveCurrent();
+    assert.equal((await s.ctl('show', 'VW-1')).refunds.length, 1);
+  });
+  assert.deepEqual([r.code, r.verified, r.bad, r.stripe], [0, 5, 0, 5], r.problems?.join());
+});
+
+test('Stripe: what is wrong is found', async () => {
+  const problems = ['no secret key', 'other parameters', 'Content-Type', 'no Idempotency-Key', 'visible characters',
+    'with a query', 'with a body', 'no such call', 'Stripe-Version', 'no secret key'];
+  const r = await recorded(async (s, port) => {
+    const { key } = account(s);
+    const call = (change, body = 'payment_intent=pi_1&amount=100') => {
+      const o = { path: '/v1/refunds', method: 'POST', type: 'application/x-www-form-urlencoded', auth: `Bearer ${key}`,
+        headers: { 'Idempotency-Key': 'k1' }, ...change };
+      return new Promise((resolve) => {
+        const req = http.request({ host: '127.0.0.1', port, method: o.method, path: o.path,
+          headers: { Authorization: o.auth, 'Content-Type': o.type, 'Content-Length': Buffer.byteLength(body), ...o.headers } },
+        (res) => { res.resume(); res.on('end', resolve); });
+        req.on('error', resolve);
+        req.end(body);
+      });
+    };
+    await call({});
+    await call({ auth: 'Bearer sk_test_x' });
+    await call({}, 'payment_intent=pi_1&amount=101');
+    await call({ type: 'application/json' });
+    await call({ headers: {} });
+    await call({ headers: { 'Idempotency-Key': 'a b' } });
+    await call({ path: '/v1/refunds?amount=1' });
+    await call({ method: 'GET' });
+    await call({ path: '/v1/charges' });
+    await call({ headers: { 'Idempotency-Key': 'k2', 'Stripe-Version': 'now' } });
+    await call({ auth: `Basic ${Buffer.from(`${key}:`).toString('base64')}` });
+  });
+  assert.deepEqual([r.code, r.verified, r.bad, r.stripe], [1, 1, problems.length, problems.length + 1], r.problems.join());
+  problems.forEach((p, i) => assert.match(r.problems[i], new RegExp(p)));
 });
