@@ -11,11 +11,13 @@
 
 #include "channel/channel_util.h"
 
+extern const Channel alipay_channel;
 extern const Channel wechat_channel;
 
 /* A new channel is one file and one line here. */
 static const Channel *const channels[] = {
 	&wechat_channel,
+	&alipay_channel,
 };
 
 static const char *const call_names[CHANNEL_CALL_COUNT] = {
