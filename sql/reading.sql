@@ -52,7 +52,8 @@ CREATE FUNCTION pg_temp.as_if(changes text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
 	sentence text;
 BEGIN
-	EXECUTE format('UPDATE refundx.instruction SET %s WHERE instruction_no = ''R-R1''', changes);
+	EXECUTE format('UPDATE refundx.instruction SET %s, is_open = refundx.state_is_open(coalesce(%L, state)) WHERE instruction_no = ''R-R1''',
+		changes, substring(changes FROM 'state = ''([a-z_]+)'''));
 	sentence := pg_temp.explain('R-R1');
 	RAISE EXCEPTION USING MESSAGE = sentence, ERRCODE = 'XX999';
 EXCEPTION WHEN SQLSTATE 'XX999' THEN

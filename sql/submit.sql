@@ -81,7 +81,7 @@ DECLARE
 BEGIN
 	FOREACH s IN ARRAY ARRAY['sending', 'unknown', 'accepted', 'abnormal', 'succeeded', 'failed', 'returned'] LOOP
 		BEGIN
-			UPDATE refundx.instruction SET state = s WHERE instruction_no = 'S-R9';
+			UPDATE refundx.instruction SET state = s, is_open = refundx.state_is_open(s) WHERE instruction_no = 'S-R9';
 			PERFORM refundx.refund_cancel('S-R9');
 			RAISE EXCEPTION 'it was canceled although %', s;
 		EXCEPTION WHEN SQLSTATE 'RX006' THEN

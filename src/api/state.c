@@ -166,12 +166,15 @@ refundx_channel_kinds(PG_FUNCTION_ARGS)
 	for (i = 0; (channel = channel_at(i)) != NULL; i++)
 	{
 		const ChannelLimits *l = &channel->limits;
-		Datum		currencies[64];
-		int			n;
+		Datum	   *currencies;
+		int			n = 0;
 		Row			row = {0};
 		Interval   *timeout = palloc0(sizeof(Interval));
 
-		for (n = 0; n < (int) lengthof(currencies) && l->currencies[n] != NULL; n++)
+		while (l->currencies[n] != NULL)
+			n++;
+		currencies = palloc(Max(n, 1) * sizeof(Datum));
+		for (n = 0; l->currencies[n] != NULL; n++)
 			currencies[n] = CStringGetTextDatum(l->currencies[n]);
 		row_words(&row, channel->kind);
 		row_words(&row, channel->label);

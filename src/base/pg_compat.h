@@ -87,4 +87,11 @@ extern void compat_materialized_srf(FunctionCallInfo fcinfo);
 #define COMPAT_HAVE_SHMEM_REQUEST_HOOK 1
 #endif
 
+/* 18 asks whether a deferrable primary key would do */
+#if PG_VERSION_NUM >= 180000
+#define compat_primary_key_index(rel)	RelationGetPrimaryKeyIndex((rel), false)
+#else
+#define compat_primary_key_index(rel)	RelationGetPrimaryKeyIndex(rel)
+#endif
+
 #endif							/* REFUNDX_PG_COMPAT_H */

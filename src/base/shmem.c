@@ -94,7 +94,10 @@ shmem_startup(void)
 		{
 			ConditionVariableInit(&rx_shared->database[i].settled);
 			for (k = 0; k < WORKER_KINDS; k++)
+			{
 				pg_atomic_init_u32(&rx_shared->database[i].worker[k].procno, WORKER_NO_PROC);
+				pg_atomic_init_u32(&rx_shared->database[i].worker[k].quiet, 0);
+			}
 		}
 	}
 	LWLockRelease(AddinShmemInitLock);
@@ -152,6 +155,7 @@ shmem_worker_started(DatabaseSlot *db, WorkerKind kind)
 	w->behind_since = 0;
 	w->done = w->backlog = w->active = 0;
 	w->doing[0] = w->problem[0] = '\0';
+	pg_atomic_write_u32(&w->quiet, 0);
 	pg_atomic_write_u32(&w->procno, (uint32) compat_my_procno());
 	LWLockRelease(rx_shared->lock);
 	ConditionVariableBroadcast(&rx_shared->workers_changed);
@@ -184,7 +188,14 @@ wake_procno(uint32 procno)
 void
 wake_worker(DatabaseSlot *db, WorkerKind kind)
 {
-	wake_procno(pg_atomic_read_u32(&db->worker[kind].procno));
+	if (pg_atomic_read_u32(&db->worker[kind].quiet) == 0)
+		wake_procno(pg_atomic_read_u32(&db->worker[kind].procno));
+}
+
+void
+wake_not_wanted(DatabaseSlot *db, WorkerKind kind, bool quiet)
+{
+	pg_atomic_write_u32(&db->worker[kind].quiet, quiet ? 1 : 0);
 }
 
 void

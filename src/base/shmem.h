@@ -50,6 +50,7 @@ typedef struct WorkerSlot
 	pid_t		pid;			/* 0 = not running */
 	WorkerPhase phase;
 	pg_atomic_uint32 procno;	/* for its latch; WORKER_NO_PROC if none */
+	pg_atomic_uint32 quiet;		/* 1 = commits do not wake it */
 	TimestampTz started_at;
 	TimestampTz stopped_at;		/* of its last run; 0 = never stopped */
 	TimestampTz start_after;	/* the launcher's restart delay */
@@ -106,6 +107,12 @@ extern void shmem_worker_started(DatabaseSlot *db, WorkerKind kind);
 extern void shmem_worker_stopped(DatabaseSlot *db, WorkerKind kind);
 
 extern void wake_worker(DatabaseSlot *db, WorkerKind kind);
+
+/*
+ * While a worker has nothing to do whatever is committed (sending is off), it
+ * is not woken: it looks by itself now and then.
+ */
+extern void wake_not_wanted(DatabaseSlot *db, WorkerKind kind, bool quiet);
 extern void wake_launcher(void);
 
 /*

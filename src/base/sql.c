@@ -49,6 +49,29 @@ statement_run(Statement *s, Values *v)
 	return statement_execute(s, v, false);
 }
 
+void
+statement_insert(Statement *s, Values *v, void (*taken) (void *arg), void *arg)
+{
+	MemoryContext here = CurrentMemoryContext;
+
+	PG_TRY();
+	{
+		statement_run(s, v);
+	}
+	PG_CATCH();
+	{
+		/* nothing is recovered here: one ERROR takes the place of another */
+		MemoryContextSwitchTo(here);
+		if (geterrcode() == ERRCODE_UNIQUE_VIOLATION)
+		{
+			FlushErrorState();
+			taken(arg);
+		}
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+}
+
 uint64
 statement_read(Statement *s, Values *v)
 {
@@ -246,28 +269,26 @@ column_text(Column *c, const char *s)
 	column_append(c, s ? CStringGetTextDatum(s) : (Datum) 0, s == NULL);
 }
 
+char *
+words_as_text(const char *s)
+{
+	char	   *copy = pstrdup(s);
+	char	   *p;
+
+	if (!pg_verify_mbstr(GetDatabaseEncoding(), s, strlen(s), true))
+		for (p = copy; *p; p++)
+			if ((unsigned char) *p >= 0x80 || (unsigned char) *p < 0x20)
+				*p = '?';
+	return copy;
+}
+
 void
 column_words(Column *c, const char *s)
 {
-	char	   *copy;
-	char	   *p;
-
 	if (s == NULL || s[0] == '\0')
-	{
 		column_null(c);
-		return;
-	}
-	if (pg_verify_mbstr(GetDatabaseEncoding(), s, strlen(s), true))
-	{
-		column_text(c, s);
-		return;
-	}
-	copy = pstrdup(s);
-	for (p = copy; *p; p++)
-		if ((unsigned char) *p >= 0x80 || (unsigned char) *p < 0x20)
-			*p = '?';
-	column_text(c, copy);
-	pfree(copy);
+	else
+		column_text(c, words_as_text(s));
 }
 
 void

@@ -56,6 +56,13 @@ extern void values_time(Values *v, int64 timestamptz);	/* 0 = null */
  */
 extern uint64 statement_run(Statement *s, Values *v);
 
+/*
+ * The same for an INSERT that meets a unique key only if another transaction
+ * was quicker: then `taken(arg)` is called, which must raise a better ERROR
+ * than 23505.  (ON CONFLICT would look into each unique index twice.)
+ */
+extern void statement_insert(Statement *s, Values *v, void (*taken) (void *arg), void *arg);
+
 /* The same with read_only set: sees the active snapshot, takes no new one. */
 extern uint64 statement_read(Statement *s, Values *v);
 
@@ -92,6 +99,7 @@ extern void column_null(Column *c);
  * must not be able to fail the transaction that keeps them.  Empty = null.
  */
 extern void column_words(Column *c, const char *s);
+extern char *words_as_text(const char *s);	/* palloc'd */
 extern void values_column(Values *v, Column *c);
 
 #endif							/* REFUNDX_SQL_H */

@@ -12,10 +12,12 @@
 #include "channel/channel_util.h"
 
 extern const Channel wechat_channel;
+extern const Channel stripe_channel;
 
 /* A new channel is one file and one line here. */
 static const Channel *const channels[] = {
 	&wechat_channel,
+	&stripe_channel,
 };
 
 static const char *const call_names[CHANNEL_CALL_COUNT] = {

@@ -74,6 +74,10 @@ typedef struct ChannelFindings
 	void	   *arg;
 } ChannelFindings;
 
+/* Nothing if findings is NULL; the text is clipped to what one may have. */
+extern void finding(const ChannelFindings *findings, FindingLevel level, const char *item,
+					const char *fmt,...) __attribute__((format(printf, 4, 5)));
+
 /* What a channel may know of a refund (later: of a withdrawal). */
 typedef struct ChannelInstruction
 {

@@ -59,9 +59,6 @@ extern bool setting_host(const SettingRules *rules, json_t *root, const char *na
 extern bool setting_sandbox(const json_t *root, bool *any, ChannelError *err);
 
 /* ---- reports: channel_check, callback_inspect ---- */
-/* Nothing if findings is NULL; the text is clipped to what one may have. */
-extern void finding(const ChannelFindings *findings, FindingLevel level, const char *item,
-					const char *fmt,...) __attribute__((format(printf, 4, 5)));
 extern void finding_of_error(const ChannelFindings *findings, const char *item,
 							 const ChannelError *err);
 

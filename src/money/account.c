@@ -13,8 +13,10 @@
 #include "access/xact.h"
 #include "base/errors.h"
 #include "commands/trigger.h"
+#include "common/int.h"
 #include "money/journal.h"
 #include "money/money.h"
+#include "money/state.h"
 #include "utils/builtins.h"
 #include "utils/rel.h"
 #include "utils/xid8.h"
@@ -24,6 +26,9 @@ PG_FUNCTION_INFO_V1(refundx_account_credit);
 PG_FUNCTION_INFO_V1(refundx_account_debit);
 PG_FUNCTION_INFO_V1(refundx_refuse_change);
 PG_FUNCTION_INFO_V1(refundx_stamp_xid);
+PG_FUNCTION_INFO_V1(refundx_journal_line_good);
+PG_FUNCTION_INFO_V1(refundx_instruction_whole);
+PG_FUNCTION_INFO_V1(refundx_payment_covers);
 
 static bool account_move(FunctionCallInfo fcinfo, JournalType type);
 static bool reference_known(int64 account_id, const char *account_no, const char *reference,
@@ -229,4 +234,69 @@ refundx_stamp_xid(PG_FUNCTION_ARGS)
 	xid = FullTransactionIdGetDatum(GetTopFullTransactionId());
 	isnull = false;
 	PG_RETURN_POINTER(heap_modify_tuple_by_cols(trigger->tg_trigtuple, desc, 1, &col, &xid, &isnull));
+}
+
+/* ------------------------------------------------------------------------
+ * What the columns of a row must be to each other: CHECKs call these
+ * ------------------------------------------------------------------------
+ */
+
+static bool
+text_is(text *t, const char *word)
+{
+	size_t		len = strlen(word);
+
+	return VARSIZE_ANY_EXHDR(t) == len && memcmp(VARDATA_ANY(t), word, len) == 0;
+}
+
+/*
+ * SQL: journal_line_good(version, type, reference, instruction_id,
+ * d_available, d_frozen, d_outside) returns boolean
+ */
+Datum
+refundx_journal_line_good(PG_FUNCTION_ARGS)
+{
+	text	   *type = PG_GETARG_TEXT_PP(1);
+	bool		by_reference = text_is(type, "credit") || text_is(type, "debit");
+	int64		sum;
+
+	/* a sum that overflows is not zero */
+	if (pg_add_s64_overflow(PG_GETARG_INT64(4), PG_GETARG_INT64(5), &sum) ||
+		pg_add_s64_overflow(sum, PG_GETARG_INT64(6), &sum) || sum != 0)
+		PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(PG_GETARG_INT64(0) > 0 &&
+				   by_reference != PG_ARGISNULL(2) && by_reference == PG_ARGISNULL(3));
+}
+
+/*
+ * SQL: instruction_whole(kind, payment_id, person_reason, person_since, state,
+ * is_open) returns boolean
+ */
+Datum
+refundx_instruction_whole(PG_FUNCTION_ARGS)
+{
+	State		state;
+
+	if (!state_from_name(text_to_cstring(PG_GETARG_TEXT_PP(4)), &state))
+		PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(text_is(PG_GETARG_TEXT_PP(0), "refund") != PG_ARGISNULL(1) &&
+				   PG_ARGISNULL(2) == PG_ARGISNULL(3) &&
+				   state_is_open(state) == PG_GETARG_BOOL(5));
+}
+
+/*
+ * SQL: payment_covers(paid, refunding, refunded, returned, elsewhere,
+ * already_refunded) returns boolean
+ */
+Datum
+refundx_payment_covers(PG_FUNCTION_ARGS)
+{
+	int64		left = PG_GETARG_INT64(0);
+	int			i;
+
+	/* none of them is negative, so what is left only shrinks */
+	for (i = 1; i <= 5; i++)
+		if (pg_sub_s64_overflow(left, PG_GETARG_INT64(i), &left) || left < 0)
+			PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(true);
 }

@@ -20,10 +20,6 @@
 static int64 count_against(int64 payment_id, const EvidenceFacts *e);
 
 /*
- * Find the payment and lock it; -1 if it is there and somebody holds it, 0 if
- * it is not known.  SKIP LOCKED because the batch already holds locks that
- * come after payments in the order.
- *
  * The channel's own id of the payment decides where both sides have it, as in
  * weigh(): our payment_no need not be the order number that the channel tells.
  *
@@ -31,8 +27,8 @@ static int64 count_against(int64 payment_id, const EvidenceFacts *e);
  * another merchant than the channel's is about no payment here, and an order
  * number means the one of the channel at whose address it came in.
  */
-static int64
-lock_payment(const EvidenceFacts *e)
+int64
+payment_of_evidence(const EvidenceFacts *e)
 {
 	static Statement find = {
 		"SELECT payment_id FROM ("
@@ -49,22 +45,33 @@ lock_payment(const EvidenceFacts *e)
 		" ORDER BY choice, channel_id <> $5, payment_id LIMIT 1",
 		ARGS(INT4OID, TEXTOID, TEXTOID, TEXTOID, INT4OID)
 	};
-	static Statement lock = {
-		"SELECT payment_id FROM refundx.payment WHERE payment_id = $1 FOR NO KEY UPDATE SKIP LOCKED",
-		ARGS(INT8OID)
-	};
 	Values		v = {0};
-	int64		payment_id;
 
 	values_int4(&v, e->merchant_id);
 	values_text(&v, e->payment_no);
 	values_text(&v, e->channel_payment_id);
 	values_text(&v, e->merchant_no);
 	values_int4(&v, e->channel_id);
-	if (statement_run(&find, &v) != 1)
+	return statement_run(&find, &v) == 1 ? row_int8(0, 1) : 0;
+}
+
+/*
+ * Find the payment and lock it; -1 if it is there and somebody holds it, 0 if
+ * it is not known.  SKIP LOCKED because the batch already holds locks that
+ * come after payments in the order.
+ */
+static int64
+lock_payment(const EvidenceFacts *e)
+{
+	static Statement lock = {
+		"SELECT payment_id FROM refundx.payment WHERE payment_id = $1 FOR NO KEY UPDATE SKIP LOCKED",
+		ARGS(INT8OID)
+	};
+	int64		payment_id = payment_of_evidence(e);
+	Values		v = {0};
+
+	if (payment_id == 0)
 		return 0;
-	payment_id = row_int8(0, 1);
-	values_reset(&v);
 	values_int8(&v, payment_id);
 	return statement_run(&lock, &v) == 1 ? payment_id : -1;
 }

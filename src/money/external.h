@@ -12,6 +12,9 @@
 
 #include "money/weigh.h"
 
+/* The payment that it names; 0 if we know none such. */
+extern int64 payment_of_evidence(const EvidenceFacts *e);
+
 /*
  * Keep it and count it against its payment; *note says what was done.  False
  * if somebody else holds the payment's row: come back later.

@@ -18,8 +18,20 @@
  */
 #include "money/journal.h"
 
+#include "access/genam.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/tableam.h"
+#include "access/xact.h"
 #include "base/errors.h"
+#include "catalog/namespace.h"
+#include "common/int.h"
+#include "executor/executor.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 
 /* How a type moves an amount: (available, frozen, outside), each -1, 0, 1. */
 static const struct
@@ -64,6 +76,33 @@ journal_type_of_effect(Effect effect, JournalType *type)
 	return false;
 }
 
+/* Onto the next line; false if there is not enough, or too much for a bigint. */
+static bool
+balance_move(AccountBalance *balance, JournalType type, int64 amount)
+{
+	bool		overflow;
+
+	balance->version++;
+	overflow = pg_add_s64_overflow(balance->available, amount * types[type].available,
+								   &balance->available);
+	overflow |= pg_add_s64_overflow(balance->frozen, amount * types[type].frozen, &balance->frozen);
+	return !overflow && balance->available >= 0 && balance->frozen >= 0;
+}
+
+/*
+ * There is another line of the same version, or was enough after all when we
+ * looked again: under the account's lock only an older snapshot explains that.
+ */
+static void
+line_not_seen(void *account_no)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access to account \"%s\"", (const char *) account_no),
+			 errdetail("Its journal has a line that this transaction's snapshot does not see."),
+			 errhint("Retry the transaction.")));
+}
+
 /*
  * The account has not enough, or its balance would pass the range of bigint;
  * find out what there is and say so.
@@ -103,57 +142,141 @@ journal_complain(int64 account_id, JournalType type, int64 amount)
 						   (long long) amount, currency, (long long) available, (long long) frozen),
 				 errhint("Credit the account with refundx.account_credit(), or wait until what is frozen is settled.")));
 
-	/*
-	 * There was enough after all when we looked again: another line came in
-	 * between, which under the account's lock only an older snapshot explains.
-	 */
-	ereport(ERROR,
-			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("could not serialize access to account \"%s\"", account_no),
-			 errdetail("Its journal has a line that this transaction's snapshot does not see."),
-			 errhint("Retry the transaction.")));
+	if (types[type].available > 0 && available > PG_INT64_MAX - amount)
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("account \"%s\" cannot hold that much", account_no),
+				 errdetail("%lld %s (minor units) are available, and another %lld are beyond the range of bigint.",
+						   (long long) available, currency, (long long) amount)));
+
+	line_not_seen(account_no);
+}
+
+/* ------------------------------------------------------------------------
+ * One line, in a caller's transaction
+ *
+ * These two do what
+ *
+ *		SELECT ... FROM refundx.account WHERE account_id = $1 FOR NO KEY UPDATE
+ *		SELECT ... FROM refundx.journal WHERE account_id = $1
+ *		 ORDER BY version DESC LIMIT 1
+ *
+ * would, without an executor for each: a submit has to be as cheap as it can,
+ * and these are one row each, found by the primary key.
+ * ------------------------------------------------------------------------
+ */
+
+static Relation
+open_table(const char *name, LOCKMODE mode)
+{
+	return table_open(get_relname_relid(name, get_namespace_oid("refundx", false)), mode);
+}
+
+/*
+ * Lock the account's row and wait for whoever has it; false if there is none.
+ * *hold is why nothing may be taken from it, or NULL.
+ */
+static bool
+lock_account(int64 account_id, char **account_no, char **hold)
+{
+	Relation	account = open_table("account", RowShareLock);
+	TupleDesc	desc = RelationGetDescr(account);
+	TupleTableSlot *key = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
+	TupleTableSlot *row = table_slot_create(account, NULL);
+	bool		found;
+	bool		isnull;
+	Datum		d;
+
+	ExecStoreAllNullTuple(key);
+	key->tts_values[SPI_fnumber(desc, "account_id") - 1] = Int64GetDatum(account_id);
+	key->tts_isnull[SPI_fnumber(desc, "account_id") - 1] = false;
+	found = RelationFindReplTupleByIndex(account, compat_primary_key_index(account),
+										 LockTupleNoKeyExclusive, key, row);
+	if (found)
+	{
+		d = slot_getattr(row, SPI_fnumber(desc, "account_no"), &isnull);
+		*account_no = TextDatumGetCString(d);
+		d = slot_getattr(row, SPI_fnumber(desc, "hold"), &isnull);
+		*hold = isnull ? NULL : TextDatumGetCString(d);
+	}
+	ExecDropSingleTupleTableSlot(key);
+	ExecDropSingleTupleTableSlot(row);
+	table_close(account, NoLock);
+	return found;
+}
+
+/*
+ * The account's newest line, all zero if it has none.  Read with a snapshot
+ * that is younger than the lock, so that it sees the line of whoever we waited
+ * for.  Where the transaction's snapshot is fixed it may not; then the line
+ * that is made from this one meets another of its version, which is a 40001.
+ */
+static void
+newest_line(int64 account_id, AccountBalance *balance)
+{
+	Relation	journal = open_table("journal", AccessShareLock);
+	Relation	index = index_open(compat_primary_key_index(journal), AccessShareLock);
+	TupleDesc	desc = RelationGetDescr(journal);
+	Snapshot	snapshot;
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	line;
+	bool		isnull;
+
+	memset(balance, 0, sizeof(*balance));
+	balance->account_id = account_id;
+
+	/* what this transaction has written itself counts as well */
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(IsolationUsesXactSnapshot() ? GetTransactionSnapshot()
+								: GetLatestSnapshot());
+	ScanKeyInit(&key, SPI_fnumber(desc, "account_id"), BTEqualStrategyNumber, F_INT8EQ,
+				Int64GetDatum(account_id));
+	scan = systable_beginscan_ordered(journal, index, snapshot, 1, &key);
+	line = systable_getnext_ordered(scan, BackwardScanDirection);
+	if (HeapTupleIsValid(line))
+	{
+		balance->version = DatumGetInt64(heap_getattr(line, SPI_fnumber(desc, "version"), desc, &isnull));
+		balance->available = DatumGetInt64(heap_getattr(line, SPI_fnumber(desc, "available"), desc, &isnull));
+		balance->frozen = DatumGetInt64(heap_getattr(line, SPI_fnumber(desc, "frozen"), desc, &isnull));
+	}
+	systable_endscan_ordered(scan);
+	UnregisterSnapshot(snapshot);
+	index_close(index, AccessShareLock);
+	table_close(journal, AccessShareLock);
 }
 
 void
 journal_post(int64 account_id, JournalType type, int64 amount,
 			 int64 instruction_id, const char *reference, const char *note)
 {
-	static Statement lock = {
-		"SELECT account_no, hold FROM refundx.account WHERE account_id = $1 FOR NO KEY UPDATE",
-		ARGS(INT8OID)
-	};
-
-	/*
-	 * A statement of its own after the lock: it takes a new snapshot, which
-	 * sees the line of whoever we waited for.  Where the transaction's
-	 * snapshot is fixed, ON CONFLICT meets a line that the snapshot does not
-	 * see, and raises 40001.
-	 */
 	static Statement post = {
 		"INSERT INTO refundx.journal (account_id, version, type, instruction_id, reference, note,"
 		"       d_available, d_frozen, d_outside, available, frozen)"
-		" SELECT $1, coalesce(l.version, 0) + 1, $2, $3, $4, $5, $6, $7, $8,"
-		"        coalesce(l.available, 0) + $6, coalesce(l.frozen, 0) + $7"
-		"   FROM (VALUES (1)) one"
-		"   LEFT JOIN LATERAL (SELECT version, available, frozen FROM refundx.journal"
-		"                       WHERE account_id = $1 ORDER BY version DESC LIMIT 1) l ON true"
-		"  WHERE coalesce(l.available, 0) + $6 >= 0 AND coalesce(l.frozen, 0) + $7 >= 0"
-		" ON CONFLICT (account_id, version) DO NOTHING",
-		ARGS(INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID, INT8OID)
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+		ARGS(INT8OID, INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID, INT8OID,
+			 INT8OID, INT8OID)
 	};
 	Values		v = {0};
+	AccountBalance balance;
+	char	   *account_no;
+	char	   *hold;
 
-	values_int8(&v, account_id);
-	if (statement_run(&lock, &v) != 1)
+	if (!lock_account(account_id, &account_no, &hold))
 		journal_complain(account_id, type, amount);
 
 	/* after a contradiction callers may put money in, and do nothing else */
-	if (!row_null(0, 2) && type != JOURNAL_CREDIT)
+	if (hold != NULL && type != JOURNAL_CREDIT)
 		ereport(ERROR,
 				(errcode(ERRCODE_RX_ON_HOLD),
-				 errmsg("account \"%s\" is on hold: %s", row_text(0, 1), row_text(0, 2)),
+				 errmsg("account \"%s\" is on hold: %s", account_no, hold),
 				 errdetail("Nothing is taken from it until an operator has resolved this.")));
+	newest_line(account_id, &balance);
+	if (!balance_move(&balance, type, amount))
+		journal_complain(account_id, type, amount);
 
+	values_int8(&v, account_id);
+	values_int8(&v, balance.version);
 	values_text(&v, types[type].name);
 	values_datum(&v, Int64GetDatum(instruction_id), instruction_id == 0);
 	values_text(&v, reference);
@@ -161,8 +284,9 @@ journal_post(int64 account_id, JournalType type, int64 amount,
 	values_int8(&v, amount * types[type].available);
 	values_int8(&v, amount * types[type].frozen);
 	values_int8(&v, amount * types[type].outside);
-	if (statement_run(&post, &v) != 1)
-		journal_complain(account_id, type, amount);
+	values_int8(&v, balance.available);
+	values_int8(&v, balance.frozen);
+	statement_insert(&post, &v, line_not_seen, account_no);
 }
 
 int
@@ -231,10 +355,8 @@ void
 journal_batch_add(JournalBatch *batch, AccountBalance *balance, JournalType type,
 				  int64 amount, int64 instruction_id)
 {
-	balance->version++;
-	balance->available += amount * types[type].available;
-	balance->frozen += amount * types[type].frozen;
-
+	/* the table's own constraints are the last word: nothing is filtered here */
+	(void) balance_move(balance, type, amount);
 	column_int8(&batch->account_id, balance->account_id);
 	column_int8(&batch->version, balance->version);
 	column_text(&batch->type, types[type].name);
@@ -246,7 +368,6 @@ journal_batch_add(JournalBatch *batch, AccountBalance *balance, JournalType type
 	column_int8(&batch->frozen, balance->frozen);
 }
 
-/* The table's own constraints are the last word: nothing is filtered here. */
 void
 journal_batch_write(JournalBatch *batch)
 {

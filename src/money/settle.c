@@ -30,6 +30,7 @@
 #include "base/clock.h"
 #include "base/shmem.h"
 #include "money/external.h"
+#include "money/payment_hint.h"
 #include "money/journal.h"
 #include "money/settle.h"
 #include "money/state.h"
@@ -46,6 +47,7 @@ void
 settle(Column *evidence_ids, SettleResult *result)
 {
 	Batch		b = {0};
+	int			i;
 
 	result->applied = result->known = 0;
 	column_init(&result->waiting, INT8OID);
@@ -62,6 +64,11 @@ settle(Column *evidence_ids, SettleResult *result)
 	batch_lock_accounts(&b);
 	batch_decide(&b, result);
 	settle_write(&b);
+
+	/* after the rest, whose due times would otherwise be written over these */
+	for (i = 0; i < b.npieces; i++)
+		if (b.pieces[i].state == PIECE_PAYMENT_HINT)
+			payment_hint(&b.pieces[i].facts, b.now);
 
 	/* the dispatcher schedules the next call, the courier sends the notice */
 	wake_at_commit(WORKER_DISPATCHER);
@@ -215,6 +222,7 @@ instruction_from_row(Subject *s, uint64 row)
 	i->payment_no = row_text(row, 25);
 	i->channel_payment_id = row_text(row, 26);
 	i->merchant_no = row_text(row, 27);
+	i->generation = row_int4(row, 28);
 }
 
 static void
@@ -225,7 +233,7 @@ batch_lock_instructions(Batch *b)
 		"       i.attempts, i.first_attempt_at, i.state, i.detail, i.state_since, i.due_at, i.due_call,"
 		"       i.polls, i.unexplained, i.refusal, i.last_attempt_at, i.person_reason,"
 		"       i.person_suggestion, i.person_since, i.payer_amount, i.channel_refund_id, i.received_by,"
-		"       p.payment_no, p.channel_payment_id, m.merchant_no"
+		"       p.payment_no, p.channel_payment_id, m.merchant_no, i.generation"
 		"  FROM refundx.instruction i"
 		"  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id"
 		"  LEFT JOIN refundx.merchant m ON m.merchant_id = i.merchant_id"
@@ -347,6 +355,15 @@ batch_decide(Batch *b, SettleResult *result)
 		AccountBalance *balance = NULL;
 		JournalType type;
 
+		if (p->instruction_id == 0 && p->facts.wire_no[0] == '\0')
+		{
+			/* about a payment: nothing to weigh, see settle() */
+			p->state = PIECE_PAYMENT_HINT;
+			d->type = "asked";
+			d->note = "a hint that names a payment and no refund: its refunds are asked about";
+			result->applied++;
+			continue;
+		}
 		if (p->instruction_id == 0)
 		{
 			if (!external_keep(&p->facts, &d->note))

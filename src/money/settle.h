@@ -17,7 +17,8 @@ typedef enum PieceState
 {
 	PIECE_WAITING,				/* somebody else holds a row that it needs */
 	PIECE_WEIGHED,
-	PIECE_UNKNOWN_NUMBER
+	PIECE_UNKNOWN_NUMBER,
+	PIECE_PAYMENT_HINT			/* names a payment, and no refund of it */
 } PieceState;
 
 /* One piece of evidence. */

@@ -90,24 +90,28 @@ write_instructions(Batch *b)
 {
 	static Statement update = {
 		"UPDATE refundx.instruction i"
-		"   SET state = u.state, detail = u.detail, state_since = u.state_since,"
+		"   SET state = u.state, is_open = refundx.state_is_open(u.state), detail = u.detail,"
+		"       state_since = u.state_since,"
 		"       due_at = u.due_at, due_call = u.due_call, polls = u.polls,"
 		"       unexplained = u.unexplained, refusal = u.refusal, last_attempt_at = u.last_attempt_at,"
 		"       person_reason = u.person_reason, person_suggestion = u.person_suggestion,"
 		"       person_since = u.person_since, payer_amount = u.payer_amount,"
-		"       channel_refund_id = u.channel_refund_id, received_by = u.received_by"
-		"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)"
+		"       channel_refund_id = u.channel_refund_id, received_by = u.received_by,"
+		"       generation = u.generation"
+		"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
 		"       u(id, state, detail, state_since, due_at, due_call, polls, unexplained, refusal,"
 		"         last_attempt_at, person_reason, person_suggestion, person_since, payer_amount,"
-		"         channel_refund_id, received_by)"
+		"         channel_refund_id, received_by, generation)"
 		" WHERE i.instruction_id = u.id",
 		ARGS(INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID,
 			 TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID,
-			 TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID)
+			 TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
+			 INT4ARRAYOID)
 	};
 	static const Oid types[] = {
 		INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID,
-		TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID
+		TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID,
+		INT4OID
 	};
 	Column		c[lengthof(types)];
 	Values		v = {0};
@@ -140,6 +144,7 @@ write_instructions(Batch *b)
 			column_null(&c[13]);
 		column_text(&c[14], i->channel_refund_id);
 		column_text(&c[15], i->received_by);
+		column_int4(&c[16], i->generation);
 	}
 	if (c[0].n == 0)
 		return;

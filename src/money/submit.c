@@ -20,15 +20,25 @@
  */
 #include "money/money.h"
 
+#include "access/genam.h"
 #include "access/htup_details.h"
+#include "access/stratnum.h"
+#include "access/table.h"
+#include "access/xact.h"
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/shmem.h"
+#include "catalog/namespace.h"
 #include "commands/dbcommands.h"
+#include "money/channel_facts.h"
 #include "money/journal.h"
 #include "money/state.h"
 #include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/jsonb.h"
+#include "utils/lsyscache.h"
+#include "utils/rel.h"
+#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(refundx_refund_submit);
@@ -60,7 +70,7 @@ typedef struct Reserved
 /* What the table added to a new instruction. */
 typedef struct Inserted
 {
-	int64		instruction_id; /* 0 = the number exists already */
+	int64		instruction_id; /* 0 = none was: the number exists already */
 	TimestampTz due_at;
 	TimestampTz state_since;
 	TimestampTz submitted_at;
@@ -72,7 +82,9 @@ static void reserve_complain(const RefundWords *w);
 static void unreserve(const RefundWords *w, const Reserved *r);
 static bool existing_same(const RefundWords *w);
 static State first_state(const RefundWords *w);
-static bool instruction_insert(const RefundWords *w, const Reserved *r, Inserted *in);
+static bool number_exists(const char *refund_no);
+static void number_taken(void *words);
+static void instruction_insert(const RefundWords *w, const Reserved *r, Inserted *in);
 static Datum refund_datum_new(FunctionCallInfo fcinfo, const RefundWords *w, const Reserved *r,
 							  const Inserted *in);
 static Datum refund_datum(FunctionCallInfo fcinfo, const char *refund_no);
@@ -178,18 +190,17 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 		if (!existing_same(w))
 			reserve_complain(w);
 	}
-	else if (!instruction_insert(w, &r, &in))
+	else if (number_exists(w->refund_no))
 	{
-		/* the number exists: give back what this call reserved, and compare */
+		/* give back what this call reserved, and compare */
 		unreserve(w, &r);
 		if (!existing_same(w))
-			ereport(ERROR,
-					(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-					 errmsg("could not serialize access to refund \"%s\"", w->refund_no),
-					 errhint("Retry the transaction.")));
+			number_taken(w);
 	}
 	else
 	{
+		instruction_insert(w, &r, &in);
+
 		/*
 		 * Only a refund that is new is held against what the channel would
 		 * refuse: a repeated call for one from last year returns that one.
@@ -219,44 +230,42 @@ static bool
 reserve(const RefundWords *w, Reserved *r)
 {
 	static Statement update = {
-		"UPDATE refundx.payment p"
-		"   SET refunding = p.refunding + $3, parts = p.parts + 1"
-		"  FROM refundx.channel c"
-		" WHERE c.name = $1 AND NOT c.closed"
-		"   AND p.channel_id = c.channel_id AND p.payment_no = $2"
-		"   AND p.hold IS NULL"
-		"   AND p.currency = coalesce($4, p.currency)"
-		"   AND $3 <= p.paid - p.refunding - p.refunded - p.returned - p.elsewhere - p.already_refunded"
-		" RETURNING p.payment_id, c.channel_id, c.merchant_id, p.account_id, p.currency, c.kind,"
-		"           p.paid, p.paid_at, p.parts, p.channel_payment_id, p.channel_data::text",
-		ARGS(TEXTOID, TEXTOID, INT8OID, TEXTOID)
+		"UPDATE refundx.payment"
+		"   SET refunding = refunding + $3, parts = parts + 1"
+		" WHERE channel_id = $1 AND payment_no = $2 AND hold IS NULL"
+		"   AND currency = coalesce($4, currency)"
+		"   AND $3 <= paid - refunding - refunded - returned - elsewhere - already_refunded"
+		" RETURNING payment_id, account_id, currency, paid, paid_at, parts, channel_payment_id,"
+		"           channel_data::text",
+		ARGS(INT4OID, TEXTOID, INT8OID, TEXTOID)
 	};
+	const ChannelFacts *c = channel_facts(w->payment.channel);
 	Values		v = {0};
 
-	values_text(&v, w->payment.channel);
+	if (c == NULL || c->closed)
+		return false;
+	r->channel_id = c->channel_id;
+	r->merchant_id = c->merchant_id;
+	r->channel = c->channel;
+	values_int4(&v, c->channel_id);
 	values_text(&v, w->payment.payment_no);
 	values_int8(&v, w->amount);
 	values_text(&v, w->payment.currency);
 	if (statement_run(&update, &v) != 1)
 		return false;
 	r->payment_id = row_int8(0, 1);
-	r->channel_id = row_int4(0, 2);
-	r->merchant_id = row_int4(0, 3);
-	r->account_id = row_int8(0, 4);
-	r->currency = row_text(0, 5);
-	r->channel = channel_lookup(row_text(0, 6));
-	if (r->channel == NULL)
-		elog(ERROR, "channel kind \"%s\" is not built in", row_text(0, 6));
+	r->account_id = row_int8(0, 2);
+	r->currency = row_text(0, 3);
 
 	r->instr.wire_no = w->refund_no;
 	r->instr.amount = w->amount;
 	r->instr.currency = r->currency;
 	r->instr.payment_no = w->payment.payment_no;
-	r->instr.payment_amount = row_int8(0, 7);
-	r->instr.paid_at = row_null(0, 8) ? 0 : timestamptz_to_unix_us(row_time(0, 8)) / USECS_PER_SEC;
-	r->instr.parts_before = row_int4(0, 9) - 1;
-	r->instr.channel_payment_id = row_text(0, 10);
-	r->instr.payment_data = row_text(0, 11);
+	r->instr.payment_amount = row_int8(0, 4);
+	r->instr.paid_at = row_null(0, 5) ? 0 : timestamptz_to_unix_us(row_time(0, 5)) / USECS_PER_SEC;
+	r->instr.parts_before = row_int4(0, 6) - 1;
+	r->instr.channel_payment_id = row_text(0, 7);
+	r->instr.payment_data = row_text(0, 8);
 	r->instr.reason = w->reason;
 	return true;
 }
@@ -375,15 +384,57 @@ first_state(const RefundWords *w)
 	return w->adopt ? STATE_UNKNOWN : STATE_QUEUED;
 }
 
-/* False if the number exists already. */
+/*
+ * Is there a refund of this number?  Callers of one payment come here one
+ * after the other, under its lock, and each sees what the one before it has
+ * committed; so a repeated call never gets as far as the insert.
+ */
 static bool
+number_exists(const char *refund_no)
+{
+	Relation	instruction = table_open(get_relname_relid("instruction", get_namespace_oid("refundx", false)),
+										 AccessShareLock);
+	Oid			index = get_relname_relid("instruction_instruction_no_key", RelationGetNamespace(instruction));
+	Snapshot	snapshot;
+	SysScanDesc scan;
+	ScanKeyData key;
+	bool		found;
+
+	CommandCounterIncrement();	/* also what this statement has submitted */
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	ScanKeyInit(&key, SPI_fnumber(RelationGetDescr(instruction), "instruction_no"),
+				BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(refund_no));
+	scan = systable_beginscan(instruction, index, true, snapshot, 1, &key);
+	found = HeapTupleIsValid(systable_getnext(scan));
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	table_close(instruction, AccessShareLock);
+	return found;
+}
+
+/*
+ * The number is there, and this transaction cannot see it: another one has
+ * just taken it (for another payment), or this one's snapshot is older.
+ */
+static void
+number_taken(void *arg)
+{
+	const RefundWords *w = arg;
+
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("could not serialize access to refund \"%s\"", w->refund_no),
+			 errhint("Retry the transaction.")));
+}
+
+static void
 instruction_insert(const RefundWords *w, const Reserved *r, Inserted *in)
 {
 	static Statement insert = {
 		"INSERT INTO refundx.instruction (instruction_no, wire_no, channel_id, merchant_id,"
 		"       payment_id, account_id, amount, currency, reason, state, due_at, due_call, may_send)"
 		" VALUES ($1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
-		" ON CONFLICT DO NOTHING RETURNING instruction_id, state_since, submitted_at",
+		" RETURNING instruction_id, state_since, submitted_at",
 		ARGS(TEXTOID, INT4OID, INT4OID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID,
 			 TIMESTAMPTZOID, TEXTOID, BOOLOID)
 	};
@@ -401,12 +452,10 @@ instruction_insert(const RefundWords *w, const Reserved *r, Inserted *in)
 	values_time(&v, in->due_at = clock_now());
 	values_text(&v, w->adopt ? "query" : "submit");
 	values_bool(&v, !w->adopt);
-	if (statement_run(&insert, &v) != 1)
-		return false;
+	statement_insert(&insert, &v, number_taken, (void *) w);
 	in->instruction_id = row_int8(0, 1);
 	in->state_since = row_time(0, 2);
 	in->submitted_at = row_time(0, 3);
-	return true;
 }
 
 static TupleDesc
@@ -507,7 +556,7 @@ refundx_refund_cancel(PG_FUNCTION_ARGS)
 		"  FROM refundx.instruction WHERE instruction_no = $1 FOR NO KEY UPDATE", ARGS(TEXTOID)
 	};
 	static Statement cancel = {
-		"UPDATE refundx.instruction SET state = 'canceled', state_since = clock_timestamp(),"
+		"UPDATE refundx.instruction SET state = 'canceled', is_open = false, state_since = clock_timestamp(),"
 		"       detail = $2, due_at = NULL, due_call = NULL,"
 		"       person_reason = NULL, person_suggestion = NULL, person_since = NULL"
 		" WHERE instruction_id = $1", ARGS(INT8OID, TEXTOID)

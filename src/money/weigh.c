@@ -80,6 +80,8 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 			d->to = t->to;
 			d->effect = t->effect;
 			move(i, t, now);
+			if (input == INPUT_NOT_FOUND)
+				i->generation++;
 			/* what ended it was the refusal; the not-found only confirmed it */
 			i->detail = input == INPUT_REFUSED && i->refusal ? i->refusal : e->code;
 			if (!state_is_open(t->to))
@@ -202,6 +204,18 @@ input_of(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 	}
 	if (input == INPUT_NOT_FOUND)
 		return input_of_not_found(i, e, timing, now, note);
+
+	/*
+	 * A query that is itself refused (there is no such payment) agrees with the
+	 * refusal as well as one that finds nothing, under the same conditions.
+	 */
+	if (input == INPUT_REFUSAL_HINT && i->state == STATE_UNKNOWN && i->refusal != NULL &&
+		strcmp(e->source, "query") == 0 && i->unexplained == 0 &&
+		e->attempt_started_at >= i->last_attempt_at + timing->not_found_after_us)
+	{
+		*note = psprintf("refused (%s), and a query agrees (%s)", i->refusal, e->code ? e->code : "refused");
+		return INPUT_REFUSED;
+	}
 
 	/*
 	 * After abnormal, a success means what the query says about who received

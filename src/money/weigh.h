@@ -47,6 +47,7 @@ typedef struct Instruction
 	char	   *due_call;		/* submit, query, NULL */
 	int			polls;
 	int			unexplained;
+	int			generation;
 	char	   *refusal;
 	int64		last_attempt_at;
 	char	   *person_reason;

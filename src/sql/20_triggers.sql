@@ -10,6 +10,14 @@ CREATE FUNCTION refundx.stamp_xid() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'refundx_stamp_xid';
 COMMENT ON FUNCTION refundx.stamp_xid() IS 'Trigger: a row belongs to the transaction that inserts it, also when a dump is restored';
 
+CREATE FUNCTION refundx.channels_changed() RETURNS trigger
+LANGUAGE c AS 'MODULE_PATHNAME', 'refundx_channels_changed';
+COMMENT ON FUNCTION refundx.channels_changed() IS 'Trigger: sessions forget what they remember of the channels';
+
+CREATE TRIGGER channels_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON refundx.channel
+	FOR EACH STATEMENT EXECUTE FUNCTION refundx.channels_changed();
+ALTER TABLE refundx.channel ENABLE ALWAYS TRIGGER channels_changed;
+
 DO $$
 DECLARE
 	t text;

@@ -18,6 +18,16 @@ GRANT USAGE ON TYPE refundx.refund TO refundx_app, refundx_operator, refundx_aud
 GRANT EXECUTE ON FUNCTION refundx.armed(), refundx.this_installation() TO
 	refundx_dispatcher, refundx_listener, refundx_settler, refundx_courier, refundx_clerk;
 
+-- The constraints of the tables that workers write.
+GRANT EXECUTE ON FUNCTION
+	refundx.instruction_whole(refundx.instruction_kind, bigint, text, timestamptz, refundx.instruction_state, boolean)
+	TO refundx_dispatcher, refundx_settler, refundx_clerk;
+GRANT EXECUTE ON FUNCTION
+	refundx.payment_covers(refundx.positive_minor_units, refundx.minor_units, refundx.minor_units,
+						   refundx.minor_units, refundx.minor_units, refundx.minor_units),
+	refundx.journal_line_good(bigint, refundx.journal_type, text, bigint, bigint, bigint, bigint)
+	TO refundx_settler;
+
 -- dispatcher: claims what is due, calls, keeps the answers
 GRANT SELECT ON refundx.channel_settings, refundx.merchant, refundx.payment, refundx.instruction,
 	refundx.request, refundx.attempt, refundx.event, refundx.evidence, refundx.installation
@@ -27,7 +37,7 @@ GRANT UPDATE (state, state_since, due_at, due_call, attempts, polls, first_attem
 	ON refundx.instruction TO refundx_dispatcher;
 GRANT UPDATE (probe_at, probes) ON refundx.merchant TO refundx_dispatcher;
 GRANT INSERT ON refundx.attempt, refundx.request, refundx.event, refundx.evidence TO refundx_dispatcher;
-GRANT EXECUTE ON FUNCTION refundx.recover_timeline(), refundx.state_is_open(text) TO refundx_dispatcher;
+GRANT EXECUTE ON FUNCTION refundx.recover_timeline() TO refundx_dispatcher;
 
 -- listener: the one that strangers reach
 GRANT SELECT ON refundx.channel_settings TO refundx_listener;
@@ -41,7 +51,7 @@ GRANT SELECT ON refundx.evidence, refundx.event, refundx.instruction, refundx.pa
 GRANT SELECT (payment_id, language) ON refundx.payment_contact TO refundx_settler;
 GRANT SELECT (instruction_id, transition, sink) ON refundx.notice TO refundx_settler;
 GRANT UPDATE (refunding, refunded, returned, elsewhere, parts, hold) ON refundx.payment TO refundx_settler;
-GRANT UPDATE (state, detail, state_since, due_at, due_call, polls, unexplained, refusal,
+GRANT UPDATE (state, is_open, detail, state_since, due_at, due_call, polls, unexplained, generation, refusal,
 			  last_attempt_at, person_reason, person_suggestion, person_since, payer_amount,
 			  channel_refund_id, received_by)
 	ON refundx.instruction TO refundx_settler;
@@ -101,7 +111,8 @@ GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx
 	refundx.check_i05, refundx.check_i06, refundx.check_i09, refundx.check_i10, refundx.check_i11,
 	refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i24, refundx.check_orphans
 	TO refundx_operator, refundx_auditor;
-GRANT EXECUTE ON FUNCTION refundx.check(), refundx.mask_phone(text)
+GRANT EXECUTE ON FUNCTION refundx.check(), refundx.mask_phone(text),
+	refundx.callback_inspect(text, jsonb, bytea, timestamptz)
 	TO refundx_operator, refundx_auditor;
 
 -- how it goes: nothing of anybody's refund is in these

@@ -49,10 +49,10 @@ callback_channel_ready(const OpenChannel *channel)
 }
 
 void
-callback_read(Callback *c)
+callback_read(Callback *c, int64 now, const ChannelFindings *trace)
 {
 	c->result = c->channel->channel->read_callback(c->channel->config, c->headers,
-												   c->body, c->len, clock_wall(), NULL, &c->evidence);
+												   c->body, c->len, now, trace, &c->evidence);
 }
 
 /*

@@ -34,10 +34,11 @@ typedef struct Callback
 extern bool callback_channel_ready(const OpenChannel *channel);
 
 /*
- * Verify and read it.  No transaction is needed, nothing is written and no
- * ERROR raised, whatever the bytes are.
+ * Verify and read it as of `now` (unix seconds).  No transaction is needed,
+ * nothing is written and no ERROR raised, whatever the bytes are.  `trace` may
+ * be NULL, or gets each step in words.
  */
-extern void callback_read(Callback *c);
+extern void callback_read(Callback *c, int64 now, const ChannelFindings *trace);
 
 /* What is kept of one that is CALLBACK_EVIDENCE; palloc'd parts. */
 extern void callback_evidence_row(const Callback *c, EvidenceRow *row);

@@ -24,9 +24,14 @@
 
 #define MAX_HOSTS	256
 
+/* Of a query: at a hundred refunds a page, more than any payment has. */
+#define PAGES_MAX	100
+
 static HostChoice hosts[MAX_HOSTS];
 static int	nhosts = 0;
 
+static void send_page(Dispatcher *d, Call *call);
+static bool next_page(Dispatcher *d, Call *call);
 static void end_unsent(Dispatcher *d, Call *call, Verdict verdict, const char *why);
 static void host_result(int32 channel_id, HttpOutcome outcome, TimestampTz now);
 
@@ -42,11 +47,22 @@ instruction_of(const Call *call, ChannelInstruction *instr)
 	instr->payment_amount = call->payment_amount;
 	instr->payment_data = call->payment_data;
 	instr->notify_url = call->notify_url;
+	instr->channel_refund_id = call->channel_refund_id;
+	instr->generation = call->generation;
+	instr->cursor = call->cursor[0] != '\0' ? call->cursor : NULL;
 }
 
 /* Takes the call over; its attempt is committed. */
 void
 dispatch_send(Dispatcher *d, Call *call)
+{
+	d->in_flight++;
+	send_page(d, call);
+}
+
+/* One request of the call: all of it, or a query's next page. */
+static void
+send_page(Dispatcher *d, Call *call)
 {
 	OpenChannel *channel = keys_by_id(call->channel_id);
 	ChannelInstruction instr;
@@ -57,7 +73,6 @@ dispatch_send(Dispatcher *d, Call *call)
 	char		why[256] = "";
 	bool		sent;
 
-	d->in_flight++;
 	if (channel == NULL || channel->config == NULL)
 	{
 		end_unsent(d, call, VERDICT_CONFIG, "the channel's keys cannot be read");
@@ -100,6 +115,36 @@ end_unsent(Dispatcher *d, Call *call, Verdict verdict, const char *why)
 	call_list_add(&d->ended, call);
 }
 
+/*
+ * What was asked about may stand on a later page of the answer.  All pages are
+ * one attempt: if this process dies in between, the whole query is made again.
+ * Each page is a call to the channel's pace.
+ */
+static bool
+next_page(Dispatcher *d, Call *call)
+{
+	Due		   *due = schedule_find(call->instruction_id);
+
+	if (!call->evidence.more)
+		return false;
+	if (call->call != CALL_QUERY || call->evidence.cursor[0] == '\0' ||
+		strcmp(call->cursor, call->evidence.cursor) == 0 || ++call->pages > PAGES_MAX)
+	{
+		/* what was not read to the end says nothing */
+		memset(&call->evidence, 0, sizeof(call->evidence));
+		strlcpy(call->evidence.code, "TOO_MANY_PAGES", sizeof(call->evidence.code));
+		strlcpy(call->evidence.message, "the channel's list of refunds does not come to an end",
+				sizeof(call->evidence.message));
+		return false;
+	}
+	strlcpy(call->cursor, call->evidence.cursor, sizeof(call->cursor));
+	memset(&call->evidence, 0, sizeof(call->evidence));
+	if (due != NULL)
+		schedule_call_goes_on(due, call->ended_at);
+	send_page(d, call);
+	return true;
+}
+
 void
 dispatch_collect(Dispatcher *d)
 {
@@ -126,6 +171,11 @@ dispatch_collect(Dispatcher *d)
 			instruction_of(call, &instr);
 			channel->channel->read_answer(channel->config, call->call, &instr, &answer,
 										  clock_wall(), &call->evidence);
+			if (next_page(d, call))
+			{
+				http_answer_free(&answer);
+				continue;
+			}
 		}
 		call->body = answer.body;
 		buf_init(&answer.body);

@@ -59,6 +59,7 @@ call_free(Call *call)
 	free(call->channel_payment_id);
 	free(call->payment_data);
 	free(call->notify_url);
+	free(call->channel_refund_id);
 	buf_free(&call->frozen);
 	buf_free(&call->body);
 	free(call);
@@ -90,7 +91,7 @@ read_claimable(Dispatcher *d)
 	static Statement read = {
 		"SELECT i.instruction_id, u.call, i.channel_id, i.merchant_id, i.wire_no, i.amount, i.currency,"
 		"       p.payment_no, p.channel_payment_id, p.paid, p.channel_data::text, r.notify_url, r.body,"
-		"       i.reason, p.parts"
+		"       i.reason, p.parts, i.channel_refund_id, i.generation"
 		"  FROM unnest($1, $2) u(id, call)"
 		"  JOIN refundx.instruction i ON i.instruction_id = u.id"
 		"  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id"
@@ -180,6 +181,8 @@ call_from_row(uint64 row)
 	c->payment_amount = row_int8(row, 10);
 	c->payment_data = strdup_or_null(row_text(row, 11));
 	c->notify_url = strdup_or_null(row_text(row, 12));
+	c->channel_refund_id = strdup_or_null(row_text(row, 16));
+	c->generation = row_int4(row, 17);
 	body = row_bytes(row, 13);
 	if (body)
 		buf_add(&c->frozen, VARDATA_ANY(body), VARSIZE_ANY_EXHDR(body));

@@ -38,7 +38,6 @@
 #define KEYS_EVERY_US		USECS_PER_SEC
 #define TIDY_EVERY_US		(10 * USECS_PER_SEC)
 #define LOOK_EVERY_US		USECS_PER_SEC	/* even if nobody wakes us */
-#define IDLE_LOOK_EVERY_US	(200 * 1000)	/* while nothing may be sent */
 
 /* Two dispatchers of one database would break every pace: "rfxd". */
 #define DISPATCHER_LOCK		INT64CONST(0x72667864)
@@ -46,7 +45,7 @@
 static void dispatcher_start(void *arg);
 static void look(Dispatcher *d);
 static void dispatcher_look(void *arg);
-static void show_bad_keys(Dispatcher *d);
+static void show_problems(Dispatcher *d);
 static void load_open(void);
 static void load_merchants(void);
 static void load_payment_starts(void);
@@ -266,7 +265,9 @@ may_send(const Dispatcher *d)
 /*
  * See what is new, if there may be something: not after each packet of an
  * answer.  Every commit of a submit wakes us too; while nothing may be sent
- * anyway, a few times a second are enough for all of them.
+ * anyway we ask not to be woken, for the waking is a cost of the submit's.
+ * Before we look for the first time after that, we ask for it again, so that
+ * nothing falls between.
  */
 static void
 look(Dispatcher *d)
@@ -274,12 +275,14 @@ look(Dispatcher *d)
 	TimestampTz now = GetCurrentTimestamp();
 	TimestampTz since = now >= d->looked_at ? now - d->looked_at : PG_INT64_MAX;
 
-	if (may_send(d))
+	if (d->quiet == may_send(d))
 	{
-		if (!d->self->woken && !d->reload_keys && since < LOOK_EVERY_US)
-			return;
+		d->quiet = !may_send(d);
+		wake_not_wanted(d->self->db, WORKER_DISPATCHER, d->quiet);
+		pg_memory_barrier();
+		d->self->woken = true;
 	}
-	else if (since < IDLE_LOOK_EVERY_US)
+	if (!d->self->woken && !d->reload_keys && since < LOOK_EVERY_US)
 		return;
 	d->looked_at = now;
 	d->self->woken = false;
@@ -319,15 +322,20 @@ dispatcher_look(void *arg)
 		d->keys_read_at = now;
 		statement_run(&armed, NULL);
 		d->armed = row_bool(0, 1);
-		show_bad_keys(d);
+		show_problems(d);
 	}
 }
 
-/* A channel whose keys cannot be read sends nothing, or soon will not. */
+/*
+ * A channel whose keys cannot be read sends nothing, or soon will not; one that
+ * does not answer is hardly tried.
+ */
 static void
-show_bad_keys(Dispatcher *d)
+show_problems(Dispatcher *d)
 {
 	OpenChannel *bad = NULL;
+	TimestampTz until;
+	int			silent = schedule_silent(clock_now(), &until);
 	int			i;
 
 	for (i = 0; i < keys_count() && bad == NULL; i++)
@@ -335,9 +343,12 @@ show_bad_keys(Dispatcher *d)
 			bad = keys_at(i);
 	if (bad != NULL)
 		worker_problem(d->self, "channel \"%s\": %s", bad->name, bad->problem);
-	else if (d->bad_keys_shown)
+	else if (silent > 0)
+		worker_problem(d->self, "%d merchant%s get%s no answer from the channel; each is tried by one call at growing intervals",
+					   silent, silent == 1 ? "" : "s", silent == 1 ? "s" : "");
+	else if (d->problem_shown)
 		worker_problem(d->self, NULL);
-	d->bad_keys_shown = bad != NULL;
+	d->problem_shown = bad != NULL || silent > 0;
 }
 
 static const ChannelLimits *
@@ -365,6 +376,7 @@ choose(Dispatcher *d)
 	d->nchosen = 0;
 	if (!may_send(d))
 		return;
+	schedule_share(keys_count() > 1 ? rx_max_calls / 2 : rx_max_calls);
 	while (d->nchosen < Min(room, DISPATCH_BATCH_MAX))
 	{
 		Due		   *due = schedule_next(now, limits_of, scale_of);

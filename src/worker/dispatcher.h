@@ -32,6 +32,10 @@ typedef struct Call
 	int64		payment_amount;
 	char	   *payment_data;
 	char	   *notify_url;
+	char	   *channel_refund_id;
+	int			generation;
+	char		cursor[CHANNEL_NO_MAX + 1]; /* "" = the first page */
+	int			pages;
 	Buf			frozen;			/* the request's business bytes */
 	bool		use_backup;
 	TimestampTz started_at;
@@ -66,8 +70,9 @@ typedef struct Dispatcher
 	Arrival		arrival;
 	HttpClient *client;
 	bool		armed;
+	bool		quiet;			/* we have asked not to be woken */
 	bool		reload_keys;
-	bool		bad_keys_shown; /* in the health view */
+	bool		problem_shown;	/* in the health view */
 	TimestampTz looked_at;
 	TimestampTz keys_read_at;
 	Due		   *chosen[DISPATCH_BATCH_MAX]; /* due, and allowed to go */

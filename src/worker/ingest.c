@@ -1,14 +1,18 @@
 /*-------------------------------------------------------------------------
  *
  * ingest.c
- *	  A callback that an application has received, taken in through SQL.
+ *	  Callbacks through SQL: taken in for an application that has received one,
+ *	  or looked into for a person.
  *
- * The same verification and the same evidence as the listener's, in the
+ * callback_ingest: the same verification and the same evidence as the listener's, in the
  * caller's transaction.  So the answer that this returns may be sent only when
  * that transaction has committed: told earlier, the channel stops sending, and
  * a rollback would have lost the message for good.
  *
- * It stands on this floor, beside the listener, because it needs the keys.
+ * callback_inspect: the same functions again, with their steps in words, at any
+ * time that one likes, and nothing is written.
+ *
+ * They stand on this floor, beside the listener, because they need the keys.
  *
  * src/worker/ingest.c
  *
@@ -24,6 +28,8 @@
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 #include "worker/callback.h"
+
+#include "money/state.h"
 
 /* Key files are read again after this; a new revision is seen at once. */
 #define KEYS_FOR_US		(60 * USECS_PER_SEC)
@@ -42,6 +48,8 @@ static const OpenChannel *ready_channel(const char *name);
 static void read_headers(Jsonb *headers, HeaderList *list);
 static void list_headers(HeaderList *list, JsonbValue *name, JsonbValue *value);
 static void bad_headers(void) pg_attribute_noreturn();
+static void read_message(Callback *c, const HeaderList *list, int64 now,
+						 const ChannelFindings *trace, HttpHeaders *headers);
 static void take(Callback *c, const HeaderList *list);
 static void count_one(const char *channel, const char *result);
 
@@ -186,21 +194,34 @@ bad_headers(void)
 
 /* ---- the message ---- */
 
+/*
+ * Headers are on malloc, so nothing in here may raise an error before they are
+ * freed; the caller does that.
+ */
 static void
-take(Callback *c, const HeaderList *list)
+read_message(Callback *c, const HeaderList *list, int64 now, const ChannelFindings *trace,
+			 HttpHeaders *headers)
 {
-	HttpHeaders headers = {.overflow = list->overflow};
-	EvidenceRow row;
 	int			i;
 
-	/* on malloc, so nothing in here may raise an error before they are freed */
+	memset(headers, 0, sizeof(*headers));
+	headers->overflow = list->overflow;
 	for (i = 0; i < list->n; i++)
-		http_header_add(&headers, list->name[i], list->value[i]);
-	c->headers = &headers;
+		http_header_add(headers, list->name[i], list->value[i]);
+	c->headers = headers;
 	if (c->len > (size_t) rx_listen_max_body * 1024)
 		c->result = CALLBACK_BAD_BODY;
 	else
-		callback_read(c);
+		callback_read(c, now, trace);
+}
+
+static void
+take(Callback *c, const HeaderList *list)
+{
+	HttpHeaders headers;
+	EvidenceRow row;
+
+	read_message(c, list, clock_wall(), NULL, &headers);
 	PG_TRY();
 	{
 		if (c->result == CALLBACK_EVIDENCE)
@@ -230,4 +251,158 @@ count_one(const char *channel, const char *result)
 	values_text(&v, channel);
 	values_text(&v, result);
 	statement_run(&insert, &v);
+}
+
+/* ------------------------------------------------------------------------
+ * Looking into one
+ * ------------------------------------------------------------------------
+ */
+
+#define STEPS_MAX	40
+
+/* Filled while the channel reads, so it must not allocate or raise anything. */
+typedef struct Steps
+{
+	int			n;
+	struct
+	{
+		FindingLevel level;
+		char		item[32];
+		char		text[640];
+	}			step[STEPS_MAX];
+} Steps;
+
+static void
+remember_step(void *arg, FindingLevel level, const char *item, const char *text)
+{
+	Steps	   *steps = arg;
+
+	if (steps->n == STEPS_MAX)
+		return;
+	steps->step[steps->n].level = level;
+	strlcpy(steps->step[steps->n].item, item, sizeof(steps->step[0].item));
+	strlcpy(steps->step[steps->n].text, text, sizeof(steps->step[0].text));
+	steps->n++;
+}
+
+/* What the evidence says, in one line. */
+static void
+say_meaning(const Callback *c, const ChannelFindings *to)
+{
+	const ChannelEvidence *e = &c->evidence;
+	char		amount[64] = "";
+
+	if (e->has_amount)
+		snprintf(amount, sizeof(amount), ", %lld %s (minor units)", (long long) e->amount, e->currency);
+	finding(to, FINDING_OK, "meaning", "%s, %s: %s%s%s%s%s%s",
+			e->code[0] ? e->code : "(no code)", e->proof ? "proof" : "a hint",
+			verdict_name(e->verdict),
+			e->wire_no[0] ? ", refund " : "", e->wire_no,
+			e->wire_no[0] == '\0' && e->channel_payment_id[0] ? ", payment " : "",
+			e->wire_no[0] == '\0' ? e->channel_payment_id : "", amount);
+}
+
+/* What the settler would do with it, by the state table. */
+static void
+say_effect(const Callback *c, const ChannelFindings *to)
+{
+	static Statement find = {
+		"SELECT instruction_no, state FROM refundx.instruction WHERE merchant_id = $1 AND wire_no = $2",
+		ARGS(INT4OID, TEXTOID)
+	};
+	Values		v = {0};
+	State		state;
+	const Transition *t;
+
+	if (c->evidence.wire_no[0] == '\0')
+	{
+		finding(to, FINDING_OK, "effect", "the refunds of the payment that it names are asked about");
+		return;
+	}
+	values_int4(&v, c->channel->merchant_id);
+	values_text(&v, c->evidence.wire_no);
+	if (statement_run(&find, &v) != 1 || !state_from_name(row_text(0, 2), &state))
+	{
+		finding(to, FINDING_WARNING, "effect", "no refund here has this number: %s",
+				c->evidence.proof ? "it is kept as a refund made elsewhere, for a person" :
+				"it is noted, and moves nothing");
+		return;
+	}
+	t = state_transition(state, state_weigh(c->evidence.verdict, c->evidence.proof));
+	finding(to, t->reaction == REACTION_CONTRADICTION ? FINDING_ERROR : FINDING_OK, "effect",
+			"refund %s is %s; %s%s (%s)", row_text(0, 1), state_name(state),
+			t->reaction == REACTION_MOVE ? "it becomes " :
+			t->reaction == REACTION_ASK ? "the channel is asked" :
+			t->reaction == REACTION_CONTRADICTION ? "this contradicts that, and a person decides" :
+			"nothing changes",
+			t->reaction == REACTION_MOVE ? state_name(t->to) : "", t->comment);
+}
+
+/* The answer that the listener would give. */
+static void
+say_answer(const Callback *c, const ChannelFindings *to)
+{
+	ChannelReply reply;
+
+	c->channel->channel->acknowledge(c->result, c->result == CALLBACK_EVIDENCE, &reply);
+	finding(to, FINDING_OK, "answer", "status %d%s%.200s", reply.status,
+			reply.content_type ? ", " : "", reply.content_type ? reply.body : "");
+}
+
+PG_FUNCTION_INFO_V1(refundx_callback_inspect);
+
+/*
+ * SQL: callback_inspect(channel text, headers jsonb, body bytea, at timestamptz)
+ *		returns setof (level text, step text, finding text)
+ */
+Datum
+refundx_callback_inspect(PG_FUNCTION_ARGS)
+{
+	static const char *const levels[] = {"ok", "warning", "error"};
+	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	bytea	   *body = PG_GETARG_BYTEA_PP(2);
+	TimestampTz at = PG_GETARG_TIMESTAMPTZ(3);
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Callback	c = {.received_at = at};
+	HeaderList	list = {.n = 0};
+	Steps	   *steps = palloc0(sizeof(Steps));
+	ChannelFindings trace = {remember_step, steps};
+	HttpHeaders headers;
+	int			i;
+
+	InitMaterializedSRF(fcinfo, 0);
+	read_headers(PG_GETARG_JSONB_P(1), &list);
+	SPI_connect();
+	c.channel = ready_channel(name);
+	c.body = VARDATA_ANY(body);
+	c.len = VARSIZE_ANY_EXHDR(body);
+	read_message(&c, &list, timestamptz_to_unix_us(at) / USECS_PER_SEC, &trace, &headers);
+	http_headers_free(&headers);
+	c.headers = NULL;
+
+	finding(&trace, c.result == CALLBACK_EVIDENCE || c.result == CALLBACK_TEST ||
+			c.result == CALLBACK_NOT_OURS ? FINDING_OK : FINDING_ERROR,
+			"result", "%s", c.result == CALLBACK_EVIDENCE ? "verified; it would be kept as evidence" :
+			c.result == CALLBACK_TEST ? "verified; a self-test, of which nothing is kept" :
+			c.result == CALLBACK_NOT_OURS ? "verified; about something other than a refund" :
+			callback_result_name(c.result));
+	if (c.result == CALLBACK_EVIDENCE)
+	{
+		say_meaning(&c, &trace);
+		say_effect(&c, &trace);
+	}
+	say_answer(&c, &trace);
+	SPI_finish();
+
+	for (i = 0; i < steps->n; i++)
+	{
+		Datum		values[3];
+		bool		nulls[3] = {0};
+
+		values[0] = CStringGetTextDatum(levels[steps->step[i].level]);
+		values[1] = CStringGetTextDatum(steps->step[i].item);
+		values[2] = CStringGetTextDatum(words_as_text(steps->step[i].text));
+		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+	}
+	return (Datum) 0;
 }

@@ -471,7 +471,7 @@ take_request(Listener *l, HttpServerRequest *r)
 	p->callback.body = buf_str(http_server_request_body(r));
 	p->callback.len = http_server_request_body(r)->len;
 	p->callback.received_at = callback_arrival(http_server_request_arrived_us(r));
-	callback_read(&p->callback);
+	callback_read(&p->callback, clock_wall(), NULL);
 	if (p->callback.result == CALLBACK_EVIDENCE)
 	{
 		l->pending[l->npending++] = p;

@@ -16,6 +16,11 @@
  *				asked about it, and a minute between two starts
  *	channel		(the caller's) connections
  *
+ * And by a breaker: a channel that does not answer at all, several times in a
+ * row, is tried by one call at growing intervals.  Each futile call is an
+ * attempt, evidence and a settlement; thousands of them would take from the
+ * other channels what they need.
+ *
  * Calls under way are also bounded by a window that opens with each success
  * and closes to a crack on a failure: a channel that has begun to refuse
  * everything must not be sent a hundred more before that is noticed, for it
@@ -35,6 +40,15 @@
 
 #define FIRST_WINDOW	5
 #define LARGEST_WINDOW	4096
+
+/*
+ * So many calls without an answer open the breaker: more than the three that
+ * make a channel try its other host.  It is tried again after 1, 2, 4 ... 60 s.
+ */
+#define SILENT_MAX		8
+#define SILENT_WAIT_MAX	60
+
+static int	share = LARGEST_WINDOW;	/* see schedule_share() */
 
 static HTAB *dues = NULL;
 static HTAB *merchants = NULL;
@@ -113,6 +127,7 @@ merchant_pace(int32 merchant_id)
 
 		memset((char *) m + sizeof(int32), 0, sizeof(*m) - sizeof(int32));
 		m->window = FIRST_WINDOW;
+		m->scale = 1;
 		m->lane[CALL_SUBMIT].heap = pairingheap_allocate(due_compare, NULL);
 		m->lane[CALL_QUERY].heap = pairingheap_allocate(due_compare, NULL);
 		MemoryContextSwitchTo(old);
@@ -284,6 +299,28 @@ tokens_allow(MerchantPace *m, int limit, TimestampTz now)
 	return now + Max((TimestampTz) ((1.0 - m->tokens) * USECS_PER_SEC / rate), 1000);
 }
 
+/*
+ * The channel counts a call when it arrives, which is some time between its
+ * beginning and its end; a stall on the way lets many arrive at once.  So what
+ * is under way counts as now, and what has ended for another second: then no
+ * second of the channel's has more than its limit, whatever the delays.
+ */
+static TimestampTz
+ended_allow(const MerchantPace *m, int limit, TimestampTz now)
+{
+	int			others = Min(limit, CALLS_REMEMBERED) - m->in_flight;
+	TimestampTz ended;
+
+	if (limit <= 0)
+		return 0;
+	if (others <= 0)
+		return now + USECS_PER_SEC; /* an answer unblocks */
+	if (m->nended < others)
+		return 0;
+	ended = m->ended[(m->nended - others) % CALLS_REMEMBERED];
+	return ended > now - USECS_PER_SEC ? ended + USECS_PER_SEC : 0;
+}
+
 /* 0 = it may go; otherwise when to look again. */
 static TimestampTz
 merchant_allows(MerchantPace *m, const Due *d, const ChannelLimits *limits, TimestampTz now)
@@ -298,10 +335,14 @@ merchant_allows(MerchantPace *m, const Due *d, const ChannelLimits *limits, Time
 		if (m->probing || now < m->probe_at)
 			return Max(m->probe_at, now + USECS_PER_SEC);
 	}
+	if (m->silent >= SILENT_MAX && (m->in_flight > 0 || now < m->silent_until))
+		return Max(m->silent_until, now + USECS_PER_SEC / 10);
+
 	/* an answer unblocks; the times are only the safety net */
-	if (m->in_flight >= m->window)
+	if (m->in_flight >= Min(m->window, share))
 		return now + USECS_PER_SEC;
-	later = tokens_allow(m, limits->calls_per_second, now);
+	later = Max(tokens_allow(m, limits->calls_per_second, now),
+				ended_allow(m, limits->calls_per_second, now));
 	if (later != 0)
 		return later;
 	/* while it refuses some, whatever is under way may be refused as well */
@@ -389,6 +430,7 @@ schedule_next(TimestampTz now, const ChannelLimits *(*limits_of) (int32 channel_
 			schedule_again(d, now + USECS_PER_SEC);
 			continue;
 		}
+		merchant_pace(d->merchant_id)->scale = scale_of(d->channel_id);
 		lane->blocked_until = merchant_allows(merchant_pace(d->merchant_id), d, limits, now);
 		if (lane->blocked_until > now)
 			continue;
@@ -454,6 +496,53 @@ widen(MerchantPace *m, int64 took)
 	m->window = (int) Min(m->window + 1, most);
 }
 
+/*
+ * Silence also closes the window: what hung may hang again, and holds its
+ * connection for as long as the time-out.
+ */
+static void
+count_silence(MerchantPace *m, bool answered, TimestampTz now)
+{
+	int			wait;
+
+	if (answered)
+	{
+		m->silent = 0;
+		return;
+	}
+	m->silent = Min(m->silent + 1, SILENT_MAX + 16);
+	m->window = Max(m->window / 2, FIRST_WINDOW);
+	if (m->silent < SILENT_MAX)
+		return;
+	wait = Min(1 << Min(m->silent - SILENT_MAX, 6), SILENT_WAIT_MAX);
+	m->silent_until = now + wait * USECS_PER_SEC / m->scale;
+}
+
+void
+schedule_share(int calls)
+{
+	share = Max(calls, FIRST_WINDOW);
+}
+
+int
+schedule_silent(TimestampTz now, TimestampTz *longest)
+{
+	HASH_SEQ_STATUS scan;
+	MerchantPace *m;
+	int			n = 0;
+
+	*longest = 0;
+	hash_seq_init(&scan, merchants);
+	while ((m = hash_seq_search(&scan)) != NULL)
+	{
+		if (m->silent < SILENT_MAX)
+			continue;
+		n++;
+		*longest = Max(*longest, m->silent_until);
+	}
+	return n;
+}
+
 void
 schedule_call_ended(Due *d, bool answered, bool failing, TimestampTz now)
 {
@@ -461,12 +550,14 @@ schedule_call_ended(Due *d, bool answered, bool failing, TimestampTz now)
 
 	d->in_flight = false;
 	m->in_flight--;
+	m->ended[m->nended++ % CALLS_REMEMBERED] = now;
 	if (d->call == CALL_SUBMIT)
 		m->probing = false;
 
 	/* "A minute apart" is the channel's to measure: count from the answer. */
 	if (d->call == CALL_SUBMIT)
 		schedule_payment_started(d->payment_id, d->instruction_id, now);
+	count_silence(m, answered, now);
 	if (failing)
 	{
 		m->failures[m->nfailures++ % lengthof(m->failures)] = now;
@@ -481,6 +572,15 @@ schedule_call_ended(Due *d, bool answered, bool failing, TimestampTz now)
 	/* it finished while its call was under way */
 	if (!state_is_open(d->state))
 		hash_search(dues, &d->instruction_id, HASH_REMOVE, NULL);
+}
+
+void
+schedule_call_goes_on(Due *d, TimestampTz now)
+{
+	MerchantPace *m = merchant_pace(d->merchant_id);
+
+	m->ended[m->nended++ % CALLS_REMEMBERED] = now;
+	m->tokens -= 1.0;
 }
 
 void

@@ -40,6 +40,8 @@ typedef struct Lane
 	TimestampTz blocked_until;	/* the merchant's pace allows none before */
 } Lane;
 
+#define CALLS_REMEMBERED	256	/* no channel's limit of calls a second is greater */
+
 /* A merchant's pace; the channel counts per merchant, so do we. */
 typedef struct MerchantPace
 {
@@ -51,11 +53,16 @@ typedef struct MerchantPace
 	double		tokens;			/* calls that may begin now */
 	TimestampTz tokens_at;		/* when that was reckoned */
 	int			calls_per_second;	/* the channel's limit, as last seen */
+	TimestampTz ended[CALLS_REMEMBERED];	/* of the latest calls, a ring */
+	int64		nended;
 	TimestampTz failures[16];	/* of the latest failing answers, a ring */
 	int			nfailures;
 	int			window;			/* calls that may be under way */
 	int64		latency;		/* of an answer, smoothed, in microseconds */
 	int			in_flight;
+	int			silent;			/* calls in a row that got no answer at all */
+	TimestampTz silent_until;	/* the breaker: none before, then one */
+	int64		scale;			/* of the sandbox's clock, as last seen */
 } MerchantPace;
 
 /* One payment's refunds: one at a time until answered, and a minute apart. */
@@ -83,9 +90,22 @@ extern void schedule_payment_started(int64 payment_id, int64 instruction_id, Tim
 extern Due *schedule_next(TimestampTz now, const ChannelLimits *(*limits_of) (int32 channel_id),
 						  int64 scale_of(int32 channel_id));
 
+/*
+ * How many calls one merchant may have under way: a share, so that a channel
+ * that hangs does not take all connections.
+ */
+extern void schedule_share(int calls);
+
+/* Merchants that the breaker holds back; *longest = until when at most. */
+extern int	schedule_silent(TimestampTz now, TimestampTz *longest);
+
 extern Due *schedule_find(int64 instruction_id);
 extern void schedule_again(Due *due, TimestampTz due_at);	/* back into the schedule */
 extern void schedule_call_began(Due *due, TimestampTz now);
+
+/* Another request of the same call. */
+extern void schedule_call_goes_on(Due *due, TimestampTz now);
+
 /*
  * `failing`: it counts against the channel's limit of failing calls; `answered`:
  * there was an answer at all.

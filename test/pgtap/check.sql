@@ -29,7 +29,7 @@ BEGIN
 	INSERT INTO refundx.event (instruction_id, type, from_state, to_state)
 	SELECT instruction_id, how, state, next FROM refundx.instruction WHERE instruction_no = no;
 	UPDATE refundx.instruction
-	   SET state = next, due_at = CASE WHEN next IN ('queued', 'unknown', 'accepted', 'abnormal') THEN now() END,
+	   SET state = next, is_open = refundx.state_is_open(next), due_at = CASE WHEN next IN ('queued', 'unknown', 'accepted', 'abnormal') THEN now() END,
 		   due_call = CASE next WHEN 'queued' THEN 'submit' WHEN 'unknown' THEN 'query' WHEN 'accepted' THEN 'query' END
 	 WHERE instruction_no = no;
 END
@@ -93,8 +93,8 @@ ALTER TABLE refundx.request DISABLE TRIGGER ALL;
 ALTER TABLE refundx.instruction DISABLE TRIGGER ALL;
 ALTER TABLE refundx.payment DISABLE TRIGGER ALL;
 ALTER TABLE refundx.account DISABLE TRIGGER ALL;
-ALTER TABLE refundx.journal DROP CONSTRAINT journal_balances, DROP CONSTRAINT journal_available_not_negative,
-	DROP CONSTRAINT journal_frozen_not_negative;
+ALTER TABLE refundx.journal DROP CONSTRAINT journal_line;
+ALTER DOMAIN refundx.minor_units DROP CONSTRAINT minor_units_not_negative;
 ALTER TABLE refundx.payment DROP CONSTRAINT payment_never_over_refunded;
 DROP INDEX refundx.journal_once_per_instruction;
 ALTER TABLE refundx.instruction DROP CONSTRAINT instruction_merchant_id_wire_no_key;

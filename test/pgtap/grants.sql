@@ -74,7 +74,9 @@ CREATE TEMP TABLE may_call (role text, function text);
 INSERT INTO may_call
 	SELECT r, f FROM unnest(ARRAY['refundx_dispatcher', 'refundx_listener', 'refundx_settler', 'refundx_courier', 'refundx_clerk']) r,
 		   unnest(ARRAY['armed', 'this_installation']) f
-	UNION ALL VALUES ('refundx_dispatcher', 'state_is_open'), ('refundx_settler', 'state_is_open')
+	UNION ALL VALUES ('refundx_settler', 'state_is_open'), ('refundx_settler', 'payment_covers'),
+		   ('refundx_settler', 'journal_line_good'), ('refundx_settler', 'instruction_whole'),
+		   ('refundx_dispatcher', 'instruction_whole'), ('refundx_clerk', 'instruction_whole')
 	UNION ALL SELECT 'refundx_dispatcher', 'recover_timeline'
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator']) r,
@@ -89,7 +91,7 @@ INSERT INTO may_call
 		   unnest(ARRAY['armed', 'this_installation', 'worker_status', 'blockers']) f
 	UNION ALL SELECT 'pg_monitor', f FROM unnest(ARRAY['state_table', 'verdict_table', 'channel_kinds']) f
 	UNION ALL
-	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone']) f
+	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone', 'callback_inspect']) f
 	UNION ALL
 	SELECT 'refundx_operator', f
 	  FROM unnest(ARRAY['refund_adopt', 'refund_allow', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',

@@ -184,6 +184,11 @@ sub input_of
 		return ('unanswered', 'person') if $origin->{adopted} || $origin->{refusal} && $origin->{unexplained};
 		return $origin->{refusal} ? 'refused' : 'not_found';
 	}
+	# a query that is refused agrees with a refusal, if nothing else is unexplained
+	return 'refused'
+	  if $verdict eq 'refused' && $state eq 'unknown' && $c->{source} eq 'query' && !$c->{proof}
+	  && $origin->{refusal} && !$origin->{unexplained};
+
 	# its own call has come back and says nothing: it is over, and its outcome open
 	return 'unanswered'
 	  if $state eq 'sending' && $ours
