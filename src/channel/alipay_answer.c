@@ -420,7 +420,7 @@ read_failure(ChannelCall call, const json_t *node, const ChannelInstruction *ins
 
 	/* what does not say which trade it refuses may be the answer to another call */
 	if (rule != NULL && rule->signed_only && instr != NULL)
-		out->proof = rule->verdict != VERDICT_REFUSED || names_our_call(instr, out);
+		out->proof = names_our_call(instr, out);
 }
 
 static void

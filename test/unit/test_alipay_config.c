@@ -336,6 +336,46 @@ test_chains(void)
 	EVP_PKEY_free(stranger);
 }
 
+/* Values computed elsewhere from Alipay's own certificates, whose parts these are. */
+static void
+test_sn(void)
+{
+	CryptoBundleFacts facts = {
+		.issuer = "CN=Ant Financial Certification Authority Class 1 R1,"
+		"OU=Certification Authority,O=Ant Financial,C=CN",
+		.serial_decimal = "42701552708448241360226107228231049510",
+	};
+	EVP_PKEY   *elliptic = EVP_EC_gen("P-256");
+	int64_t		year = AKIT_NOW + INT64_C(365) * 86400;
+	char		sn[33];
+	char		first[33];
+	char		second[33];
+	char		line[256];
+	Buf		   *f = akit_file("many_roots.crt");
+
+	ok(alipay_sn(&facts, sn), "an SN");
+	is_str(sn, "866efef280dec9137a87d047ac446315", "of an app's certificate");
+	facts.issuer[strlen("CN=Ant Financial Certification Authority Class ")] = '2';
+	strcpy(facts.serial_decimal, "42701552432456004857627230056898180491");
+	ok(alipay_sn(&facts, sn), "an SN");
+	is_str(sn, "7513daaaa48aa3ba2e4018d84402479c", "of Alipay's");
+
+	/* the root file: all of RSA in their order, none else */
+	testkey_need(elliptic != NULL, "an elliptic key");
+	akit_certificate("Root E", "Root E", elliptic, elliptic, "11", year, f);
+	akit_certificate(AKIT_ROOT, AKIT_ROOT, akit_root, akit_root, "1", year, f);
+	akit_certificate("Root Z", "Root Z", akit_between, akit_between, "12", year, f);
+	akit_sn("CN=" AKIT_ROOT ",C=CN", "1", first);
+	akit_sn("CN=Root Z,C=CN", "12", second);
+	snprintf(line, sizeof(line), "ok root_certificate: SN %s_%s\n", first, second);
+	has(check_at(changed_cert("root.crt", "many_roots.crt"), AKIT_NOW), line, "the roots' SN");
+	opens(changed_cert("root.crt", "many_roots.crt"), "a root among others");
+	f = akit_file("elliptic.crt");
+	akit_certificate("Root E", "Root E", elliptic, elliptic, "11", year, f);
+	refused(changed_cert("root.crt", "elliptic.crt"), "holds no root", NULL, "no root of RSA");
+	EVP_PKEY_free(elliptic);
+}
+
 static void
 test_check(void)
 {
@@ -402,6 +442,7 @@ main(void)
 	test_own_key();
 	test_tokens();
 	test_chains();
+	test_sn();
 	test_check();
 	akit_stop();
 	buf_free(&report);
