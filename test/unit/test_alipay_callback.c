@@ -456,6 +456,49 @@ test_messages(void)
 	is_int(receive_how(config, check, &how), CALLBACK_BAD_SIGNATURE, "only if it verifies");
 }
 
+/*
+ * Whoever holds a signed message can cut its string elsewhere.  All that can
+ * come of it is a question, or nothing.
+ */
+static void
+test_cut_elsewhere(void)
+{
+	const char *string = "app_id=" AKIT_APP "&body=x&gmt_refund=2026-09-21 22:13:20&"
+		"notify_type=trade_status_sync&out_trade_no=P1&trade_status=TRADE_SUCCESS";
+	Buf			form = BUF_INIT;
+
+	/* the body's text, which a payer may choose, becomes a parameter */
+	akit_param(&form, "app_id", AKIT_APP);
+	akit_param(&form, "body", "x");
+	akit_param(&form, "gmt_refund", "2026-09-21 22:13:20");
+	akit_param(&form, "notify_type", "trade_status_sync");
+	akit_param(&form, "out_trade_no", "P1");
+	akit_param(&form, "trade_status", "TRADE_SUCCESS");
+	akit_param(&form, "sign_type", "RSA2");
+	akit_form_sign(&form, akit_alipay, string);
+	is_int(receive(config, buf_str(&form), form.len), CALLBACK_EVIDENCE, "a text cut in two");
+	ok(e.verdict == VERDICT_ASK && !e.proof && !e.has_amount, "makes us ask, no more");
+
+	/* a parameter that counts becomes part of another one that counts */
+	buf_reset(&form);
+	akit_param(&form, "app_id", AKIT_APP);
+	akit_param(&form, "body", "x");
+	akit_param(&form, "gmt_refund", "2026-09-21 22:13:20&notify_type=trade_status_sync&out_trade_no=P1"
+			   "&trade_status=TRADE_SUCCESS");
+	akit_param(&form, "sign_type", "RSA2");
+	akit_form_sign(&form, akit_alipay, string);
+	ok(receive(config, buf_str(&form), form.len) != CALLBACK_EVIDENCE, "two joined say nothing");
+	buf_reset(&form);
+	akit_param(&form, "app_id", AKIT_APP "&body=x&gmt_refund=2026-09-21 22:13:20");
+	akit_param(&form, "notify_type", "trade_status_sync");
+	akit_param(&form, "out_trade_no", "P1");
+	akit_param(&form, "trade_status", "TRADE_SUCCESS");
+	akit_param(&form, "sign_type", "RSA2");
+	akit_form_sign(&form, akit_alipay, string);
+	is_int(receive(config, buf_str(&form), form.len), CALLBACK_BAD_BODY, "nor with the app's id");
+	buf_free(&form);
+}
+
 static void
 test_encrypted(void)
 {
@@ -574,6 +617,7 @@ main(void)
 	test_malformed();
 	test_merchant();
 	test_messages();
+	test_cut_elsewhere();
 	test_encrypted();
 	test_certificates();
 	test_digest();
