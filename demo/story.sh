@@ -195,11 +195,13 @@ SELECT refundx.account_open('store-7', 'CNY') AS opened,
 # The shop's own web server, which Alipay notifies.
 start_shop()
 {
+	# it runs as who may not reach the checkout
 	mkdir "$dir/shop"
+	cp "$here/demo/shop.pl" "$dir/shop/"
 	give_to_run_user "$dir/shop"
 	(
 		cd "$dir/shop"
-		exec setsid "${AS_RUN_USER[@]}" "$here/demo/shop.pl" "$dir/shop" \
+		exec setsid "${AS_RUN_USER[@]}" "$dir/shop/shop.pl" "$dir/shop" \
 			"$(cat "$dir/bindir")/psql" -h "$dir/cluster" -p 5432 -U postgres -d shop >>"$dir/shop.out" 2>&1 </dev/null
 	) &
 	disown
