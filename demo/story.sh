@@ -200,7 +200,7 @@ start_shop()
 	cp "$here/demo/shop.pl" "$dir/shop/"
 	give_to_run_user "$dir/shop"
 	(
-		cd "$dir/shop"
+		cd "$dir/shop" || exit
 		exec setsid "${AS_RUN_USER[@]}" "$dir/shop/shop.pl" "$dir/shop" \
 			"$(cat "$dir/bindir")/psql" -h "$dir/cluster" -p 5432 -U postgres -d shop >>"$dir/shop.out" 2>&1 </dev/null
 	) &
