@@ -10,9 +10,11 @@
 # channel's own ("R1-stripe"), so that one table serves all of them.
 #
 # Options of new(), after the name:
+#	only		a list of kinds, instead of all that are built in
 #	sandbox		more options for "serve"
 #	config		{ name => value } for each channel's configuration
-#	of			{ channel => { name => value } } for that channel's
+#	of			{ channel => { name => value } } for that channel's, or
+#				{ channel => sub { name => value } }, called with the sandbox
 #	settings	{ name => value } for postgresql.conf
 
 package Refundx::Channels;
@@ -47,12 +49,14 @@ sub new
 	my $self = bless { rx => $rx }, $class;
 	my %built_in = map { $_ => 1 } split /\n/, $rx->sql('SELECT kind FROM refundx.channel_kinds()');
 
-	$self->{names} = [ grep { $built_in{$_} } @ALL ];
+	$self->{names} = [ grep { $built_in{$_} } @{ $options{only} || \@ALL } ];
 	foreach my $channel ($self->names)
 	{
+		# the sandbox's port is not known before it is there
+		my $of = $options{of}{$channel} || {};
 		my %config = (
 			time_scale => 30, not_found_after => 2,
-			%{ $options{config} || {} }, %{ $options{of}{$channel} || {} });
+			%{ $options{config} || {} }, ref $of eq 'CODE' ? $of->($rx->sandbox) : %$of);
 		$rx->channel_add($channel, kind => $channel, %config);
 		$self->hear($channel);
 	}
