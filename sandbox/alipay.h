@@ -17,6 +17,7 @@
 #include "sandbox.h"
 
 #define ALIPAY_SELLER_ID	"2088000000000001"
+#define ALIPAY_OTHER_SELLER	"2088000000000099"
 #define ALIPAY_BUYER_ID		"2088000000000015"
 #define ALIPAY_BUYER_LOGON	"159****0015"
 
@@ -36,7 +37,8 @@ typedef enum AlipayTrick
 	TRICK_OTHER_REFUND,			/* somebody refunded 1.00 of the order before */
 	TRICK_DEPOSIT_BACK_FAILS,	/* later the bank refuses the money */
 	TRICK_LATE_NOTIFICATION,	/* the notification comes after those of later refunds */
-	TRICK_EMPTY_VALUE			/* the notification has an empty value */
+	TRICK_EMPTY_VALUE,			/* the notification has an empty value */
+	TRICK_FOREIGN_SELLER		/* one of two notifications is of another seller */
 } AlipayTrick;
 
 extern const SbOutcome alipay_outcomes[];

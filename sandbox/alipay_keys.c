@@ -22,7 +22,9 @@
 #include "alipay.h"
 #include "keys.h"
 
-#define ORGANISATION	"refundx sandbox Alipay"
+/* Names of four parts, like the real ones. */
+#define AUTHORITY_NAME(who) \
+	&(KeysName) {"CN", "refundx sandbox", "Certification Authority", who}
 
 bool
 alipay_app_id_ok(const char *s)
@@ -185,12 +187,12 @@ make_authorities(Authorities *a, EVP_PKEY *root_key, EVP_PKEY *key)
 {
 	a->key = key;
 	a->for_apps = a->for_alipay = NULL;
-	a->root = keys_certificate(root_key, ORGANISATION, "Sandbox Root R1", NULL, NULL, true);
+	a->root = keys_certificate(root_key, AUTHORITY_NAME("Sandbox Authority R1"), NULL, NULL, true);
 	if (a->root == NULL)
 		return false;
-	a->for_apps = keys_certificate(key, ORGANISATION, "Sandbox Authority Class 1 R1",
+	a->for_apps = keys_certificate(key, AUTHORITY_NAME("Sandbox Authority Class 1 R1"),
 								   a->root, root_key, true);
-	a->for_alipay = keys_certificate(key, ORGANISATION, "Sandbox Authority Class 2 R1",
+	a->for_alipay = keys_certificate(key, AUTHORITY_NAME("Sandbox Authority Class 2 R1"),
 									 a->root, root_key, true);
 	return a->for_apps != NULL && a->for_alipay != NULL;
 }
@@ -207,9 +209,10 @@ static bool
 put_roots(const char *dir, const char *prefix, const Authorities *a, EVP_PKEY *rsa)
 {
 	EVP_PKEY   *ec = EVP_EC_gen("P-256");
-	X509	   *stranger = keys_certificate(rsa, "外部机构", "Stranger Class 2 Root CA - G3",
-											NULL, NULL, true);
-	X509	   *other = ec ? keys_certificate(ec, ORGANISATION, "Sandbox Root E1", NULL, NULL, true) : NULL;
+	KeysName	n = {.country = "CN", .organisation = "外部机构", .who = "Stranger Class 2 Root CA - G3"};
+	X509	   *stranger = keys_certificate(rsa, &n, NULL, NULL, true);
+	X509	   *other = ec ? keys_certificate(ec, AUTHORITY_NAME("Sandbox Authority E1"),
+											  NULL, NULL, true) : NULL;
 	bool		ok = stranger != NULL && other != NULL &&
 		put_certificates(dir, "keys", prefix, "alipay_root_cert.crt", other, a->root, stranger);
 
@@ -223,7 +226,8 @@ static bool
 put_own(const char *dir, const char *sub, const char *prefix, const char *name,
 		const Authorities *a, EVP_PKEY *key)
 {
-	X509	   *x = keys_certificate(key, ORGANISATION, "Sandbox Alipay", a->for_alipay, a->key, false);
+	KeysName	n = {"CN", "沙箱商户", "Alipay", "支付宝(沙箱)-" ALIPAY_SELLER_ID};
+	X509	   *x = keys_certificate(key, &n, a->for_alipay, a->key, false);
 	bool		ok = x != NULL &&
 		put_certificates(dir, sub, prefix, name, x, a->for_alipay, NULL);
 
@@ -231,12 +235,19 @@ put_own(const char *dir, const char *sub, const char *prefix, const char *name,
 	return ok;
 }
 
+/* Its name is that of the seller and of the app; and it comes without its authority. */
 static bool
 put_app_certificate(const char *dir, const char *prefix, const char *id, const Authorities *a,
 					EVP_PKEY *key)
 {
-	X509	   *x = keys_certificate(key, ORGANISATION, id, a->for_apps, a->key, false);
-	bool		ok = put_certificates(dir, "keys", prefix, "alipay_app_cert.crt", x, NULL, NULL);
+	char		who[64];
+	KeysName	n = {"CN", "沙箱商户", "Alipay", who};
+	X509	   *x;
+	bool		ok;
+
+	snprintf(who, sizeof(who), "%s-%.32s", ALIPAY_SELLER_ID, id);
+	x = keys_certificate(key, &n, a->for_apps, a->key, false);
+	ok = put_certificates(dir, "keys", prefix, "alipay_app_cert.crt", x, NULL, NULL);
 
 	X509_free(x);
 	return ok;

@@ -139,5 +139,9 @@ const SbOutcome alipay_outcomes[] = {
 	{.magic = 9116, .name = "http_503", PAID,
 		.fault = FAULT_ERROR, .status = 503, .weight = 5,
 	.text = "HTTP 503 and a page of HTML on the first call, without effect"},
+	{.magic = 9117, .name = "foreign_seller",
+		.first = REFUND_SUCCESS, .then = REFUND_SUCCESS, .callbacks = 2,
+		.trick = TRICK_FOREIGN_SELLER, .weight = 3,
+	.text = "paid; two notifications, both truly signed, but one names another seller and total"},
 	{.name = NULL}
 };

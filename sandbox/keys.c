@@ -148,8 +148,9 @@ set_serial(X509 *x)
 static bool
 add_name(X509_NAME *name, const char *field, const char *value)
 {
-	return X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8,
-									  (const unsigned char *) value, -1, -1, 0) == 1;
+	return value == NULL ||
+		X509_NAME_add_entry_by_txt(name, field, MBSTRING_UTF8,
+								   (const unsigned char *) value, -1, -1, 0) == 1;
 }
 
 /* What makes it an authority, for those who look. */
@@ -164,8 +165,7 @@ mark_ca(X509 *x)
 }
 
 X509 *
-keys_certificate(EVP_PKEY *key, const char *organisation, const char *who,
-				 X509 *issuer, EVP_PKEY *issuer_key, bool ca)
+keys_certificate(EVP_PKEY *key, const KeysName *n, X509 *issuer, EVP_PKEY *issuer_key, bool ca)
 {
 	X509	   *x = X509_new();
 	X509_NAME  *name = x ? X509_get_subject_name(x) : NULL;
@@ -173,7 +173,8 @@ keys_certificate(EVP_PKEY *key, const char *organisation, const char *who,
 	if (x == NULL || !set_serial(x) || !X509_set_version(x, 2) ||
 		!X509_gmtime_adj(X509_getm_notBefore(x), -3600) ||
 		!X509_gmtime_adj(X509_getm_notAfter(x), FIVE_YEARS) ||
-		!add_name(name, "O", organisation) || !add_name(name, "CN", who) ||
+		!add_name(name, "C", n->country) || !add_name(name, "O", n->organisation) ||
+		!add_name(name, "OU", n->unit) || !add_name(name, "CN", n->who) ||
 		!X509_set_issuer_name(x, issuer ? X509_get_subject_name(issuer) : name) ||
 		!X509_set_pubkey(x, key) || (ca && !mark_ca(x)) ||
 		!X509_sign(x, issuer ? issuer_key : key, EVP_sha256()))

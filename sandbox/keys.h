@@ -41,7 +41,15 @@ extern void keys_free(EVP_PKEY **keys, int count);
  * A certificate for five years, its random serial of forty hex digits.
  * issuer NULL: signed by itself.
  */
-extern X509 *keys_certificate(EVP_PKEY *key, const char *organisation, const char *who,
+typedef struct KeysName			/* NULL: it has none */
+{
+	const char *country;
+	const char *organisation;
+	const char *unit;
+	const char *who;
+} KeysName;
+
+extern X509 *keys_certificate(EVP_PKEY *key, const KeysName *name,
 							  X509 *issuer, EVP_PKEY *issuer_key, bool ca);
 
 typedef CryptoKey *(*KeyReader) (const char *pem, size_t len, char *err, size_t errsize);

@@ -32,6 +32,7 @@ typedef enum StripeTrick
 	TRICK_FORGED,				/* the answer is another refund's object */
 	TRICK_WRONG_AMOUNT,			/* the answer's amount is not what was asked for */
 	TRICK_LONG,					/* pending for a day */
+	TRICK_UNFUNDED,				/* pending for want of funds, until somebody settles it */
 	TRICK_MANY,					/* more than two pages of newer refunds */
 	TRICK_OLD_SECRET,			/* webhooks are signed with the old secret only */
 	TRICK_BOTH_SECRETS,			/* with both, as while a secret is rolled */

@@ -104,7 +104,9 @@ add_status_fields(json_t *o, const SbRefund *r)
 							json_sprintf("txn_f%s", r->refund_id + 3));
 	}
 	else if (strcmp(status, "pending") == 0)
-		json_object_set_new(o, "pending_reason", json_string("processing"));
+		json_object_set_new(o, "pending_reason",
+							json_string(outcome_named(r->channel, r->outcome)->trick == TRICK_UNFUNDED ?
+										"insufficient_funds" : "processing"));
 	else if (strcmp(status, "requires_action") == 0)
 		json_object_set_new(o, "next_action",
 							json_pack("{s{s{si ss}, sI} ss}", "display_details", "email_sent",

@@ -138,5 +138,7 @@ const SbOutcome stripe_outcomes[] = {
 	{.magic = 9217, .name = "stale_webhook_first", SUCCEEDS,
 		.trick = TRICK_STALE, .flavour = CALLBACK_SIGNTEST, .weight = 3,
 	.text = "the first push of each event has a true signature of ten minutes ago, the next one of now"},
+	{.magic = 9218, .name = "pending_insufficient_funds", SUCCEEDS, .trick = TRICK_UNFUNDED,
+	.text = "pending with pending_reason insufficient_funds, until somebody settles it"},
 	{.name = NULL}
 };

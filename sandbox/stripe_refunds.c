@@ -221,11 +221,11 @@ accept_refund(StripeCall *c, SbOrder *order, const CreateCall *call, const SbOut
 	bool		wrong = o->trick == TRICK_WRONG_AMOUNT && call->amount > 1;
 	NewRefund	n = {.no = call->no, .refund_id = call->refund_id, .digest = c->digest,
 	.amount = wrong ? call->amount - 1 : call->amount, .data = refund_data(c, call, o)};
-	bool		waits = o->trick == TRICK_LONG;
+	bool		waits = o->trick == TRICK_LONG || o->trick == TRICK_UNFUNDED;
 	SbRefund   *r = refund_accept(order, &n, o, o->at_once || waits || o->fault == FAULT_AFTER_CALLBACK);
 
 	r->calls++;
-	if (waits)
+	if (o->trick == TRICK_LONG)
 		record_settle(r, REFUND_PROCESSING, false, o->first, clock_now() + PENDING_LONG_MS);
 	if (o->at_once)
 	{

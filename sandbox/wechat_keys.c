@@ -25,7 +25,8 @@ static bool
 put_certificate(const char *dir, const char *prefix, const char *name, EVP_PKEY *key,
 				const char *who, char serial[129])
 {
-	X509	   *x = keys_certificate(key, "refundx sandbox", who, NULL, NULL, false);
+	KeysName	n = {.organisation = "refundx sandbox", .who = who};
+	X509	   *x = keys_certificate(key, &n, NULL, NULL, false);
 	BIO		   *bio = BIO_new(BIO_s_mem());
 	CryptoCertificate facts;
 	char	   *data;

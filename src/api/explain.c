@@ -148,7 +148,7 @@ facts_read(const char *refund_no, Facts *f)
 		"                      WHERE x.instruction_id = i.instruction_id AND x.to_state = i.state"
 		"                        AND x.from_state IS DISTINCT FROM x.to_state"
 		"                      ORDER BY x.seq DESC LIMIT 1) moved ON true"
-		" WHERE i.instruction_no = $1", ARGS(TEXTOID)
+		" WHERE (i.submitted_by = session_user OR refundx.reads_all()) AND i.instruction_no = $1", ARGS(TEXTOID)
 	};
 	const Channel *channel;
 	Values		v = {0};

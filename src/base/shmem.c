@@ -7,6 +7,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include "base/pace.h"
 #include "base/pg_compat.h"
 
 #include "access/xact.h"
@@ -67,7 +68,7 @@ shmem_request(void)
 	if (prev_shmem_request_hook)
 		prev_shmem_request_hook();
 #endif
-	RequestAddinShmemSpace(shmem_size());
+	RequestAddinShmemSpace(add_size(shmem_size(), pace_shmem_size()));
 	RequestNamedLWLockTranche("refundx", 1);
 }
 
@@ -100,6 +101,7 @@ shmem_startup(void)
 			}
 		}
 	}
+	pace_shmem_init();
 	LWLockRelease(AddinShmemInitLock);
 }
 
@@ -172,6 +174,8 @@ shmem_worker_stopped(DatabaseSlot *db, WorkerKind kind)
 		w->pid = 0;
 		w->stopped_at = GetCurrentTimestamp();
 		pg_atomic_write_u32(&w->procno, WORKER_NO_PROC);
+		if (kind == WORKER_DISPATCHER)
+			pace_forget_database((int) (db - rx_shared->database));
 	}
 	LWLockRelease(rx_shared->lock);
 	ConditionVariableBroadcast(&rx_shared->workers_changed);

@@ -11,12 +11,14 @@
 
 #include "channel/channel_util.h"
 
+extern const Channel alipay_channel;
 extern const Channel wechat_channel;
 extern const Channel stripe_channel;
 
 /* A new channel is one file and one line here. */
 static const Channel *const channels[] = {
 	&wechat_channel,
+	&alipay_channel,
 	&stripe_channel,
 };
 

@@ -55,6 +55,14 @@ extern CryptoKey *crypto_private_key(const char *pem, size_t len, char *err, siz
 
 /* PEM: SPKI "BEGIN PUBLIC KEY" or an X.509 "BEGIN CERTIFICATE". */
 extern CryptoKey *crypto_public_key(const char *pem, size_t len, char *err, size_t errsize);
+
+/*
+ * The same, and also without armour: the DER in base64, on one line or
+ * several, as the key tools of some channels export it.  A key of the wrong
+ * half is named as that.
+ */
+extern CryptoKey *crypto_private_key_any(const char *text, size_t len, char *err, size_t errsize);
+extern CryptoKey *crypto_public_key_any(const char *text, size_t len, char *err, size_t errsize);
 extern void crypto_key_free(CryptoKey *key);
 extern int	crypto_key_bits(const CryptoKey *key);
 
@@ -83,6 +91,47 @@ typedef struct CryptoCertificate
 } CryptoCertificate;
 
 extern bool crypto_certificate_read(const char *pem, size_t len, CryptoCertificate *out);
+
+/* ---- bundles of certificates (certificate.c) ---- */
+#define CRYPTO_BUNDLE_MAX	32	/* certificates read of a file; more are ignored */
+
+typedef struct CryptoBundle CryptoBundle;
+
+typedef struct CryptoBundleFacts
+{
+	char		issuer[1025];	/* RFC 2253, UTF-8 */
+	char		subject[1025];
+	char		serial_decimal[257];
+	char		signature_oid[65];	/* of the algorithm, dotted */
+	int64_t		not_before;		/* unix seconds */
+	int64_t		not_after;
+	bool		self_issued;
+} CryptoBundleFacts;
+
+typedef enum CryptoChain
+{
+	CRYPTO_CHAIN_GOOD,
+	CRYPTO_CHAIN_INCOMPLETE,	/* an issuer is neither in the file nor a root */
+	CRYPTO_CHAIN_OTHER_ROOT,	/* it ends in a root, but in none of those given */
+	CRYPTO_CHAIN_BAD			/* a wrong signature, or one that cannot be judged */
+} CryptoChain;
+
+/* The certificates of a PEM text in their order; NULL if there is none. */
+extern CryptoBundle *crypto_bundle_read(const char *pem, size_t len);
+extern void crypto_bundle_free(CryptoBundle *bundle);
+extern int	crypto_bundle_count(const CryptoBundle *bundle);
+extern bool crypto_bundle_facts(const CryptoBundle *bundle, int i, CryptoBundleFacts *out);
+extern CryptoKey *crypto_bundle_key(const CryptoBundle *bundle, int i, char *err, size_t errsize);
+
+/*
+ * Whether the first of `bundle` descends from one of the self-issued among
+ * `roots`.  Validity periods are not judged.
+ */
+extern CryptoChain crypto_chain_verify(const CryptoBundle *bundle, const CryptoBundle *roots,
+									   char *why, size_t whysize);
+
+/* For names that channels give things, never for security; false in FIPS mode. */
+extern bool crypto_md5_hex(const void *data, size_t len, char out[33]);
 
 /* ---- AEAD (aead.c) ---- */
 /*

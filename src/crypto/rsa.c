@@ -180,6 +180,123 @@ crypto_public_key(const char *pem, size_t len, char *err, size_t errsize)
 	return key;
 }
 
+/* ---- keys without armour ---- */
+
+/*
+ * The DER inside base64 that has no armour around it; white space anywhere
+ * and a byte order mark are an editor's doing.
+ */
+static bool
+bare_der(const char *text, size_t len, Buf *der)
+{
+	Buf			packed = BUF_INIT;
+	size_t		i = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+	bool		ok;
+
+	/* of its final size at once, so that no piece of a key stays behind */
+	packed.data = malloc(len + 1);
+	if (packed.data == NULL)
+		return false;
+	packed.cap = len + 1;
+	for (; i < len; i++)
+		if (strchr(" \t\r\n", text[i]) == NULL)
+			packed.data[packed.len++] = text[i];
+	packed.data[packed.len] = '\0';
+	ok = packed.len > 0 && base64_decode(der, packed.data, packed.len);
+	buf_wipe(&packed);
+	return ok;
+}
+
+static bool
+has_armour(const char *text, size_t len)
+{
+	return memmem(text, len, "-----BEGIN", 10) != NULL;
+}
+
+static EVP_PKEY *
+der_private(const Buf *der)
+{
+	const unsigned char *p = (const unsigned char *) der->data;
+
+	return d2i_AutoPrivateKey(NULL, &p, (long) der->len);
+}
+
+static EVP_PKEY *
+der_public(const Buf *der)
+{
+	const unsigned char *p = (const unsigned char *) der->data;
+
+	return d2i_PUBKEY(NULL, &p, (long) der->len);
+}
+
+CryptoKey *
+crypto_private_key_any(const char *text, size_t len, char *err, size_t errsize)
+{
+	CryptoKey  *key = NULL;
+	EVP_PKEY   *pkey = NULL;
+	Buf			der = BUF_INIT;
+
+	if (len > 0 && has_armour(text, len))
+	{
+		if (memmem(text, len, "PRIVATE KEY", 11) == NULL)
+		{
+			snprintf(err, errsize, "it is not a private key, but something public "
+					 "(a public key or a certificate)");
+			return NULL;
+		}
+		return crypto_private_key(text, len, err, errsize);
+	}
+	ERR_set_mark();
+	if (len == 0 || !bare_der(text, len, &der))
+		snprintf(err, errsize, "it is neither a private key in PEM format nor one in bare base64");
+	else if ((pkey = der_private(&der)) != NULL)
+		key = key_finish(pkey, true, err, errsize);
+	else if ((pkey = der_public(&der)) != NULL)
+	{
+		EVP_PKEY_free(pkey);
+		snprintf(err, errsize, "it is not a private key, but a public one");
+	}
+	else
+		snprintf(err, errsize, "its base64 holds no unencrypted private key (PKCS#1 or PKCS#8), "
+				 "or only a part of one");
+	buf_wipe(&der);
+	ERR_pop_to_mark();
+	return key;
+}
+
+CryptoKey *
+crypto_public_key_any(const char *text, size_t len, char *err, size_t errsize)
+{
+	CryptoKey  *key = NULL;
+	EVP_PKEY   *pkey = NULL;
+	Buf			der = BUF_INIT;
+
+	if (len > 0 && has_armour(text, len))
+	{
+		if (memmem(text, len, "PRIVATE KEY", 11) != NULL)
+		{
+			snprintf(err, errsize, "it is a private key, where a public one belongs");
+			return NULL;
+		}
+		return crypto_public_key(text, len, err, errsize);
+	}
+	ERR_set_mark();
+	if (len == 0 || !bare_der(text, len, &der))
+		snprintf(err, errsize, "it is neither a public key in PEM format nor one in bare base64");
+	else if ((pkey = der_public(&der)) != NULL)
+		key = key_finish(pkey, false, err, errsize);
+	else if ((pkey = der_private(&der)) != NULL)
+	{
+		EVP_PKEY_free(pkey);
+		snprintf(err, errsize, "it is a private key, where a public one belongs");
+	}
+	else
+		snprintf(err, errsize, "its base64 holds no public key, or only a part of one");
+	buf_wipe(&der);
+	ERR_pop_to_mark();
+	return key;
+}
+
 void
 crypto_key_free(CryptoKey *key)
 {

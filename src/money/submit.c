@@ -549,7 +549,8 @@ refundx_refund_cancel(PG_FUNCTION_ARGS)
 	/* payment, instruction, account: the order of locks */
 	static Statement lock_payment = {
 		"SELECT p.payment_id, p.hold FROM refundx.instruction i JOIN refundx.payment p USING (payment_id)"
-		" WHERE i.instruction_no = $1 FOR NO KEY UPDATE OF p", ARGS(TEXTOID)
+		" WHERE i.instruction_no = $1 AND (i.submitted_by = session_user OR refundx.reads_all())"
+		"   FOR NO KEY UPDATE OF p", ARGS(TEXTOID)
 	};
 	static Statement lock = {
 		"SELECT instruction_id, state, attempts, account_id, amount, state_since::text, kind"

@@ -51,7 +51,8 @@ CREATE TABLE refundx.account (
 	account_no	text COLLATE "C" NOT NULL UNIQUE,
 	currency	refundx.currency_code NOT NULL,
 	hold		text,
-	opened_at	timestamptz NOT NULL DEFAULT now()
+	opened_at	timestamptz NOT NULL DEFAULT now(),
+	opened_by	text NOT NULL DEFAULT session_user
 );
 COMMENT ON TABLE refundx.account IS 'Accounts that refunds are paid from; locked, never updated by traffic';
 
@@ -73,6 +74,7 @@ CREATE TABLE refundx.payment (
 	channel_data jsonb,
 	hold		text,
 	recorded_at	timestamptz NOT NULL DEFAULT now(),
+	recorded_by	text NOT NULL DEFAULT session_user,
 	UNIQUE (channel_id, payment_no),
 	CONSTRAINT payment_never_over_refunded
 		CHECK (refundx.payment_covers(paid, refunding, refunded, returned, elsewhere, already_refunded))

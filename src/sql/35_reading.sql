@@ -1,6 +1,20 @@
 /*
  * What callers ask about one refund.
+ *
+ * An application sees its own: what was submitted, recorded or opened under its
+ * login (session_user, which SET ROLE does not change).  To everybody else of
+ * refundx_app it does not exist.
  */
+CREATE FUNCTION refundx.reads_all() RETURNS boolean
+LANGUAGE sql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT pg_has_role(session_user, 'refundx_operator', 'MEMBER')
+		OR pg_has_role(session_user, 'refundx_auditor', 'MEMBER')
+		OR pg_has_role(session_user, (SELECT extowner FROM pg_extension WHERE extname = 'refundx'), 'MEMBER')
+$$;
+COMMENT ON FUNCTION refundx.reads_all() IS
+'Whether this session reads everything: its login is of refundx_operator, refundx_auditor or the extension''s owner. All others read what they have submitted, recorded or opened themselves';
+
 CREATE FUNCTION refundx.refund_get(refund_no text) RETURNS refundx.refund
 LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -10,17 +24,20 @@ AS $$
 	  JOIN refundx.channel c USING (channel_id)
 	  LEFT JOIN refundx.payment p USING (payment_id)
 	 WHERE i.instruction_no = $1 AND i.kind = 'refund'
+	   AND (i.submitted_by = session_user OR refundx.reads_all())
 $$;
 COMMENT ON FUNCTION refundx.refund_get(text) IS
-'The refund of that number, null if there is none; amount in minor units';
+'The refund of that number, null if there is none (of one''s own: see reads_all); amount in minor units';
 
 CREATE FUNCTION refundx.refund_state(refund_no text) RETURNS text
 LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT state FROM refundx.instruction WHERE instruction_no = $1 AND kind = 'refund'
+	SELECT state FROM refundx.instruction
+	 WHERE instruction_no = $1 AND kind = 'refund'
+	   AND (submitted_by = session_user OR refundx.reads_all())
 $$;
 COMMENT ON FUNCTION refundx.refund_state(text) IS
-'The state of the refund of that number, null if there is none';
+'The state of the refund of that number, null if there is none (of one''s own: see reads_all)';
 
 CREATE PROCEDURE refundx.refund_wait(
 	refund_no text, timeout interval DEFAULT '30 s', INOUT state text DEFAULT NULL)
@@ -44,7 +61,9 @@ RETURNS SETOF record
 LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH r AS (
-		SELECT * FROM refundx.instruction WHERE instruction_no = $1 AND kind = 'refund')
+		SELECT * FROM refundx.instruction
+		 WHERE instruction_no = $1 AND kind = 'refund'
+		   AND (submitted_by = session_user OR refundx.reads_all()))
 	SELECT l.at, l.what, l.from_state, l.to_state, l.by, l.note
 	  FROM (
 		-- the claim is one commit with its attempt, which comes before the call

@@ -11,7 +11,7 @@ CREATE VIEW refundx.channel_settings AS
 	  FROM refundx.channel c JOIN refundx.merchant m USING (merchant_id);
 COMMENT ON VIEW refundx.channel_settings IS 'Channels as the workers need them; key files are named, no key is in it';
 
-CREATE VIEW refundx.refunds AS
+CREATE VIEW refundx.refunds WITH (security_barrier) AS
 	SELECT i.instruction_no AS refund_no, c.name AS channel, p.payment_no, i.amount, i.currency,
 		   refundx.format_amount(i.amount, i.currency) AS amount_text,
 		   i.reason, i.state, i.is_open, i.detail, i.state_since, i.due_at, i.due_call,
@@ -24,8 +24,9 @@ CREATE VIEW refundx.refunds AS
 	  JOIN refundx.channel c USING (channel_id)
 	  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id
 	  LEFT JOIN refundx.account a ON a.account_id = i.account_id
-	 WHERE i.kind = 'refund';
-COMMENT ON VIEW refundx.refunds IS 'All refunds; refundx.refund_explain(refund_no) says what one waits for';
+	 WHERE i.kind = 'refund'
+	   AND (i.submitted_by = session_user OR (SELECT refundx.reads_all()));
+COMMENT ON VIEW refundx.refunds IS 'Refunds, to an application its own; refundx.refund_explain(refund_no) says what one waits for';
 COMMENT ON COLUMN refundx.refunds.amount IS 'Minor units of currency; amount_text is the same for people';
 COMMENT ON COLUMN refundx.refunds.payer_amount IS 'What the payer really gets, where the channel says so; minor units';
 COMMENT ON COLUMN refundx.refunds.detail IS 'The channel''s code or status that led to the state';
@@ -56,7 +57,7 @@ COMMENT ON VIEW refundx.unknown IS 'Refunds that may or may not have been execut
 COMMENT ON COLUMN refundx.unknown.unexplained IS 'Attempts of which nobody knows whether they were executed';
 COMMENT ON COLUMN refundx.unknown.refusal IS 'The code of an unsigned refusal that a query has still to confirm';
 
-CREATE VIEW refundx.payments AS
+CREATE VIEW refundx.payments WITH (security_barrier) AS
 	SELECT c.name AS channel, p.payment_no, p.currency, p.paid,
 		   refundx.format_amount(p.paid, p.currency) AS paid_text,
 		   p.refunding, p.refunded, p.returned, p.elsewhere, p.already_refunded,
@@ -68,14 +69,18 @@ CREATE VIEW refundx.payments AS
 		   p.recorded_at
 	  FROM refundx.payment p
 	  JOIN refundx.channel c USING (channel_id)
-	  LEFT JOIN refundx.account a ON a.account_id = p.account_id;
-COMMENT ON VIEW refundx.payments IS 'What was paid, how much is being refunded, has been, and is left; minor units of currency';
+	  LEFT JOIN refundx.account a ON a.account_id = p.account_id
+	 WHERE (SELECT refundx.reads_all())
+		OR p.recorded_by = session_user
+		OR EXISTS (SELECT FROM refundx.instruction i
+					WHERE i.payment_id = p.payment_id AND i.submitted_by = session_user);
+COMMENT ON VIEW refundx.payments IS 'Payments, to an application those that it has recorded or refunded: what was paid, how much is being refunded, has been, and is left; minor units of currency';
 COMMENT ON COLUMN refundx.payments.refunding IS 'Frozen for refunds that are not finished';
 COMMENT ON COLUMN refundx.payments.returned IS 'Came back after it was refunded; reserved for a reissue';
 COMMENT ON COLUMN refundx.payments.elsewhere IS 'Refunded by others, as evidence showed: see refundx.external_refunds';
 COMMENT ON COLUMN refundx.payments.hold IS 'Why no refund of it is accepted or sent until a person has resolved that';
 
-CREATE VIEW refundx.accounts AS
+CREATE VIEW refundx.accounts WITH (security_barrier) AS
 	SELECT a.account_no AS account, a.currency, coalesce(j.available, 0) AS available,
 		   refundx.format_amount(coalesce(j.available, 0), a.currency) AS available_text,
 		   coalesce(j.frozen, 0) AS frozen,
@@ -84,8 +89,9 @@ CREATE VIEW refundx.accounts AS
 	  FROM refundx.account a
 	  LEFT JOIN LATERAL (
 		SELECT * FROM refundx.journal j WHERE j.account_id = a.account_id
-		 ORDER BY j.version DESC LIMIT 1) j ON true;
-COMMENT ON VIEW refundx.accounts IS 'Accounts with their balance, which is their newest journal line; minor units of currency';
+		 ORDER BY j.version DESC LIMIT 1) j ON true
+	 WHERE a.opened_by = session_user OR (SELECT refundx.reads_all());
+COMMENT ON VIEW refundx.accounts IS 'Accounts, to an application those that it has opened, with their balance, which is their newest journal line; minor units of currency';
 
 CREATE VIEW refundx.journal_lines AS
 	SELECT a.account_no AS account, j.version, j.at, j.type, i.instruction_no AS refund_no, j.reference,

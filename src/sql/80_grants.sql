@@ -97,7 +97,8 @@ GRANT EXECUTE ON FUNCTION
 	refundx.refund_state(text),
 	refundx.refund_timeline(text),
 	refundx.refund_explain(text),
-	refundx.format_amount(bigint, text)
+	refundx.format_amount(bigint, text),
+	refundx.reads_all()
 	TO refundx_app, refundx_operator, refundx_auditor;
 GRANT EXECUTE ON PROCEDURE refundx.refund_wait(text, interval, text)
 	TO refundx_app, refundx_operator, refundx_auditor;

@@ -73,7 +73,7 @@ dispatcher_run(Worker *self)
 	d.client = http_client_create(&options, err, sizeof(err));
 	if (d.client == NULL)
 		elog(ERROR, "refundx: no HTTP client: %s", err);
-	schedule_init();
+	schedule_init((int) (self->db - rx_shared->database));
 	while (!worker_transaction(self, "refundx: reading open refunds", dispatcher_start, &d))
 	{
 		schedule_clear();
@@ -221,7 +221,7 @@ static void
 load_merchants(void)
 {
 	static Statement read = {
-		"SELECT merchant_id, paused IS NOT NULL,"
+		"SELECT merchant_id, kind, merchant_no, paused IS NOT NULL,"
 		"       CASE WHEN paused = 'operator' THEN 'infinity' ELSE probe_at END"
 		"  FROM refundx.merchant", NO_ARGS
 	};
@@ -229,7 +229,8 @@ load_merchants(void)
 	uint64		row;
 
 	for (row = 0; row < n; row++)
-		schedule_merchant(row_int4(row, 1), row_bool(row, 2), row_time(row, 3));
+		schedule_merchant(row_int4(row, 1), row_text(row, 2), row_text(row, 3), row_bool(row, 4),
+						  row_time(row, 5));
 }
 
 /* The spacing of a payment's refunds outlives a restart. */
@@ -308,8 +309,8 @@ dispatcher_look(void *arg)
 	Values		v = {0};
 	bool		known;
 
-	known = schedule_rows(arrival_read(&d->arrival, &changed, &v));
 	load_merchants();
+	known = schedule_rows(arrival_read(&d->arrival, &changed, &v));
 
 	/*
 	 * Settings change rarely; a second is soon enough to notice.  But the

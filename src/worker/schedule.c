@@ -11,7 +11,8 @@
  * A pause, a limit or a breaker is not a state.  It is a reason why a due
  * row does not go, and it is decided here, by three paces:
  *
- *	merchant	calls a second; failing calls a second; a pause with probes
+ *	merchant	calls a second and failing calls a second, over all databases of
+ *				the server (base/pace.c); a pause with probes
  *	payment		one refund at a time until the channel has answered or been
  *				asked about it, and a minute between two starts
  *	channel		(the caller's) connections
@@ -49,6 +50,7 @@
 #define SILENT_WAIT_MAX	60
 
 static int	share = LARGEST_WINDOW;	/* see schedule_share() */
+static int	database = 0;		/* our slot, in the paces that databases share */
 
 static HTAB *dues = NULL;
 static HTAB *merchants = NULL;
@@ -75,13 +77,15 @@ make_table(const char *name, Size keysize, Size entrysize)
 }
 
 void
-schedule_init(void)
+schedule_init(int database_slot)
 {
 	MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
 
 	dues = make_table("refundx due", sizeof(int64), sizeof(Due));
 	merchants = make_table("refundx merchants", sizeof(int32), sizeof(MerchantPace));
 	payments = make_table("refundx payments", sizeof(int64), sizeof(PaymentPace));
+	database = database_slot;
+	pace_forget_database(database);
 	MemoryContextSwitchTo(old);
 }
 
@@ -100,7 +104,7 @@ schedule_clear(void)
 	hash_destroy(dues);
 	hash_destroy(merchants);
 	hash_destroy(payments);
-	schedule_init();
+	schedule_init(database);
 }
 
 /* a pairing heap has its greatest on top: the earliest is the greatest */
@@ -233,10 +237,13 @@ schedule_set(int64 instruction_id, State state, bool is_open, ChannelCall call,
 }
 
 void
-schedule_merchant(int32 merchant_id, bool paused, TimestampTz probe_at)
+schedule_merchant(int32 merchant_id, const char *kind, const char *merchant_no,
+				  bool paused, TimestampTz probe_at)
 {
 	MerchantPace *m = merchant_pace(merchant_id);
 
+	if (m->pace == NULL)
+		m->pace = pace_of(kind, merchant_no);
 	if (m->paused == paused && m->probe_at == probe_at)
 		return;
 	m->paused = paused;
@@ -256,26 +263,6 @@ schedule_payment_started(int64 payment_id, int64 instruction_id, TimestampTz at)
 	p = payment_pace(payment_id);
 	p->last_start = at;
 	p->last_instruction = instruction_id;
-}
-
-/* How many answers of the last second were failures. */
-static int
-recent_failures(const MerchantPace *m, TimestampTz now, TimestampTz *oldest)
-{
-	int			n = 0;
-	int			i;
-
-	*oldest = 0;
-	for (i = 0; i < Min(m->nfailures, (int) lengthof(m->failures)); i++)
-	{
-		if (m->failures[i] > now - USECS_PER_SEC)
-		{
-			n++;
-			if (*oldest == 0 || m->failures[i] < *oldest)
-				*oldest = m->failures[i];
-		}
-	}
-	return n;
 }
 
 /*
@@ -299,37 +286,10 @@ tokens_allow(MerchantPace *m, int limit, TimestampTz now)
 	return now + Max((TimestampTz) ((1.0 - m->tokens) * USECS_PER_SEC / rate), 1000);
 }
 
-/*
- * The channel counts a call when it arrives, which is some time between its
- * beginning and its end; a stall on the way lets many arrive at once.  So what
- * is under way counts as now, and what has ended for another second: then no
- * second of the channel's has more than its limit, whatever the delays.
- */
-static TimestampTz
-ended_allow(const MerchantPace *m, int limit, TimestampTz now)
-{
-	int			others = Min(limit, CALLS_REMEMBERED) - m->in_flight;
-	TimestampTz ended;
-
-	if (limit <= 0)
-		return 0;
-	if (others <= 0)
-		return now + USECS_PER_SEC; /* an answer unblocks */
-	if (m->nended < others)
-		return 0;
-	ended = m->ended[(m->nended - others) % CALLS_REMEMBERED];
-	return ended > now - USECS_PER_SEC ? ended + USECS_PER_SEC : 0;
-}
-
 /* 0 = it may go; otherwise when to look again. */
 static TimestampTz
 merchant_allows(MerchantPace *m, const Due *d, const ChannelLimits *limits, TimestampTz now)
 {
-	TimestampTz oldest;
-	TimestampTz later;
-	int			failures;
-	int			risky = Max(limits->failing_per_second - 1, 1);
-
 	if (m->paused && d->call == CALL_SUBMIT)
 	{
 		if (m->probing || now < m->probe_at)
@@ -341,21 +301,24 @@ merchant_allows(MerchantPace *m, const Due *d, const ChannelLimits *limits, Time
 	/* an answer unblocks; the times are only the safety net */
 	if (m->in_flight >= Min(m->window, share))
 		return now + USECS_PER_SEC;
-	later = Max(tokens_allow(m, limits->calls_per_second, now),
-				ended_allow(m, limits->calls_per_second, now));
-	if (later != 0)
-		return later;
-	/* while it refuses some, whatever is under way may be refused as well */
-	failures = limits->failing_per_second > 0 ? recent_failures(m, now, &oldest) : 0;
-	if (failures >= risky)
-		return oldest + USECS_PER_SEC;
-	if (failures > 0 && failures + m->in_flight >= risky)
-		return oldest + USECS_PER_SEC;
+	return tokens_allow(m, limits->calls_per_second, now);
+}
 
-	/* asking about an unknown number is likely to be answered with a 404 */
-	if (limits->failing_per_second > 0 && d->state == STATE_UNKNOWN && m->in_flight >= risky)
-		return now + 100 * 1000;
-	return 0;
+/*
+ * The last word is the pace that all databases share: if it allows the call,
+ * the call counts from then on.
+ */
+static TimestampTz
+pace_allows(MerchantPace *m, const Due *d, const ChannelLimits *limits, TimestampTz now)
+{
+	PaceLimits	pace = {limits->calls_per_second, limits->failing_per_second,
+		/* asking about an unknown number is likely to be answered with a 404 */
+		d->state == STATE_UNKNOWN
+	};
+
+	if (m->pace == NULL)
+		return now + USECS_PER_SEC / 10;
+	return pace_begin(m->pace, database, &pace, now);
 }
 
 static TimestampTz
@@ -440,6 +403,9 @@ schedule_next(TimestampTz now, const ChannelLimits *(*limits_of) (int32 channel_
 			schedule_again(d, later);
 			continue;
 		}
+		lane->blocked_until = pace_allows(merchant_pace(d->merchant_id), d, limits, now);
+		if (lane->blocked_until > now)
+			continue;
 		dequeue(d);
 		return d;
 	}
@@ -550,7 +516,7 @@ schedule_call_ended(Due *d, bool answered, bool failing, TimestampTz now)
 
 	d->in_flight = false;
 	m->in_flight--;
-	m->ended[m->nended++ % CALLS_REMEMBERED] = now;
+	pace_end(m->pace, database, failing, now);
 	if (d->call == CALL_SUBMIT)
 		m->probing = false;
 
@@ -559,12 +525,7 @@ schedule_call_ended(Due *d, bool answered, bool failing, TimestampTz now)
 		schedule_payment_started(d->payment_id, d->instruction_id, now);
 	count_silence(m, answered, now);
 	if (failing)
-	{
-		m->failures[m->nfailures++ % lengthof(m->failures)] = now;
-		if (m->nfailures >= 2 * (int) lengthof(m->failures))
-			m->nfailures -= (int) lengthof(m->failures);
 		m->window = 2;
-	}
 	else if (answered)
 		widen(m, now - d->began_at);
 	unblock(m);
@@ -579,7 +540,7 @@ schedule_call_goes_on(Due *d, TimestampTz now)
 {
 	MerchantPace *m = merchant_pace(d->merchant_id);
 
-	m->ended[m->nended++ % CALLS_REMEMBERED] = now;
+	pace_go_on(m->pace, now);
 	m->tokens -= 1.0;
 }
 
@@ -590,6 +551,7 @@ schedule_call_undone(Due *d, TimestampTz later)
 
 	d->in_flight = false;
 	m->in_flight--;
+	pace_undo(m->pace, database);
 	unblock(m);
 	if (d->call == CALL_SUBMIT)
 	{

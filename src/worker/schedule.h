@@ -10,6 +10,7 @@
 #ifndef REFUNDX_SCHEDULE_H
 #define REFUNDX_SCHEDULE_H
 
+#include "base/pace.h"
 #include "base/pg_compat.h"
 #include "channel/channel.h"
 #include "datatype/timestamp.h"
@@ -40,12 +41,14 @@ typedef struct Lane
 	TimestampTz blocked_until;	/* the merchant's pace allows none before */
 } Lane;
 
-#define CALLS_REMEMBERED	256	/* no channel's limit of calls a second is greater */
-
-/* A merchant's pace; the channel counts per merchant, so do we. */
+/*
+ * A merchant's pace, as this process keeps it.  What the channel counts, which is
+ * over all databases, is in `pace`.
+ */
 typedef struct MerchantPace
 {
 	int32		merchant_id;	/* hash key, first */
+	Pace	   *pace;			/* NULL until the merchant has been read */
 	Lane		lane[2];		/* CALL_SUBMIT, CALL_QUERY */
 	bool		paused;
 	TimestampTz probe_at;		/* while paused: when one may try */
@@ -53,10 +56,6 @@ typedef struct MerchantPace
 	double		tokens;			/* calls that may begin now */
 	TimestampTz tokens_at;		/* when that was reckoned */
 	int			calls_per_second;	/* the channel's limit, as last seen */
-	TimestampTz ended[CALLS_REMEMBERED];	/* of the latest calls, a ring */
-	int64		nended;
-	TimestampTz failures[16];	/* of the latest failing answers, a ring */
-	int			nfailures;
 	int			window;			/* calls that may be under way */
 	int64		latency;		/* of an answer, smoothed, in microseconds */
 	int			in_flight;
@@ -74,13 +73,14 @@ typedef struct PaymentPace
 	int			undecided;		/* of its refunds, in sending or unknown */
 } PaymentPace;
 
-extern void schedule_init(void);
+extern void schedule_init(int database);	/* its slot */
 extern void schedule_clear(void);
 
 /* Enter or move an instruction; not open = forget it. */
 extern void schedule_set(int64 instruction_id, State state, bool is_open, ChannelCall call,
 						 TimestampTz due_at, int32 merchant_id, int32 channel_id, int64 payment_id);
-extern void schedule_merchant(int32 merchant_id, bool paused, TimestampTz probe_at);
+extern void schedule_merchant(int32 merchant_id, const char *kind, const char *merchant_no,
+							  bool paused, TimestampTz probe_at);
 extern void schedule_payment_started(int64 payment_id, int64 instruction_id, TimestampTz at);
 
 /*

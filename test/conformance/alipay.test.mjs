@@ -535,6 +535,14 @@ test('9110: an empty value, signed with it and without it', async () => {
   assert.deepEqual(kept.sort(), [false, true]);
 });
 
+test('9117: one of two notifications is another seller\'s', async () => {
+  await create(refundBiz('E-9117', 9117));
+  await eventually('both', () => receiver.of('E-9117').length === 2);
+  const all = receiver.of('E-9117').map((c) => [c.params.seller_id, c.params.total_amount]).sort();
+  assert.deepEqual(all, [['2088000000000001', '1000.00'], ['2088000000000099', '1001.00']]);
+  assert.equal(sandbox.json('channel-alipay.json').seller_id, '2088000000000001');
+});
+
 test('9112: error_response, after the effect', async () => {
   const raw = await rawCall(sandbox, client, REFUND, refundBiz('E-9112', 9112));
   const body = JSON.parse(raw.text);

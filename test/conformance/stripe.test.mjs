@@ -588,6 +588,16 @@ test('9201: pending for a day', async () => {
   await settled('E-9201', 'SUCCESS');
 });
 
+test('9218: pending for want of funds, until somebody settles it', async () => {
+  const r = await create('E-9218', 9218);
+  assert.deepEqual([r.status, r.pending_reason], ['pending', 'insufficient_funds']);
+  await sandbox.ctl('advance', '86400');
+  assert.equal((await stripe.refunds.retrieve(r.id)).status, 'pending');
+  await sandbox.ctl('settle', 'E-9218', 'SUCCESS');
+  assert.equal((await stripe.refunds.retrieve(r.id)).status, 'succeeded');
+  assert.equal((await sandbox.refund('E-9218')).paid_times, 1);
+});
+
 test('9205: far down the list', async () => {
   const { refund_id: id, out_trade_no: pi } = await sandbox.refund('E-9205');
   const first = await stripe.refunds.list({ payment_intent: pi, limit: 100 });

@@ -30,6 +30,8 @@ const calls = [
   ['POST', /^\/v1\/refunds$/, (s, id, p, o) => s.refunds.create(p, o)],
   ['GET', /^\/v1\/refunds$/, (s, id, p, o) => s.refunds.list(p, o)],
   ['GET', /^\/v1\/refunds\/(\w+)$/, (s, id, p, o) => s.refunds.retrieve(id, p, o)],
+  ['POST', /^\/v1\/refunds\/(\w+)$/, (s, id, p, o) => s.refunds.update(id, p, o)],
+  ['POST', /^\/v1\/refunds\/(\w+)\/cancel$/, (s, id, p, o) => s.refunds.cancel(id, p, o)],
   ['GET', /^\/v1\/account$/, (s, id, p, o) => s.accounts.retrieveCurrent(p, o)],
   ['GET', /^\/v1\/balance$/, (s, id, p, o) => s.balance.retrieve(p, o)],
 ];

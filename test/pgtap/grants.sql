@@ -84,7 +84,7 @@ INSERT INTO may_call
 						'account_debit']) f
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator', 'refundx_auditor']) r,
-		   unnest(ARRAY['refund_get', 'refund_state', 'refund_timeline', 'refund_explain', 'refund_wait', 'format_amount',
+		   unnest(ARRAY['refund_get', 'refund_state', 'refund_timeline', 'refund_explain', 'refund_wait', 'format_amount', 'reads_all',
 						'state_table', 'verdict_table', 'channel_kinds']) f
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor', 'pg_monitor']) r,

@@ -123,8 +123,9 @@ is($rx->sql("SELECT state IN ('queued', 'sending') FROM refundx.refunds WHERE re
 $sandbox->ctl('topup', $first);
 $rx->wait_state($_, 'succeeded', "$_ goes on after the top-up") foreach 'H1', 'H2';
 
-# The pace is the merchant's: calls that fail through both channels together
-# stay below what the channel punishes.
+# The pace is the merchant's: calls that fail through both channels of one
+# database and a third one of another together stay below what the channel
+# punishes.
 foreach my $i (1 .. 10)
 {
 	foreach my $channel ('wx', 'wx2')
@@ -132,12 +133,30 @@ foreach my $i (1 .. 10)
 		$rx->payment("F$i", 50000, channel => $channel);
 		$rx->refund("F$i", "F$i-$channel", 9001, channel => $channel);
 	}
+	$crm->payment("F$i", 50000, channel => 'shared');
+	$crm->refund("F$i", "F$i-crm", 9001, channel => 'shared');
 }
 ok($rx->poll("SELECT count(*) = 20 FROM refundx.refunds WHERE state = 'failed' AND refund_no LIKE 'F%'"),
 	'twenty refusals, each confirmed by a query');
+ok($crm->poll("SELECT count(*) = 10 FROM refundx.refunds WHERE state = 'failed' AND refund_no LIKE 'F%'"),
+	'ten more in the other database');
 my $stats = $sandbox->ctl('stats')->{merchants}{$first};
 cmp_ok($stats->{peak_failing_per_second}, '>', 0, 'calls failed');
-cmp_ok($stats->{peak_failing_per_second}, '<=', 6, 'never more than six in a second');
+cmp_ok($stats->{peak_failing_per_second}, '<=', 6, 'never more than six in a second, over both databases');
+
+# So is its limit of calls: 300 refunds at once, from two databases.
+foreach my $db ([ $rx, 'wx' ], [ $crm, 'shared' ])
+{
+	$db->[0]->sql("SELECT count(refundx.refund_submit('$db->[1]', 'B-' || n, '$db->[1]-B-' || n, 100,
+		payment_amount => 1000, currency => 'CNY')) FROM generate_series(1, 150) n");
+}
+foreach my $db ($rx, $crm)
+{
+	ok($db->poll("SELECT count(*) = 150 FROM refundx.refunds WHERE state = 'succeeded' AND refund_no LIKE '%-B-%'"),
+		"$db->{database}: 150 refunds at once");
+}
+cmp_ok($sandbox->ctl('stats')->{merchants}{$first}{peak_ok_per_second}, '<=', 150,
+	'never more than 150 calls in a second, over both databases');
 
 # The merchant is what numbers belong to, not the channel: a callback that
 # comes to its sibling's address settles the refund.

@@ -32,7 +32,7 @@ sub new
 	# init's options and serve's are one list for whoever calls
 	for (my $i = 0; $i < @options; $i++)
 	{
-		next unless $options[$i] =~ /^--(mchid|app-id|stripe-account)$/;
+		next unless $options[$i] =~ /^--(?:mchid|app-id|stripe-account)$/;
 		push @merchants, splice(@options, $i, 2);
 		$i--;
 	}
@@ -170,6 +170,13 @@ sub channel_config
 	my $plain = "$self->{data}/channel" . (($kind || 'wechat') eq 'wechat' ? '' : "-$kind");
 	my $own = $merchant ? "$plain-$merchant.json" : '';
 	return JSON::PP->new->utf8->decode(slurp_file($own && -f $own ? $own : "$plain.json"));
+}
+
+# The same of another channel, by the file's name: 'channel-alipay-cert'.
+sub config
+{
+	my ($self, $name) = @_;
+	return JSON::PP->new->utf8->decode(slurp_file("$self->{data}/$name.json"));
 }
 
 sub sms_config

@@ -1,0 +1,228 @@
+/*-------------------------------------------------------------------------
+ *
+ * alipay.h
+ *	  What the files of the Alipay channel (gateway v1, RSA2) share.
+ *
+ *	alipay.c			limits, what is acceptable, acknowledgements
+ *	alipay_text.c		amounts in yuan, times of Beijing
+ *	alipay_verdict.c	the verdict of every code of every call
+ *	alipay_config.c		the configuration's text
+ *	alipay_keys.c		its keys and certificates
+ *	alipay_check.c		what is wrong or right with a configuration, for people
+ *	alipay_request.c	the frozen biz_content, and signed requests
+ *	alipay_node.c		which bytes of an answer Alipay signed
+ *	alipay_answer.c		answers
+ *	alipay_form.c		a notification's parameters, and who signed them
+ *	alipay_callback.c	notifications
+ *
+ * Private to src/channel/.  This header must not include postgres.h.
+ *
+ * src/channel/alipay.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef REFUNDX_ALIPAY_H
+#define REFUNDX_ALIPAY_H
+
+#include "channel/channel_settings.h"
+#include "crypto/crypto.h"
+
+#define ALIPAY_BASE_URL			"https://openapi.alipay.com"
+#define ALIPAY_SANDBOX_HOST		"alipaydev.com"
+#define ALIPAY_GATEWAY_PATH		"/gateway.do"
+#define ALIPAY_METHOD_REFUND	"alipay.trade.refund"
+#define ALIPAY_METHOD_QUERY		"alipay.trade.fastpay.refund.query"
+#define ALIPAY_NODE_REFUND		"alipay_trade_refund_response"
+#define ALIPAY_NODE_QUERY		"alipay_trade_fastpay_refund_query_response"
+#define ALIPAY_NODE_ERROR		"error_response"
+
+#define ALIPAY_APP_ID_LEN		16
+#define ALIPAY_KEYS_MAX			4	/* keys of Alipay's: the new one beside the old */
+#define ALIPAY_SELLERS_MAX		8
+#define ALIPAY_SN_LEN			32
+#define ALIPAY_ROOT_SN_MAX		264 /* eight roots */
+#define ALIPAY_TOKEN_MAX		128
+
+/* Names in the verdict table for what Alipay says with other members than codes. */
+#define ALIPAY_CHANGED			"fund_change=Y"
+#define ALIPAY_NOT_CHANGED		"fund_change=N"
+#define ALIPAY_NO_CHANGE_SAID	"10000"
+#define ALIPAY_REFUNDED			"REFUND_SUCCESS"
+#define ALIPAY_NO_STATUS		"10000"
+
+/* One of Alipay's keys: what its signatures are verified with. */
+typedef struct AlipayKey
+{
+	CryptoKey  *key;
+	char		sn[ALIPAY_SN_LEN + 1];	/* "" for a plain public key */
+	char		print[65];		/* its fingerprint */
+	int64_t		not_before;		/* certificates only, unix seconds */
+	int64_t		not_after;
+} AlipayKey;
+
+/* A configuration's text, before any key was read. */
+typedef struct AlipaySettings
+{
+	json_t	   *root;			/* what the pointers below point into */
+	char		app_id[ALIPAY_APP_ID_LEN + 1];
+	char		auth_app_id[ALIPAY_APP_ID_LEN + 1]; /* "" = not for another */
+	const char *private_key;
+	const char *app_public_key; /* or NULL */
+	const char *key_file[ALIPAY_KEYS_MAX];	/* public keys or certificates */
+	int			key_count;
+	bool		certificates;	/* certificate mode */
+	const char *app_certificate;
+	const char *root_certificate;
+	const char *app_auth_token; /* a file, or NULL */
+	const char *seller[ALIPAY_SELLERS_MAX];
+	int			seller_count;
+	char		base_url[CHANNEL_URL_MAX + 1];
+	const char *public_base_url;	/* or NULL */
+	bool		loopback;
+	bool		has_sandbox_settings;
+} AlipaySettings;
+
+/* An open configuration. */
+typedef struct AlipayConfig
+{
+	char		app_id[ALIPAY_APP_ID_LEN + 1];
+	char		auth_app_id[ALIPAY_APP_ID_LEN + 1];
+	char		base_url[CHANNEL_URL_MAX + 1];
+	char		token[ALIPAY_TOKEN_MAX + 1];
+	char		seller[ALIPAY_SELLERS_MAX][33];
+	int			seller_count;
+	bool		certificates;
+	char		app_sn[ALIPAY_SN_LEN + 1];
+	char		root_sn[ALIPAY_ROOT_SN_MAX + 1];
+	CryptoKey  *private_key;
+	AlipayKey	keys[ALIPAY_KEYS_MAX];
+	int			key_count;
+} AlipayConfig;
+
+extern const Channel alipay_channel;
+
+/* alipay_text.c */
+/* "12.30", exactly two decimals. */
+extern void alipay_amount_text(int64_t fen, char out[32]);
+
+/* Digits, and at most two decimals behind a point: fen. */
+extern bool alipay_parse_amount(const char *s, int64_t *fen);
+
+/* "yyyy-MM-dd HH:mm:ss" of Beijing, whose clock knows no summer time. */
+extern void alipay_time_text(int64_t unix_seconds, char out[32]);
+
+/* The same, perhaps with a fraction: unix microseconds. */
+extern bool alipay_parse_time(const char *s, int64_t *out);
+
+/* Visible ASCII only, 1 to CHANNEL_NO_MAX bytes. */
+extern bool alipay_is_number(const char *s);
+
+/* alipay_verdict.c */
+#define ALIPAY_VERDICT_COUNT	64
+extern const VerdictRule alipay_verdicts[];
+
+/* alipay_config.c */
+extern bool alipay_settings_parse(const char *config_json, AlipaySettings *s, ChannelError *err);
+extern void alipay_settings_free(AlipaySettings *s);
+extern bool alipay_merchant(const char *config_json, char merchant[CHANNEL_MERCHANT_MAX + 1],
+							ChannelError *err);
+extern void *alipay_open(const ChannelSource *source, ChannelError *err);
+extern void alipay_close(void *config);
+
+/*
+ * alipay_keys.c: each reads one thing and says what is wrong with it; check
+ * and open share them.  `private_key` may be NULL where it is only compared.
+ */
+extern CryptoKey *alipay_load_private_key(const ChannelSource *source, const AlipaySettings *s,
+										  ChannelError *err);
+extern bool alipay_load_public_key(const ChannelSource *source, const AlipaySettings *s,
+								   const char *name, const CryptoKey *private_key,
+								   AlipayKey *key, ChannelError *err);
+extern bool alipay_check_app_public_key(const ChannelSource *source, const AlipaySettings *s,
+										const CryptoKey *private_key, ChannelError *err);
+extern CryptoBundle *alipay_load_roots(const ChannelSource *source, const AlipaySettings *s,
+									   char sn[ALIPAY_ROOT_SN_MAX + 1], ChannelError *err);
+extern bool alipay_load_certificate(const ChannelSource *source, const AlipaySettings *s,
+									const char *name, const CryptoBundle *roots,
+									const CryptoKey *private_key, AlipayKey *key,
+									ChannelError *err);
+extern bool alipay_load_app_certificate(const ChannelSource *source, const AlipaySettings *s,
+										const CryptoBundle *roots, const CryptoKey *private_key,
+										AlipayKey *own, ChannelError *err);
+extern bool alipay_load_token(const ChannelSource *source, const AlipaySettings *s,
+							  char token[ALIPAY_TOKEN_MAX + 1], ChannelError *err);
+
+/* The certificate's SN as Alipay computes it. */
+extern bool alipay_sn(const CryptoBundleFacts *facts, char sn[ALIPAY_SN_LEN + 1]);
+
+/* alipay_check.c */
+extern void alipay_check(const ChannelSource *source, int64_t now,
+						 const ChannelFindings *findings);
+
+/* alipay_request.c */
+extern bool alipay_payment_data_acceptable(const ChannelInstruction *instr, ChannelError *err);
+extern bool alipay_freeze(void *config, const ChannelInstruction *instr,
+						  Buf *request, ChannelError *err);
+extern bool alipay_build(void *config, ChannelCall call, const ChannelInstruction *instr,
+						 const Buf *frozen, const ChannelMoment *moment,
+						 HttpRequest *out, ChannelError *err);
+
+/* alipay_node.c */
+typedef struct AlipayNode
+{
+	const char *data;			/* into the answer's body; NULL if there is none */
+	size_t		len;
+	bool		is_object;		/* '{' ... '}'; otherwise a text, with its quotes */
+	bool		is_error;		/* it stands under "error_response" */
+	const char *sign;			/* what stands between the quotes; NULL if absent */
+	size_t		signlen;
+	const char *sn;				/* alipay_cert_sn, likewise */
+	size_t		snlen;
+} AlipayNode;
+
+/*
+ * Find the members of an answer.  False and *why if it is not one whole
+ * object, names something twice, or has none of the nodes looked for.
+ */
+extern bool alipay_node_find(const char *body, size_t len, const char *name,
+							 AlipayNode *out, const char **why);
+
+/* Whether `key` signed these bytes, or these with every "\/" as "/". */
+extern bool alipay_node_verify(const AlipayNode *node, const CryptoKey *key);
+
+/* alipay_answer.c */
+extern void alipay_read_answer(void *config, ChannelCall call, const ChannelInstruction *instr,
+							   const HttpAnswer *answer, int64_t now, ChannelEvidence *out);
+
+/* alipay_form.c */
+#define ALIPAY_FORM_MAX			((size_t) 64 * 1024)
+#define ALIPAY_PARAMS_MAX		256
+
+typedef struct AlipayParam
+{
+	const char *name;			/* NUL-terminated, as are values: none holds a NUL */
+	const char *value;
+} AlipayParam;
+
+typedef struct AlipayForm
+{
+	AlipayParam param[ALIPAY_PARAMS_MAX];	/* sorted by name */
+	int			count;
+	char	   *text;			/* what they point into */
+} AlipayForm;
+
+/* Decode a body once; false and *why.  Free it either way. */
+extern bool alipay_form_parse(const void *body, size_t len, AlipayForm *form, const char **why);
+extern void alipay_form_free(AlipayForm *form);
+extern const char *alipay_form_get(const AlipayForm *form, const char *name);	/* NULL if absent */
+
+/* CALLBACK_EVIDENCE if Alipay signed it; otherwise why not. */
+extern CallbackResult alipay_form_verify(const AlipayConfig *config, const AlipayForm *form,
+										 int64_t now, const ChannelFindings *trace);
+
+/* alipay_callback.c */
+extern CallbackResult alipay_read_callback(void *config, const HttpHeaders *headers,
+										   const void *body, size_t len, int64_t now,
+										   const ChannelFindings *trace, ChannelEvidence *out);
+
+#endif							/* REFUNDX_ALIPAY_H */
