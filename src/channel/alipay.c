@@ -57,8 +57,8 @@ const Channel alipay_channel = {
 		.max_age = 0,			/* 3, 6 or 12 months by contract, which we do not know:
 								 * Alipay says TRADE_HAS_FINISHED */
 		.part_spacing = 3,
-		.calls_per_second = 50, /* not documented, and by contract: well below the
-								 * figures that merchants report for 40005 */
+		.calls_per_second = 50, /* not documented, and by contract: a guess on the
+								 * low side; 40005 says when it is too much */
 		.failing_per_second = 0,	/* none documented */
 		.not_found_after = 10,	/* documented with the refund query */
 		.send_window = 0,		/* a number is idempotent within its trade for ever;

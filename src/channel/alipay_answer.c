@@ -41,6 +41,7 @@ static const AlipayKey *key_of_answer(const AlipayConfig *config, const AlipayNo
 static bool verified(const AlipayConfig *config, const AlipayNode *node, int64_t now,
 					 ChannelEvidence *out);
 static const char *business_code(const char *code);
+static bool is_failure(const char *code);
 static const VerdictRule *judge(ChannelCall call, const char *code, const char *sub_code);
 static void read_unverified(ChannelCall call, const AlipayNode *node, ChannelEvidence *out);
 static bool answers_our_call(const json_t *node, const ChannelInstruction *instr,
@@ -158,14 +159,26 @@ business_code(const char *code)
 	return strncmp(code, OVERDRAFT_PREFIX, strlen(OVERDRAFT_PREFIX)) == 0 ? "OVERDRAFT_*" : code;
 }
 
+/*
+ * Letters and '_', and none of the table's names for what is no failure: no
+ * sub_code may be taken for one of those.
+ */
+static bool
+is_failure(const char *code)
+{
+	return code[0] >= 'A' && code[0] <= 'Z' && strcmp(code, ALIPAY_REFUNDED) != 0 &&
+		strspn(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_*") == strlen(code);
+}
+
 /* A failure is judged by its sub_code alone if it has failed as business. */
 static const VerdictRule *
 judge(ChannelCall call, const char *code, const char *sub_code)
 {
 	if (strcmp(code, "40004") == 0)
-		return sub_code[0] == '\0' ? NULL :
-			channel_judge(&alipay_channel, call, 200, business_code(sub_code));
-	/* these are names of success, and no code of failure may be taken for one */
+	{
+		sub_code = business_code(sub_code);
+		return is_failure(sub_code) ? channel_judge(&alipay_channel, call, 200, sub_code) : NULL;
+	}
 	if (strcmp(code, ALIPAY_NO_STATUS) == 0 || strspn(code, "0123456789") != strlen(code))
 		return NULL;
 	return channel_judge(&alipay_channel, call, 200, code);
@@ -407,7 +420,7 @@ read_failure(ChannelCall call, const json_t *node, const ChannelInstruction *ins
 
 	/* what does not say which trade it refuses may be the answer to another call */
 	if (rule != NULL && rule->signed_only && instr != NULL)
-		out->proof = rule->verdict != VERDICT_REFUSED || names_our_call(instr, out);
+		out->proof = names_our_call(instr, out);
 }
 
 static void

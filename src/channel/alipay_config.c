@@ -181,8 +181,8 @@ get_sub_merchant(AlipaySettings *s, ChannelError *err)
 		!get_app_id(s->root, "auth_app_id", false, s->auth_app_id, err))
 		return false;
 	if ((s->app_auth_token != NULL) != (s->auth_app_id[0] != '\0'))
-		return channel_error(err, "The token and the sub-merchant's app id come together from "
-							 "alipay.open.auth.token.app. The token goes into a file.",
+		return channel_error(err, "alipay.open.auth.token.app gives both: put the token into a file and "
+							 "name it as app_auth_token, and give the sub-merchant's app as auth_app_id.",
 							 "only one of \"app_auth_token\" and \"auth_app_id\" is given");
 	return true;
 }

@@ -98,8 +98,8 @@ by_name(const void *a, const void *b)
 bool
 alipay_form_parse(const void *body, size_t len, AlipayForm *form, const char **why)
 {
-	const char *at = body;
-	const char *end = at + len;
+	const char *at;
+	const char *end;
 	char	   *to;
 	int			i;
 
@@ -116,6 +116,8 @@ alipay_form_parse(const void *body, size_t len, AlipayForm *form, const char **w
 	*why = "out of memory";
 	if (form->text == NULL)
 		return false;
+	at = body;
+	end = at + len;
 	to = form->text;
 	while (at < end)
 	{

@@ -94,11 +94,11 @@ const VerdictRule alipay_verdicts[] = {
 	HOLD("REFUND_ACCOUNT_NOT_EXIST", "the account that refunds are paid from does not exist"),
 	HOLD("REFUNDALLOC_UNAUTH_LIMIT", "the merchant may not take back splits"),
 	HOLD("OVERDRAFT_*", "the merchant's overdraft does not cover it"),
-	{CALL_SUBMIT, 200, "REASON_TRADE_BEEN_FREEZEN", VERDICT_NOT_EXECUTED, SIGNED,
+	{CALL_SUBMIT, 200, "REASON_TRADE_BEEN_FREEZEN", VERDICT_NOT_EXECUTED, UNSIGNED,
 	"this trade is frozen: Alipay's support; the same number again each hour", REFUND},
-	{CALL_SUBMIT, 200, "BUYER_ENABLE_STATUS_FORBID", VERDICT_NOT_EXECUTED, SIGNED,
+	{CALL_SUBMIT, 200, "BUYER_ENABLE_STATUS_FORBID", VERDICT_NOT_EXECUTED, UNSIGNED,
 	"the payer's account is disabled: the same number again each hour", REFUND},
-	{CALL_SUBMIT, 200, "40005", VERDICT_NOT_EXECUTED, SIGNED,
+	{CALL_SUBMIT, 200, "40005", VERDICT_NOT_EXECUTED, UNSIGNED,
 	"throttled, not executed: the same number, later", GATEWAY},
 
 	/* ---- refund: may have had its effect ---- */

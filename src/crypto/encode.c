@@ -24,8 +24,21 @@ static const char hex_upper[] = "0123456789ABCDEF";
 static const char base64_alphabet[] =
 "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
+/* A digit's value and one; 0 = none. */
+static const uint8_t base64_values[256] = {
+	['A'] = 1, ['B'] = 2, ['C'] = 3, ['D'] = 4, ['E'] = 5, ['F'] = 6, ['G'] = 7,
+	['H'] = 8, ['I'] = 9, ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14,
+	['O'] = 15, ['P'] = 16, ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21,
+	['V'] = 22, ['W'] = 23, ['X'] = 24, ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28,
+	['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32, ['g'] = 33, ['h'] = 34, ['i'] = 35,
+	['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40, ['o'] = 41, ['p'] = 42,
+	['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48, ['w'] = 49,
+	['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+	['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63,
+	['/'] = 64
+};
+
 static int	hex_value(unsigned char c);
-static int	base64_value(unsigned char c);
 static void buf_truncate(Buf *b, size_t len);
 
 /* Back to a former length; a failed buffer stays failed. */
@@ -111,20 +124,20 @@ base64_encode(Buf *out, const void *data, size_t len)
 	buf_add(out, quad, 4);
 }
 
-static int
-base64_value(unsigned char c)
+/* Four digits as 24 bits; false if one of them is none. */
+static bool
+base64_quad(const char *s, uint32_t *bits)
 {
-	if (c >= 'A' && c <= 'Z')
-		return c - 'A';
-	if (c >= 'a' && c <= 'z')
-		return c - 'a' + 26;
-	if (c >= '0' && c <= '9')
-		return c - '0' + 52;
-	if (c == '+')
-		return 62;
-	if (c == '/')
-		return 63;
-	return -1;
+	uint8_t		a = base64_values[(unsigned char) s[0]];
+	uint8_t		b = base64_values[(unsigned char) s[1]];
+	uint8_t		c = base64_values[(unsigned char) s[2]];
+	uint8_t		d = base64_values[(unsigned char) s[3]];
+
+	if (a == 0 || b == 0 || c == 0 || d == 0)
+		return false;
+	*bits = (uint32_t) (a - 1) << 18 | (uint32_t) (b - 1) << 12 |
+		(uint32_t) (c - 1) << 6 | (uint32_t) (d - 1);
+	return true;
 }
 
 /*
@@ -136,35 +149,40 @@ base64_decode(Buf *out, const char *s, size_t len)
 {
 	size_t		start = out->len;
 	size_t		pad = 0;
+	unsigned char bytes[192];
+	size_t		n = 0;
 	size_t		i;
+	uint32_t	bits;
 
 	if (len % 4 != 0)
 		return false;
 	if (len > 0 && s[len - 1] == '=')
 		pad = s[len - 2] == '=' ? 2 : 1;
 
-	for (i = 0; i < len; i += 4)
+	for (i = 0; i + (pad ? 4 : 0) < len; i += 4)
 	{
-		int			want = (i + 4 == len) ? 4 - (int) pad : 4;
-		uint32_t	bits = 0;
-		unsigned char triple[3];
-		int			j;
-
-		for (j = 0; j < 4; j++)
-		{
-			int			v = j < want ? base64_value((unsigned char) s[i + j]) : 0;
-
-			if (v < 0)
-				goto malformed;
-			bits = bits << 6 | (uint32_t) v;
-		}
-		if ((want == 2 && (bits & 0xffff) != 0) || (want == 3 && (bits & 0xff) != 0))
+		if (!base64_quad(s + i, &bits))
 			goto malformed;
-		triple[0] = (unsigned char) (bits >> 16);
-		triple[1] = (unsigned char) (bits >> 8);
-		triple[2] = (unsigned char) bits;
-		buf_add(out, triple, (size_t) want - 1);
+		bytes[n++] = (unsigned char) (bits >> 16);
+		bytes[n++] = (unsigned char) (bits >> 8);
+		bytes[n++] = (unsigned char) bits;
+		if (n == sizeof(bytes))
+		{
+			buf_add(out, bytes, n);
+			n = 0;
+		}
 	}
+	if (pad > 0)
+	{
+		char		quad[4] = {s[i], s[i + 1], pad == 2 ? 'A' : s[i + 2], 'A'};
+
+		if (!base64_quad(quad, &bits) || (bits & (pad == 2 ? 0xffff : 0xff)) != 0)
+			goto malformed;
+		bytes[n++] = (unsigned char) (bits >> 16);
+		if (pad == 1)
+			bytes[n++] = (unsigned char) (bits >> 8);
+	}
+	buf_add(out, bytes, n);
 	return !out->failed;
 
 malformed:

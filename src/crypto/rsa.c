@@ -207,10 +207,11 @@ bare_der(const char *text, size_t len, Buf *der)
 	return ok;
 }
 
+/* A key file may hold any bytes, NULs among them. */
 static bool
-has_armour(const char *text, size_t len)
+holds(const char *text, size_t len, const char *word)
 {
-	return memmem(text, len, "-----BEGIN", 10) != NULL;
+	return text != NULL && memmem(text, len, word, strlen(word)) != NULL;
 }
 
 static EVP_PKEY *
@@ -236,9 +237,9 @@ crypto_private_key_any(const char *text, size_t len, char *err, size_t errsize)
 	EVP_PKEY   *pkey = NULL;
 	Buf			der = BUF_INIT;
 
-	if (len > 0 && has_armour(text, len))
+	if (holds(text, len, "-----BEGIN"))
 	{
-		if (memmem(text, len, "PRIVATE KEY", 11) == NULL)
+		if (!holds(text, len, "PRIVATE KEY"))
 		{
 			snprintf(err, errsize, "it is not a private key, but something public "
 					 "(a public key or a certificate)");
@@ -271,9 +272,9 @@ crypto_public_key_any(const char *text, size_t len, char *err, size_t errsize)
 	EVP_PKEY   *pkey = NULL;
 	Buf			der = BUF_INIT;
 
-	if (len > 0 && has_armour(text, len))
+	if (holds(text, len, "-----BEGIN"))
 	{
-		if (memmem(text, len, "PRIVATE KEY", 11) != NULL)
+		if (holds(text, len, "PRIVATE KEY"))
 		{
 			snprintf(err, errsize, "it is a private key, where a public one belongs");
 			return NULL;

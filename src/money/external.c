@@ -94,9 +94,14 @@ external_keep(const EvidenceFacts *e, char **note)
 	int64		payment_id;
 	int64		counted;
 
-	/* only what the channel has paid, or has taken on, is money */
-	if (!e->proof || (e->verdict != VERDICT_ACCEPTED && e->verdict != VERDICT_SUCCEEDED &&
-					  e->verdict != VERDICT_ABNORMAL))
+	/*
+	 * Only what the channel has paid, or has taken on, is money.  Of a callback
+	 * that is but a hint nobody can ask here, for the number is not ours; it may
+	 * be the only trace all the same.
+	 */
+	if (!(e->proof ? e->verdict == VERDICT_ACCEPTED || e->verdict == VERDICT_SUCCEEDED ||
+		  e->verdict == VERDICT_ABNORMAL
+		  : e->verdict == VERDICT_ASK && strcmp(e->source, "callback") == 0))
 	{
 		*note = "a number that is not known here; it moved no money";
 		return true;

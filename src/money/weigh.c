@@ -24,6 +24,9 @@
 /* After so many fruitless polls of an unknown outcome a person should know. */
 #define POLLS_BEFORE_PERSON		10
 
+/* Likewise after it was sent so often, and the channel found nothing each time. */
+#define GENERATIONS_BEFORE_PERSON	5
+
 static void move(Instruction *i, const Transition *t, int64 now);
 static bool is_own_answer(const EvidenceFacts *e);
 static char *mismatch(const Instruction *i, const EvidenceFacts *e);
@@ -338,10 +341,17 @@ schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 		case STATE_QUEUED:
 			if (reaction == REACTION_MOVE)
 			{
-				/* found nowhere: nothing to wait for; else give it some time */
-				i->due_at = e->verdict == VERDICT_NOT_FOUND ? now : resend_due(i, e, timing, now);
+				/*
+				 * Found nowhere: nothing to wait for, the first time.  What is
+				 * lost again and again is sent ever more rarely.
+				 */
+				i->due_at = e->verdict == VERDICT_NOT_FOUND && i->generation <= 1 ? now
+					: resend_due(i, e, timing, now);
 				i->due_call = "submit";
 				i->refusal = NULL;
+				if (e->verdict == VERDICT_NOT_FOUND && i->generation == GENERATIONS_BEFORE_PERSON)
+					to_person(i, psprintf("it was sent %d times, and each time the channel knew nothing of it", i->attempts),
+							  "Look at the answers in refundx.attempts, and ask the channel; it is still being sent, ever more rarely.", now);
 			}
 			else if (query && e->verdict == VERDICT_NOT_FOUND)
 			{

@@ -139,16 +139,28 @@ static void
 append_json_ascii(StringInfo out, const char *s, bool lower)
 {
 	appendStringInfoCharMacro(out, '"');
-	for (; *s; s++)
+	while (*s)
 	{
-		unsigned char c = (unsigned char) *s;
+		size_t		plain = 0;
+		char		c;
 
+		/* nearly all of a header is taken as it is */
+		while ((unsigned char) s[plain] >= 0x20 && (unsigned char) s[plain] < 0x7f &&
+			   s[plain] != '"' && s[plain] != '\\' && !(lower && s[plain] >= 'A' && s[plain] <= 'Z'))
+			plain++;
+		if (plain > 0)
+		{
+			appendBinaryStringInfo(out, s, (int) plain);
+			s += plain;
+			continue;
+		}
+		c = *s++;
 		if (c == '"' || c == '\\')
 			appendStringInfoCharMacro(out, '\\');
-		else if (c < 0x20 || c >= 0x7f)
-			c = '?';
 		else if (lower && c >= 'A' && c <= 'Z')
 			c += 'a' - 'A';
+		else
+			c = '?';
 		appendStringInfoCharMacro(out, c);
 	}
 	appendStringInfoCharMacro(out, '"');
