@@ -6,7 +6,8 @@
 #	foreach my $channel ($all->names) { $all->start($channel, 'R1', 10000) }
 #	$all->rx->wait_state($all->no('stripe', 'R1'), 'succeeded');
 #
-# A channel has the name of its kind.  A number that a test gives is made the
+# A channel has the name of its kind, or of the sandbox's configuration
+# ("alipay-cert").  A number that a test gives is made the
 # channel's own ("R1-stripe"), so that one table serves all of them.
 #
 # Options of new(), after the name:
@@ -49,7 +50,7 @@ sub new
 	my $self = bless { rx => $rx }, $class;
 	my %built_in = map { $_ => 1 } split /\n/, $rx->sql('SELECT kind FROM refundx.channel_kinds()');
 
-	$self->{names} = [ grep { $built_in{$_} } @{ $options{only} || \@ALL } ];
+	$self->{names} = [ grep { $built_in{ kind($_) } } @{ $options{only} || \@ALL } ];
 	foreach my $channel ($self->names)
 	{
 		# the sandbox's port is not known before it is there
@@ -64,6 +65,7 @@ sub new
 	return $self;
 }
 
+sub kind { my ($channel) = @_; $channel =~ s/-.*//; return $channel }
 sub rx { return $_[0]{rx} }
 sub sandbox { return $_[0]{rx}->sandbox }
 sub names { return @{ $_[0]{names} } }
@@ -73,7 +75,7 @@ sub no { return "$_[2]-$_[1]" }
 sub merchant
 {
 	my ($self, $channel) = @_;
-	return $self->sandbox->channel_config(undef, $channel)->{ $merchant_setting{$channel} };
+	return $self->sandbox->channel_config(undef, $channel)->{ $merchant_setting{ kind($channel) } };
 }
 
 # Where its callbacks go, for the channels that are not told with each refund.
@@ -92,8 +94,8 @@ sub payment_id
 	my ($self, $channel, $no) = @_;
 	(my $plain = $no) =~ s/[^A-Za-z0-9]//g;
 
-	return $channel eq 'stripe' ? "pi_3${plain}CNY"
-	  : $channel eq 'alipay' ? undef
+	return kind($channel) eq 'stripe' ? "pi_3${plain}CNY"
+	  : kind($channel) eq 'alipay' ? undef
 	  : "42000$plain";
 }
 
@@ -101,7 +103,7 @@ sub payment_id
 sub payment_no
 {
 	my ($self, $channel, $no) = @_;
-	return $channel eq 'alipay' ? "P$no-T50000" : "P$no";
+	return kind($channel) eq 'alipay' ? "P$no-T50000" : "P$no";
 }
 
 # A payment of 500.00, and a refund of it; the refund's number.
