@@ -221,6 +221,14 @@ sub ingest
 		  . $self->message_text($channel, $message) . ')');
 }
 
+# The same, of which nothing stays.
+sub ingest_rolled_back
+{
+	my ($self, $channel, $message) = @_;
+	return $self->rx->sql('BEGIN; SELECT result, status FROM refundx.callback_ingest('
+		  . $self->message_text($channel, $message) . '); ROLLBACK');
+}
+
 # "level|step|finding", a line for each step
 sub inspect
 {
