@@ -94,4 +94,11 @@ extern void compat_materialized_srf(FunctionCallInfo fcinfo);
 #define compat_primary_key_index(rel)	RelationGetPrimaryKeyIndex(rel)
 #endif
 
+/* 17 wants the relation itself */
+#if PG_VERSION_NUM >= 170000
+#define compat_identity_sequence(rel, attnum)	getIdentitySequence((rel), (attnum), false)
+#else
+#define compat_identity_sequence(rel, attnum)	getIdentitySequence(RelationGetRelid(rel), (attnum), false)
+#endif
+
 #endif							/* REFUNDX_PG_COMPAT_H */

@@ -49,29 +49,6 @@ statement_run(Statement *s, Values *v)
 	return statement_execute(s, v, false);
 }
 
-void
-statement_insert(Statement *s, Values *v, void (*taken) (void *arg), void *arg)
-{
-	MemoryContext here = CurrentMemoryContext;
-
-	PG_TRY();
-	{
-		statement_run(s, v);
-	}
-	PG_CATCH();
-	{
-		/* nothing is recovered here: one ERROR takes the place of another */
-		MemoryContextSwitchTo(here);
-		if (geterrcode() == ERRCODE_UNIQUE_VIOLATION)
-		{
-			FlushErrorState();
-			taken(arg);
-		}
-		PG_RE_THROW();
-	}
-	PG_END_TRY();
-}
-
 uint64
 statement_read(Statement *s, Values *v)
 {

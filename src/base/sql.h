@@ -56,13 +56,6 @@ extern void values_time(Values *v, int64 timestamptz);	/* 0 = null */
  */
 extern uint64 statement_run(Statement *s, Values *v);
 
-/*
- * The same for an INSERT that meets a unique key only if another transaction
- * was quicker: then `taken(arg)` is called, which must raise a better ERROR
- * than 23505.  (ON CONFLICT would look into each unique index twice.)
- */
-extern void statement_insert(Statement *s, Values *v, void (*taken) (void *arg), void *arg);
-
 /* The same with read_only set: sees the active snapshot, takes no new one. */
 extern uint64 statement_read(Statement *s, Values *v);
 

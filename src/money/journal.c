@@ -17,6 +17,7 @@
  *-------------------------------------------------------------------------
  */
 #include "money/journal.h"
+#include "money/money.h"
 
 #include "access/genam.h"
 #include "access/stratnum.h"
@@ -24,6 +25,7 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "base/errors.h"
+#include "base/row_insert.h"
 #include "catalog/namespace.h"
 #include "common/int.h"
 #include "executor/executor.h"
@@ -32,6 +34,7 @@
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
+#include "utils/timestamp.h"
 
 /* How a type moves an amount: (available, frozen, outside), each -1, 0, 1. */
 static const struct
@@ -250,14 +253,11 @@ void
 journal_post(int64 account_id, JournalType type, int64 amount,
 			 int64 instruction_id, const char *reference, const char *note)
 {
-	static Statement post = {
-		"INSERT INTO refundx.journal (account_id, version, type, instruction_id, reference, note,"
-		"       d_available, d_frozen, d_outside, available, frozen)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-		ARGS(INT8OID, INT8OID, TEXTOID, INT8OID, TEXTOID, TEXTOID, INT8OID, INT8OID, INT8OID,
-			 INT8OID, INT8OID)
-	};
-	Values		v = {0};
+	static RowTarget line = {"journal", {
+		"account_id", "version", "type", "instruction_id", "reference", "note",
+			"d_available", "d_frozen", "d_outside", "available", "frozen", "at", "by", NULL
+	}};
+	RowValues	v = {0};
 	AccountBalance balance;
 	char	   *account_no;
 	char	   *hold;
@@ -275,18 +275,20 @@ journal_post(int64 account_id, JournalType type, int64 amount,
 	if (!balance_move(&balance, type, amount))
 		journal_complain(account_id, type, amount);
 
-	values_int8(&v, account_id);
-	values_int8(&v, balance.version);
-	values_text(&v, types[type].name);
-	values_datum(&v, Int64GetDatum(instruction_id), instruction_id == 0);
-	values_text(&v, reference);
-	values_text(&v, note);
-	values_int8(&v, amount * types[type].available);
-	values_int8(&v, amount * types[type].frozen);
-	values_int8(&v, amount * types[type].outside);
-	values_int8(&v, balance.available);
-	values_int8(&v, balance.frozen);
-	statement_insert(&post, &v, line_not_seen, account_no);
+	row_value(&v, Int64GetDatum(account_id), false);
+	row_value(&v, Int64GetDatum(balance.version), false);
+	row_value_text(&v, types[type].name);
+	row_value(&v, Int64GetDatum(instruction_id), instruction_id == 0);
+	row_value_text(&v, reference);
+	row_value_text(&v, note);
+	row_value(&v, Int64GetDatum(amount * types[type].available), false);
+	row_value(&v, Int64GetDatum(amount * types[type].frozen), false);
+	row_value(&v, Int64GetDatum(amount * types[type].outside), false);
+	row_value(&v, Int64GetDatum(balance.available), false);
+	row_value(&v, Int64GetDatum(balance.frozen), false);
+	row_value(&v, TimestampTzGetDatum(GetCurrentTimestamp()), false);
+	row_value_text(&v, session_user_name());
+	row_insert(&line, &v, line_not_seen, account_no);
 }
 
 int

@@ -38,6 +38,9 @@ extern bool payment_record(const PaymentWords *words);
 /* The ERROR for a channel that does not exist or is closed (RX008, RX018). */
 extern void channel_complain(const char *name) pg_attribute_noreturn();
 
+/* session_user, palloc'd: who did it, whatever SET ROLE says. */
+extern const char *session_user_name(void);
+
 extern void event_add(int64 instruction_id, const char *type,
 					  const char *from_state, const char *to_state, const char *note);
 

@@ -27,6 +27,7 @@
 #include "access/xact.h"
 #include "base/clock.h"
 #include "base/errors.h"
+#include "base/row_insert.h"
 #include "base/shmem.h"
 #include "catalog/namespace.h"
 #include "commands/dbcommands.h"
@@ -40,6 +41,7 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
+#include "utils/xid8.h"
 
 PG_FUNCTION_INFO_V1(refundx_refund_submit);
 PG_FUNCTION_INFO_V1(refundx_refund_adopt);
@@ -90,23 +92,31 @@ static Datum refund_datum_new(FunctionCallInfo fcinfo, const RefundWords *w, con
 static Datum refund_datum(FunctionCallInfo fcinfo, const char *refund_no);
 static void nobody_serves_warning(void);
 
+const char *
+session_user_name(void)
+{
+	return GetUserNameFromId(GetSessionUserId(), false);
+}
+
 void
 event_add(int64 instruction_id, const char *type,
 		  const char *from_state, const char *to_state, const char *note)
 {
-	static Statement insert = {
-		"INSERT INTO refundx.event (instruction_id, type, from_state, to_state, actor, note)"
-		" VALUES ($1, $2, $3, $4, session_user, $5)",
-		ARGS(INT8OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID)
-	};
-	Values		v = {0};
+	static RowTarget event = {"event", {
+		"seq", "xid", "at", "instruction_id", "type", "from_state", "to_state", "actor", "note", NULL
+	}};
+	RowValues	v = {0};
 
-	values_int8(&v, instruction_id);
-	values_text(&v, type);
-	values_text(&v, from_state);
-	values_text(&v, to_state);
-	values_text(&v, note);
-	statement_run(&insert, &v);
+	row_value(&v, Int64GetDatum(row_next_id(&event)), false);
+	row_value(&v, FullTransactionIdGetDatum(GetTopFullTransactionId()), false);
+	row_value(&v, TimestampTzGetDatum(GetCurrentTimestamp()), false);
+	row_value(&v, Int64GetDatum(instruction_id), false);
+	row_value_text(&v, type);
+	row_value_text(&v, from_state);
+	row_value_text(&v, to_state);
+	row_value_text(&v, session_user_name());
+	row_value_text(&v, note);
+	row_insert(&event, &v, NULL, NULL);
 }
 
 #define TEXT_ARG(i) (PG_ARGISNULL(i) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(i)))
@@ -430,32 +440,42 @@ number_taken(void *arg)
 static void
 instruction_insert(const RefundWords *w, const Reserved *r, Inserted *in)
 {
-	static Statement insert = {
-		"INSERT INTO refundx.instruction (instruction_no, wire_no, channel_id, merchant_id,"
-		"       payment_id, account_id, amount, currency, reason, state, due_at, due_call, may_send)"
-		" VALUES ($1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)"
-		" RETURNING instruction_id, state_since, submitted_at",
-		ARGS(TEXTOID, INT4OID, INT4OID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID,
-			 TIMESTAMPTZOID, TEXTOID, BOOLOID)
-	};
-	Values		v = {0};
+	static RowTarget instruction = {"instruction", {
+		"instruction_id", "kind", "instruction_no", "wire_no", "channel_id", "merchant_id",
+			"payment_id", "account_id", "amount", "currency", "reason", "state", "is_open",
+			"state_since", "due_at", "due_call", "attempts", "polls", "unexplained", "generation",
+			"may_send", "submitted_at", "submitted_by", NULL
+	}};
+	RowValues	v = {0};
+	Datum		zero = Int32GetDatum(0);
 
-	values_text(&v, w->refund_no);
-	values_int4(&v, r->channel_id);
-	values_int4(&v, r->merchant_id);
-	values_int8(&v, r->payment_id);
-	values_datum(&v, Int64GetDatum(r->account_id), r->account_id == 0);
-	values_int8(&v, w->amount);
-	values_text(&v, r->currency);
-	values_text(&v, w->reason);
-	values_text(&v, state_name(first_state(w)));
-	values_time(&v, in->due_at = clock_now());
-	values_text(&v, w->adopt ? "query" : "submit");
-	values_bool(&v, !w->adopt);
-	statement_insert(&insert, &v, number_taken, (void *) w);
-	in->instruction_id = row_int8(0, 1);
-	in->state_since = row_time(0, 2);
-	in->submitted_at = row_time(0, 3);
+	in->instruction_id = row_next_id(&instruction);
+	in->due_at = clock_now();
+	in->state_since = in->submitted_at = GetCurrentTimestamp();
+	row_value(&v, Int64GetDatum(in->instruction_id), false);
+	row_value_text(&v, "refund");
+	row_value_text(&v, w->refund_no);
+	row_value_text(&v, w->refund_no);
+	row_value(&v, Int32GetDatum(r->channel_id), false);
+	row_value(&v, Int32GetDatum(r->merchant_id), false);
+	row_value(&v, Int64GetDatum(r->payment_id), false);
+	row_value(&v, Int64GetDatum(r->account_id), r->account_id == 0);
+	row_value(&v, Int64GetDatum(w->amount), false);
+	row_value_text(&v, r->currency);
+	row_value_text(&v, w->reason);
+	row_value_text(&v, state_name(first_state(w)));
+	row_value(&v, BoolGetDatum(true), false);
+	row_value(&v, TimestampTzGetDatum(in->state_since), false);
+	row_value(&v, TimestampTzGetDatum(in->due_at), false);
+	row_value_text(&v, w->adopt ? "query" : "submit");
+	row_value(&v, zero, false); /* attempts */
+	row_value(&v, zero, false); /* polls */
+	row_value(&v, zero, false); /* unexplained */
+	row_value(&v, zero, false); /* generation */
+	row_value(&v, BoolGetDatum(!w->adopt), false);
+	row_value(&v, TimestampTzGetDatum(in->submitted_at), false);
+	row_value_text(&v, session_user_name());
+	row_insert(&instruction, &v, number_taken, (void *) w);
 }
 
 static TupleDesc

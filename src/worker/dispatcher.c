@@ -36,7 +36,6 @@
 #include "utils/timestamp.h"
 
 #define KEYS_EVERY_US		USECS_PER_SEC
-#define TIDY_EVERY_US		(10 * USECS_PER_SEC)
 #define LOOK_EVERY_US		USECS_PER_SEC	/* even if nobody wakes us */
 
 /* Two dispatchers of one database would break every pace: "rfxd". */
@@ -48,7 +47,6 @@ static void dispatcher_look(void *arg);
 static void show_problems(Dispatcher *d);
 static void load_open(void);
 static void load_merchants(void);
-static void load_payment_starts(void);
 static void abandon_lost_attempts(void);
 static void choose(Dispatcher *d);
 static void claim_and_send(Dispatcher *d);
@@ -132,7 +130,6 @@ dispatcher_start(void *arg)
 	arrival_begin(&d->arrival);
 	load_merchants();
 	load_open();
-	load_payment_starts();
 }
 
 /*
@@ -181,9 +178,20 @@ abandon_lost_attempts(void)
 }
 
 /*
- * Columns: id, state, is_open, due_call, due_at, merchant, channel, payment.
- * True if all their channels are known here.
+ * What the schedule wants to know of i and its payment p.  Last: of a refund
+ * that is to be sent, another one of its payment that was sent, and when it was
+ * answered last; the spacing of a payment's refunds outlives a restart, and what
+ * the schedule has forgotten.
  */
+#define SCHEDULE_COLUMNS \
+	"i.instruction_id, i.state, i.is_open, i.due_call, i.due_at, i.merchant_id, i.channel_id, payment_id," \
+	" CASE WHEN i.state = 'queued' AND p.parts > 1 THEN" \
+	"  (SELECT max(greatest(a.started_at, o.last_attempt_at))" \
+	"     FROM refundx.instruction o" \
+	"     JOIN refundx.attempt a ON a.instruction_id = o.instruction_id AND a.call = 'submit'" \
+	"    WHERE o.payment_id = i.payment_id AND o.instruction_id <> i.instruction_id) END"
+
+/* Rows of those columns.  True if all their channels are known here. */
 static bool
 schedule_rows(uint64 n)
 {
@@ -201,6 +209,8 @@ schedule_rows(uint64 n)
 					 call && strcmp(call, "query") == 0 ? CALL_QUERY : CALL_SUBMIT,
 					 call ? row_time(row, 5) : 0,
 					 row_int4(row, 6), row_int4(row, 7), row_int8(row, 8));
+		if (!row_null(row, 9))
+			schedule_payment_started(row_int8(row, 8), 0, row_time(row, 9));
 		known = known && keys_by_id(row_int4(row, 7)) != NULL;
 	}
 	return known;
@@ -210,8 +220,8 @@ static void
 load_open(void)
 {
 	static Statement open = {
-		"SELECT instruction_id, state, is_open, due_call, due_at, merchant_id, channel_id, payment_id"
-		"  FROM refundx.instruction WHERE is_open", NO_ARGS
+		"SELECT " SCHEDULE_COLUMNS
+		"  FROM refundx.instruction i LEFT JOIN refundx.payment p USING (payment_id) WHERE i.is_open", NO_ARGS
 	};
 
 	(void) schedule_rows(statement_read(&open, NULL));
@@ -231,25 +241,6 @@ load_merchants(void)
 	for (row = 0; row < n; row++)
 		schedule_merchant(row_int4(row, 1), row_text(row, 2), row_text(row, 3), row_bool(row, 4),
 						  row_time(row, 5));
-}
-
-/* The spacing of a payment's refunds outlives a restart. */
-static void
-load_payment_starts(void)
-{
-	static Statement read = {
-		"SELECT DISTINCT ON (a.payment_id) a.payment_id, a.instruction_id, a.started_at"
-		"  FROM refundx.instruction o"
-		"  JOIN refundx.instruction i ON i.payment_id = o.payment_id"
-		"  JOIN refundx.attempt a ON a.instruction_id = i.instruction_id AND a.call = 'submit'"
-		" WHERE o.is_open AND o.payment_id IS NOT NULL"
-		" ORDER BY a.payment_id, a.started_at DESC", NO_ARGS
-	};
-	uint64		n = statement_read(&read, NULL);
-	uint64		row;
-
-	for (row = 0; row < n; row++)
-		schedule_payment_started(row_int8(row, 1), row_int8(row, 2), row_time(row, 3));
 }
 
 /* ------------------------------------------------------------------------
@@ -298,9 +289,9 @@ dispatcher_look(void *arg)
 {
 	/* the ids first, as one array: nobody can guess how many will have arrived */
 	static Statement changed = {
-		"SELECT instruction_id, state, is_open, due_call, due_at, merchant_id, channel_id, payment_id"
-		"  FROM refundx.instruction"
-		" WHERE instruction_id = ANY (ARRAY(" ARRIVAL("instruction_id", "refundx.event", "$1") "))",
+		"SELECT " SCHEDULE_COLUMNS
+		"  FROM refundx.instruction i LEFT JOIN refundx.payment p USING (payment_id)"
+		" WHERE i.instruction_id = ANY (ARRAY(" ARRIVAL("instruction_id", "refundx.event", "$1") "))",
 		ARGS(TEXTOID)
 	};
 	static Statement armed = {"SELECT refundx.armed()", NO_ARGS};
@@ -452,11 +443,6 @@ next_wait_ms(Dispatcher *d)
 
 	if (d->ended.n > 0)
 		return 100;				/* their commit has failed: not at once again */
-	if (now - d->tidied_at > TIDY_EVERY_US)
-	{
-		schedule_tidy(now);
-		d->tidied_at = now;
-	}
 	if (first != 0 && may_send(d) && d->in_flight < rx_max_calls)
 		wait = Max((first - now + 999) / 1000, 0);
 	if (curl >= 0 && (wait < 0 || curl < wait))

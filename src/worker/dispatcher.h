@@ -81,7 +81,6 @@ typedef struct Dispatcher
 	CallList	ended;			/* answered or failed, to be kept as evidence */
 	int			in_flight;
 	int64		sent;
-	TimestampTz tidied_at;
 } Dispatcher;
 
 extern void call_list_add(CallList *list, Call *call);

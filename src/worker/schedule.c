@@ -56,9 +56,6 @@ static HTAB *dues = NULL;
 static HTAB *merchants = NULL;
 static HTAB *payments = NULL;
 
-/* How long the start of a refund says anything about its payment's next one. */
-static int64 longest_spacing = 0;
-
 static int	due_compare(const pairingheap_node *a, const pairingheap_node *b, void *arg);
 static MerchantPace *merchant_pace(int32 merchant_id);
 static PaymentPace *payment_pace(int64 payment_id);
@@ -67,6 +64,7 @@ static TimestampTz merchant_allows(MerchantPace *m, const Due *d, const ChannelL
 static TimestampTz payment_allows(const Due *d, const ChannelLimits *limits, int64 scale,
 								  TimestampTz now);
 static bool state_undecided(State s);
+static void count_undecided(Due *d, State before, State after);
 
 static HTAB *
 make_table(const char *name, Size keysize, Size entrysize)
@@ -178,8 +176,38 @@ payment_pace(int64 payment_id)
 		p->last_start = 0;
 		p->last_instruction = 0;
 		p->undecided = 0;
+		p->refunds = 0;
 	}
 	return p;
+}
+
+/*
+ * A payment is remembered for as long as one of its refunds is in the schedule.
+ * What came before is in the tables, and comes with the next one.
+ */
+static void
+enter(Due *d, int64 payment_id)
+{
+	d->queued = d->in_flight = false;
+	d->payment_id = payment_id;
+	d->state = STATE_QUEUED;
+	if (payment_id != 0)
+		payment_pace(payment_id)->refunds++;
+}
+
+static void
+leave(Due *d)
+{
+	int64		payment_id = d->payment_id;
+	PaymentPace *p;
+
+	count_undecided(d, d->state, STATE_QUEUED);
+	hash_search(dues, &d->instruction_id, HASH_REMOVE, NULL);
+	if (payment_id == 0)
+		return;
+	p = payment_pace(payment_id);
+	if (--p->refunds <= 0)
+		hash_search(payments, &payment_id, HASH_REMOVE, NULL);
 }
 
 /* Its create call has been neither answered nor asked about. */
@@ -213,17 +241,13 @@ schedule_set(int64 instruction_id, State state, bool is_open, ChannelCall call,
 		d->state = state;
 		dequeue(d);
 		if (!d->in_flight)
-			hash_search(dues, &instruction_id, HASH_REMOVE, NULL);
+			leave(d);
 		return;
 	}
 
 	d = hash_search(dues, &instruction_id, HASH_ENTER, &found);
 	if (!found)
-	{
-		d->queued = d->in_flight = false;
-		d->payment_id = payment_id;
-		d->state = STATE_QUEUED;
-	}
+		enter(d, payment_id);
 	dequeue(d);					/* before its lane changes */
 	count_undecided(d, d->state, state);
 	d->state = state;
@@ -258,9 +282,9 @@ schedule_payment_started(int64 payment_id, int64 instruction_id, TimestampTz at)
 {
 	PaymentPace *p;
 
-	if (payment_id == 0)
+	p = hash_search(payments, &payment_id, HASH_FIND, NULL);
+	if (p == NULL || at < p->last_start)
 		return;
-	p = payment_pace(payment_id);
 	p->last_start = at;
 	p->last_instruction = instruction_id;
 }
@@ -329,7 +353,6 @@ payment_allows(const Due *d, const ChannelLimits *limits, int64 scale, Timestamp
 
 	if (d->payment_id == 0 || d->call != CALL_SUBMIT)
 		return 0;
-	longest_spacing = Max(longest_spacing, limits->part_spacing * USECS_PER_SEC);
 	p = hash_search(payments, &d->payment_id, HASH_FIND, NULL);
 	if (p == NULL)
 		return 0;
@@ -532,7 +555,7 @@ schedule_call_ended(Due *d, bool answered, bool failing, TimestampTz now)
 
 	/* it finished while its call was under way */
 	if (!state_is_open(d->state))
-		hash_search(dues, &d->instruction_id, HASH_REMOVE, NULL);
+		leave(d);
 }
 
 void
@@ -566,7 +589,7 @@ schedule_call_undone(Due *d, TimestampTz later)
 	if (state_is_open(d->state))
 		schedule_again(d, later);
 	else
-		hash_search(dues, &d->instruction_id, HASH_REMOVE, NULL);
+		leave(d);
 }
 
 TimestampTz
@@ -600,16 +623,4 @@ int64
 schedule_count(void)
 {
 	return hash_get_num_entries(dues);
-}
-
-void
-schedule_tidy(TimestampTz now)
-{
-	HASH_SEQ_STATUS scan;
-	PaymentPace *p;
-
-	hash_seq_init(&scan, payments);
-	while ((p = hash_seq_search(&scan)) != NULL)
-		if (p->undecided <= 0 && p->last_start < now - longest_spacing)
-			hash_search(payments, &p->payment_id, HASH_REMOVE, NULL);
 }

@@ -71,6 +71,7 @@ typedef struct PaymentPace
 	TimestampTz last_start;
 	int64		last_instruction;
 	int			undecided;		/* of its refunds, in sending or unknown */
+	int			refunds;		/* of its refunds, in the schedule */
 } PaymentPace;
 
 extern void schedule_init(int database);	/* its slot */
@@ -81,6 +82,11 @@ extern void schedule_set(int64 instruction_id, State state, bool is_open, Channe
 						 TimestampTz due_at, int32 merchant_id, int32 channel_id, int64 payment_id);
 extern void schedule_merchant(int32 merchant_id, const char *kind, const char *merchant_no,
 							  bool paused, TimestampTz probe_at);
+
+/*
+ * A refund of the payment was started then, or answered.  Nothing if none of its
+ * refunds is in the schedule.
+ */
 extern void schedule_payment_started(int64 payment_id, int64 instruction_id, TimestampTz at);
 
 /*
@@ -117,8 +123,5 @@ extern void schedule_call_undone(Due *due, TimestampTz later);
 
 extern TimestampTz schedule_first(void);	/* when the first is due; 0 = none */
 extern int64 schedule_count(void);
-
-/* Forget payments that no rule needs any more. */
-extern void schedule_tidy(TimestampTz now);
 
 #endif							/* REFUNDX_SCHEDULE_H */

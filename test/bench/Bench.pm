@@ -215,7 +215,11 @@ END
 
 # ---- a server, with the database "bench" ----
 
-# new(name, merchants => 1, callbacks => 0, sandbox => [options], settings => {...})
+my @mchid = map { 1900000100 + $_ } 0 .. 99;
+my @app = map { 2021000000000000 + $_ } 0 .. 99;
+
+# Channels wx1 ..., alipay1 ... and stripe1, whatever is measured.
+# new(name, merchants => 1, apps => 1, callbacks => 0, sandbox => [options], settings => {...})
 sub new
 {
 	my ($class, $name, %options) = @_;
@@ -224,6 +228,7 @@ sub new
 		dir => $dir,
 		port => free_port(),
 		merchants => $options{merchants} || 1,
+		apps => $options{apps} || 1,
 		callbacks => $options{callbacks},
 	}, $class;
 
@@ -237,9 +242,15 @@ sub new
 	$self->sql('CREATE EXTENSION refundx');
 	foreach my $m (1 .. $self->{merchants})
 	{
-		my $config = $self->channel_config($m);
+		my $config = $self->channel_config($m > 1 ? "channel-$mchid[$m]" : 'channel');
 		$self->sql("SELECT refundx.channel_add('wx$m', 'wechat', '$config')");
 	}
+	foreach my $m (1 .. $self->{apps})
+	{
+		my $config = $self->channel_config('channel-alipay' . ($m > 1 ? "-$app[$m]" : ''));
+		$self->sql("SELECT refundx.channel_add('alipay$m', 'alipay', '$config')");
+	}
+	$self->sql("SELECT refundx.channel_add('stripe1', 'stripe', '" . $self->channel_config('channel-stripe') . "')");
 	wait_for('the workers are up', 60, sub {
 		$self->sql("SELECT count(*) >= 4 FROM refundx.worker_status() WHERE state = 'up'") eq 't';
 	});
@@ -267,7 +278,8 @@ sub start_sandbox
 	my $data = "$self->{dir}.sandbox";
 
 	output("$work/bin/refundx-sandbox", 'init', '--data', $data,
-		map { ('--mchid', 1900000100 + $_) } 1 .. $self->{merchants});
+		(map { ('--mchid', $mchid[$_]) } 1 .. $self->{merchants}),
+		(map { ('--app-id', $app[$_]) } 1 .. $self->{apps}));
 	$self->{sandbox} = $data;
 	$self->{sandbox_pid} = spawn("$data/serve.log", "$work/bin/refundx-sandbox", 'serve',
 		'--data', $data, @options);
@@ -277,9 +289,8 @@ sub start_sandbox
 
 sub channel_config
 {
-	my ($self, $m) = @_;
-	my $own = "$self->{sandbox}/channel" . ($m > 1 ? '-' . (1900000100 + $m) : '') . '.json';
-	my $config = JSON::PP->new->utf8->decode(slurp($own));
+	my ($self, $name) = @_;
+	my $config = JSON::PP->new->utf8->decode(slurp("$self->{sandbox}/$name.json"));
 
 	# without an address nobody is called back
 	$config->{public_base_url} = "http://127.0.0.1:$self->{port}" if $self->{callbacks};

@@ -11,8 +11,9 @@ my %benchmarks = (
 	wire => 'Wire.pm',
 	dispatch => 'Dispatch.pm',
 	callbacks => 'Callbacks.pm',
+	channels => 'Channels.pm',
 	memory => 'Memory.pm');
-my @order = qw(submit held wire dispatch callbacks memory);
+my @order = qw(submit held wire dispatch callbacks channels memory);
 my @names;
 
 foreach my $argument (@ARGV)
