@@ -52,6 +52,63 @@ SELECT pg_temp.fails($$SELECT * FROM refundx.channel_check('nobody')$$);
 -- It is all in the audit log, with who did it.
 SELECT action, subject, reason, by_user = session_user FROM refundx.audit_log
  WHERE subject IN ('ch_a', 'ch_b') ORDER BY audit_id;
+-- What a session remembers of a channel is what has been committed. A channel_add that is rolled
+-- back is forgotten, also within the transaction, and its name is free for another merchant's.
+BEGIN;
+SELECT refundx.channel_add('ch_gone', 'wechat', pg_temp.wechat());
+SELECT refundx.payment_record('ch_gone', 'PG', 100, 'CNY');
+ROLLBACK;
+SELECT pg_temp.fails($$SELECT refundx.payment_record('ch_gone', 'PG', 100, 'CNY')$$);
+BEGIN;
+SAVEPOINT s;
+SELECT refundx.channel_add('ch_gone', 'wechat', pg_temp.wechat());
+SELECT refundx.payment_record('ch_gone', 'PG', 100, 'CNY');
+ROLLBACK TO s;
+SELECT pg_temp.fails($$SELECT refundx.payment_record('ch_gone', 'PG', 100, 'CNY')$$);
+SELECT refundx.channel_add('ch_gone', 'wechat', pg_temp.wechat() || '{"mchid": "1900000777"}');
+SELECT refundx.payment_record('ch_gone', 'PG', 100, 'CNY');
+COMMIT;
+SELECT merchant_no, array_agg(p.payment_no) FROM refundx.channels c JOIN refundx.payments p ON p.channel = c.name
+ WHERE name = 'ch_gone' GROUP BY 1;
+-- Likewise of one that is closed.
+BEGIN;
+SELECT refundx.channel_set('ch_gone', closed => true);
+SELECT pg_temp.fails($$SELECT refundx.payment_record('ch_gone', 'PH', 100, 'CNY')$$);
+ROLLBACK;
+SELECT refundx.payment_record('ch_gone', 'PH', 100, 'CNY');
+SELECT refundx.channel_set('ch_gone', closed => true);
+SELECT pg_temp.fails($$SELECT refundx.payment_record('ch_gone', 'PI', 100, 'CNY')$$);
+-- Alipay: what is wrong with a configuration's text, each in its own words. (Its files: test/t/520_alipay.pl.)
+SELECT refundx.channel_add('ch_ali', 'alipay', pg_temp.alipay());
+SELECT refundx.channel_add('ch_ali', 'alipay', pg_temp.alipay());
+SELECT name, kind, merchant_no, revision FROM refundx.channels WHERE name = 'ch_ali';
+SELECT pg_temp.fails(format($$SELECT refundx.channel_add('ch_c', 'alipay', pg_temp.alipay() || %L)$$, c))
+  FROM unnest(ARRAY[
+	'{"app_id": 2021000000000001}', '{"app_id": "2088000000000001"}', '{"app_id": "123"}',
+	'{"alipay_public_key": null}', '{"alipay_public_key": []}', '{"alipay_public_key": ["a", "b", "c", "d", "e"]}',
+	'{"app_certificate": "app.crt", "alipay_certificates": "ali.crt", "root_certificate": "root.crt"}',
+	'{"private_key": "MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQDWTSRbEpSbR2yZ"}',
+	'{"private_key": "-----BEGIN RSA PRIVATE KEY-----\nMIIE\n-----END RSA PRIVATE KEY-----"}',
+	'{"app_auth_token": "token.txt"}', '{"auth_app_id": "2021000000000002"}', '{"seller_id": "shop"}',
+	'{"base_url": "http://openapi.alipay.com"}', '{"base_url": "https://openapi.alipay.com/gateway.do"}',
+	'{"gateway": "https://openapi.alipay.com"}', '{"notify_url": "https://shop.example.com"}',
+	'{"time_scale": "fast"}']) c;
+SELECT pg_temp.fails($$SELECT refundx.channel_set('ch_ali', '{"app_id": "2021000000000002"}')$$);
+-- Stripe, likewise. (Its files: test/t/510_stripe.pl.)
+SELECT refundx.channel_add('ch_st', 'stripe', pg_temp.stripe());
+SELECT refundx.channel_add('ch_st', 'stripe', pg_temp.stripe());
+SELECT name, kind, merchant_no, revision FROM refundx.channels WHERE name = 'ch_st';
+SELECT pg_temp.fails(format($$SELECT refundx.channel_add('ch_c', 'stripe', pg_temp.stripe() || %L)$$, c))
+  FROM unnest(ARRAY[
+	'{"account_id": null}', '{"account_id": "me@example.com"}', '{"secret_key": null}',
+	'{"secret_key": "sk_live_51H0000000000000000000000"}', '{"webhook_secrets": ["whsec_00000000000000000000"]}',
+	'{"webhook_secrets": []}', '{"webhook_secrets": 5}', '{"connect": "true"}', '{"test_mode": "yes"}',
+	'{"api_version": "latest"}', '{"base_url": "http://api.stripe.com"}', '{"publishable_key": "stripe.key"}']) c;
+SELECT pg_temp.fails($$SELECT refundx.channel_set('ch_st', '{"account_id": "acct_1Other"}')$$);
+SELECT count(*) FROM refundx.channels WHERE name = 'ch_c';
+-- Nothing is sent by either, for there are no keys; and that is what channel_check says.
+SELECT level, item, regexp_replace(finding, '"/[^"]*"', '"..."') FROM refundx.channel_check('ch_ali');
+SELECT level, item, regexp_replace(finding, '"/[^"]*"', '"..."') FROM refundx.channel_check('ch_st');
 -- What is built in.
 SELECT kind, label, currencies, max_parts, max_age, part_spacing, calls_per_second, failing_per_second,
 	   not_found_after FROM refundx.channel_kinds() ORDER BY kind;

@@ -30,10 +30,11 @@ static bool names_other_app(const char *subject, const char *app_id);
 static CryptoBundle *load_bundle(const ChannelSource *source, const char *setting,
 								 const char *name, const char *hint, ChannelError *err);
 static bool load_leaf(const ChannelSource *source, const char *setting, const char *name,
-					  const char *hint, const CryptoBundle *roots, AlipayKey *key,
-					  CryptoBundleFacts *facts, ChannelError *err);
+					  const char *hint, const CryptoBundle *roots, bool alone,
+					  AlipayKey *key, CryptoBundleFacts *facts, ChannelError *err);
 static bool chain_acceptable(const CryptoBundle *bundle, const CryptoBundle *roots,
-							 const char *setting, const char *name, ChannelError *err);
+							 const char *setting, const char *name, bool alone,
+							 ChannelError *err);
 
 static bool
 read_file(const ChannelSource *source, const char *setting, const char *name, bool secret,
@@ -242,7 +243,7 @@ alipay_load_roots(const ChannelSource *source, const AlipaySettings *s,
 
 static bool
 chain_acceptable(const CryptoBundle *bundle, const CryptoBundle *roots, const char *setting,
-				 const char *name, ChannelError *err)
+				 const char *name, bool alone, ChannelError *err)
 {
 	char		why[128];
 
@@ -251,6 +252,8 @@ chain_acceptable(const CryptoBundle *bundle, const CryptoBundle *roots, const ch
 		case CRYPTO_CHAIN_GOOD:
 			return true;
 		case CRYPTO_CHAIN_INCOMPLETE:
+			if (alone)
+				return true;
 			return channel_error(err, "Download it again: its file holds the certificate and the one "
 								 "that issued it. Or \"root_certificate\" is another one's.",
 								 "%s: the chain of \"%s\" is incomplete: an issuer is neither in the "
@@ -267,10 +270,14 @@ chain_acceptable(const CryptoBundle *bundle, const CryptoBundle *roots, const ch
 						 setting, name, why);
 }
 
-/* The first certificate of a file: its key, SN and validity; its chain is good. */
+/*
+ * The first certificate of a file: its key, SN and validity; its chain is good.
+ * `alone`: its file may lack the one that issued it.
+ */
 static bool
 load_leaf(const ChannelSource *source, const char *setting, const char *name, const char *hint,
-		  const CryptoBundle *roots, AlipayKey *key, CryptoBundleFacts *facts, ChannelError *err)
+		  const CryptoBundle *roots, bool alone, AlipayKey *key, CryptoBundleFacts *facts,
+		  ChannelError *err)
 {
 	CryptoBundle *bundle = load_bundle(source, setting, name, hint, err);
 	char		why[256] = "";
@@ -284,7 +291,7 @@ load_leaf(const ChannelSource *source, const char *setting, const char *name, co
 					  "no MD5, which Alipay names certificates by", setting, name);
 	else if ((key->key = crypto_bundle_key(bundle, 0, why, sizeof(why))) == NULL)
 		channel_error(err, hint, "%s: the certificate in \"%s\" cannot be used: %s", setting, name, why);
-	else if (chain_acceptable(bundle, roots, setting, name, err))
+	else if (chain_acceptable(bundle, roots, setting, name, alone, err))
 		good = crypto_key_fingerprint(key->key, key->print);
 	key->not_before = facts->not_before;
 	key->not_after = facts->not_after;
@@ -298,19 +305,21 @@ alipay_load_certificate(const ChannelSource *source, const AlipaySettings *s, co
 						ChannelError *err)
 {
 	CryptoBundleFacts facts;
+	bool		good;
 
 	(void) s;
 	memset(key, 0, sizeof(*key));
-	if (!load_leaf(source, "alipay_certificates", name,
-				   "It is alipayCertPublicKey_RSA2.crt, from the app's page in the open platform.",
-				   roots, key, &facts, err))
-		return false;
-	if (private_key != NULL && crypto_key_pair_matches(private_key, key->key))
+	good = load_leaf(source, "alipay_certificates", name,
+					 "It is alipayCertPublicKey_RSA2.crt, from the app's page in the open platform.",
+					 roots, false, key, &facts, err);
+
+	/* the app's own has no chain either: that it is the wrong one is the better word */
+	if (private_key != NULL && key->key != NULL && crypto_key_pair_matches(private_key, key->key))
 		return channel_error(err, "appCertPublicKey_... is the app's, alipayCertPublicKey_RSA2.crt is "
 							 "Alipay's.",
 							 "alipay_certificates: the file \"%s\" is the app's own certificate, not "
 							 "Alipay's", name);
-	return true;
+	return good;
 }
 
 /*
@@ -339,6 +348,11 @@ names_other_app(const char *subject, const char *app_id)
 	return other;
 }
 
+/*
+ * It comes without its authority, which is another one than that of Alipay's
+ * own certificate.  Nothing is verified with it: only its name is sent, and what
+ * makes it ours is the private key.
+ */
 bool
 alipay_load_app_certificate(const ChannelSource *source, const AlipaySettings *s,
 							const CryptoBundle *roots, const CryptoKey *private_key,
@@ -348,7 +362,7 @@ alipay_load_app_certificate(const ChannelSource *source, const AlipaySettings *s
 
 	if (!load_leaf(source, "app_certificate", s->app_certificate,
 				   "It is appCertPublicKey_<app_id>.crt, from the app's page in the open platform.",
-				   roots, own, &facts, err))
+				   roots, true, own, &facts, err))
 		return false;
 	if (names_other_app(facts.subject, s->app_id))
 		return channel_error(err, "Take the certificate from the page of this app, or correct "

@@ -307,13 +307,19 @@ static void
 say_effect(const Callback *c, const ChannelFindings *to)
 {
 	static Statement find = {
-		"SELECT instruction_no, state FROM refundx.instruction WHERE merchant_id = $1 AND wire_no = $2",
+		"SELECT instruction_no, state, amount FROM refundx.instruction WHERE merchant_id = $1 AND wire_no = $2",
 		ARGS(INT4OID, TEXTOID)
 	};
 	Values		v = {0};
 	State		state;
 	const Transition *t;
 
+	if (c->evidence.merchant[0] != '\0' && strcmp(c->evidence.merchant, c->channel->merchant_no) != 0)
+	{
+		finding(to, FINDING_WARNING, "effect", "it is of merchant %s, this channel of %s: it moves nothing",
+				c->evidence.merchant, c->channel->merchant_no);
+		return;
+	}
 	if (c->evidence.wire_no[0] == '\0')
 	{
 		finding(to, FINDING_OK, "effect", "the refunds of the payment that it names are asked about");
@@ -326,6 +332,12 @@ say_effect(const Callback *c, const ChannelFindings *to)
 		finding(to, FINDING_WARNING, "effect", "no refund here has this number: %s",
 				c->evidence.proof ? "it is kept as a refund made elsewhere, for a person" :
 				"it is noted, and moves nothing");
+		return;
+	}
+	if (c->evidence.has_amount && c->evidence.amount != row_int8(0, 3))
+	{
+		finding(to, FINDING_WARNING, "effect", "refund %s is one of %lld: it moves nothing, and a person is told",
+				row_text(0, 1), (long long) row_int8(0, 3));
 		return;
 	}
 	t = state_transition(state, state_weigh(c->evidence.verdict, c->evidence.proof));

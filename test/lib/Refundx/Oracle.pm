@@ -18,6 +18,9 @@ use Test::More;
 
 our @EXPORT = qw(sound tables_ok wire_ok drained column lines_of paid_times sent_times);
 
+# What pays, in the words of the sandbox's wire.log.
+my $pays = qr/^(?:wechat\.refund\.create|alipay\.trade\.refund|stripe\.refund\.create)$/;
+
 # Each query gives the rows that are wrong.
 my @invariants = (
 	'payments are the sums of their refunds' => q{
@@ -140,7 +143,7 @@ sub wire_ok
 		my ($no, $at) = split /\|/;
 		push @{ $attempts{$no} }, $at;
 	}
-	foreach my $line (grep { $_->{call} eq 'wechat.refund.create' } @{ $rx->sandbox->wire })
+	foreach my $line (grep { $_->{call} =~ $pays } @{ $rx->sandbox->wire })
 	{
 		my $no = $line->{no};
 		my $n = ++$seen{$no};
@@ -197,7 +200,7 @@ sub paid_times
 sub sent_times
 {
 	my ($rx, $no) = @_;
-	return scalar grep { $_->{call} eq 'wechat.refund.create' && $_->{no} eq $no } @{ $rx->sandbox->wire };
+	return scalar grep { $_->{call} =~ $pays && $_->{no} eq $no } @{ $rx->sandbox->wire };
 }
 
 1;

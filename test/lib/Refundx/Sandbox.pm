@@ -162,12 +162,14 @@ sub refund
 	return $refund;
 }
 
-# What channel_add needs, for the first merchant or that one.
+# What channel_add needs, for the first merchant or that one.  The kind is
+# wechat, or the middle of the file's name: stripe, alipay, alipay-cert.
 sub channel_config
 {
-	my ($self, $mchid) = @_;
-	my $own = "$self->{data}/channel" . ($mchid ? "-$mchid" : '') . '.json';
-	return JSON::PP->new->utf8->decode(slurp_file(-f $own ? $own : "$self->{data}/channel.json"));
+	my ($self, $merchant, $kind) = @_;
+	my $plain = "$self->{data}/channel" . (($kind || 'wechat') eq 'wechat' ? '' : "-$kind");
+	my $own = $merchant ? "$plain-$merchant.json" : '';
+	return JSON::PP->new->utf8->decode(slurp_file($own && -f $own ? $own : "$plain.json"));
 }
 
 # The same of another channel, by the file's name: 'channel-alipay-cert'.
