@@ -26,15 +26,14 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "channel/channel_answer.h"
 #include "channel/alipay.h"
 
-#define RETRY_AFTER_MAX		86400
 #define HELD_RETRY			3600	/* a frozen trade, a disabled account */
 #define THROTTLED_RETRY		60
 #define BUSINESS_PREFIX		"ACQ."
 #define OVERDRAFT_PREFIX	"OVERDRAFT_"
 
-static void note(ChannelEvidence *out, const char *text);
 static bool copy_member(const json_t *object, const char *key, char *dst, size_t dstsize);
 static const AlipayKey *key_of_answer(const AlipayConfig *config, const AlipayNode *node,
 									  int64_t now, ChannelEvidence *out);
@@ -57,15 +56,6 @@ static void read_node(ChannelCall call, const json_t *node, const ChannelInstruc
 					  ChannelEvidence *out);
 static void read_ok(const AlipayConfig *config, ChannelCall call, const ChannelInstruction *instr,
 					const HttpAnswer *answer, int64_t now, ChannelEvidence *out);
-static void forget(ChannelEvidence *out);
-static void answer_digest(ChannelCall call, const HttpAnswer *answer, int64_t now,
-						  ChannelEvidence *out);
-
-static void
-note(ChannelEvidence *out, const char *text)
-{
-	text_clip(out->message, sizeof(out->message), text);
-}
 
 /* A text that must fit whole; absent is "". */
 static bool
@@ -95,7 +85,7 @@ key_of_answer(const AlipayConfig *config, const AlipayNode *node, int64_t now,
 	if (node->sn == NULL || node->snlen != ALIPAY_SN_LEN ||
 		strspn(node->sn, "0123456789abcdef") < ALIPAY_SN_LEN)
 	{
-		note(out, "the answer names no certificate (alipay_cert_sn): its contents were not used. "
+		answer_note(out, "the answer names no certificate (alipay_cert_sn): its contents were not used. "
 			 "Does the app use public keys in the open platform?");
 		return NULL;
 	}
@@ -128,7 +118,7 @@ verified(const AlipayConfig *config, const AlipayNode *node, int64_t now, Channe
 
 	if (node->sign == NULL || node->signlen == 0)
 	{
-		note(out, "the answer is not signed: its contents were not used");
+		answer_note(out, "the answer is not signed: its contents were not used");
 		return false;
 	}
 	key = key_of_answer(config, node, now, out);
@@ -143,7 +133,7 @@ verified(const AlipayConfig *config, const AlipayNode *node, int64_t now, Channe
 		for (i = 0; i < config->key_count; i++)
 			if (alipay_node_verify(node, config->keys[i].key))
 				return true;
-	note(out, "the answer's signature does not fit: its contents were not used");
+	answer_note(out, "the answer's signature does not fit: its contents were not used");
 	return false;
 }
 
@@ -212,7 +202,7 @@ read_unverified(ChannelCall call, const AlipayNode *node, ChannelEvidence *out)
 			snprintf(text, sizeof(text), "%s %s: %s; this answer is not signed, or does not verify",
 					 code, out->code, rule->comment);
 		}
-		note(out, text);
+		answer_note(out, text);
 	}
 	json_decref(object);
 }
@@ -230,15 +220,15 @@ answers_our_call(const json_t *node, const ChannelInstruction *instr, ChannelEvi
 
 	if (!copy_member(node, "out_trade_no", out->payment_no, sizeof(out->payment_no)) ||
 		!copy_member(node, "trade_no", out->channel_payment_id, sizeof(out->channel_payment_id)))
-		note(out, "the answer has a number that is too long");
+		answer_note(out, "the answer has a number that is too long");
 	else if (number != NULL && number[0] != '\0' && strcmp(number, instr->wire_no) != 0)
-		note(out, "the answer is about another refund number");
+		answer_note(out, "the answer is about another refund number");
 	else if (out->channel_payment_id[0] != '\0' && instr->channel_payment_id != NULL &&
 			 strcmp(out->channel_payment_id, instr->channel_payment_id) != 0)
-		note(out, "the answer is about another trade");
+		answer_note(out, "the answer is about another trade");
 	else if (out->payment_no[0] != '\0' && instr->channel_payment_id == NULL &&
 			 instr->payment_no != NULL && strcmp(out->payment_no, instr->payment_no) != 0)
-		note(out, "the answer is about another trade");
+		answer_note(out, "the answer is about another trade");
 	else
 		return true;
 	return false;
@@ -267,15 +257,15 @@ read_submit(const json_t *node, const ChannelInstruction *instr, ChannelEvidence
 			  strcmp(change, "N") == 0 ? ALIPAY_NOT_CHANGED : ALIPAY_NO_CHANGE_SAID);
 	rule = channel_judge(&alipay_channel, CALL_SUBMIT, 200, out->code);
 	out->verdict = rule ? rule->verdict : VERDICT_UNKNOWN;
-	note(out, rule ? rule->comment : "");
+	answer_note(out, rule ? rule->comment : "");
 	if (out->verdict != VERDICT_SUCCEEDED)
 		return;
 
 	/* all refunds of the trade are at least this one */
 	if (!names_our_call(instr, out))
-		note(out, "refunded, but the answer does not name the trade: ask");
+		answer_note(out, "refunded, but the answer does not name the trade: ask");
 	else if (fee != NULL && (!alipay_parse_amount(fee, &total) || total < instr->amount))
-		note(out, "refunded, but refund_fee, all refunds of the trade, is less than this one: ask");
+		answer_note(out, "refunded, but refund_fee, all refunds of the trade, is less than this one: ask");
 	else
 	{
 		out->proof = rule->signed_only;
@@ -299,7 +289,7 @@ read_query(const json_t *node, const ChannelInstruction *instr, ChannelEvidence 
 	/* a status that is no text is not absent */
 	if (status == NULL && json_object_get(node, "refund_status") != NULL)
 	{
-		note(out, "the answer's refund_status is no text");
+		answer_note(out, "the answer's refund_status is no text");
 		return;
 	}
 	text_clip(out->code, sizeof(out->code),
@@ -307,15 +297,15 @@ read_query(const json_t *node, const ChannelInstruction *instr, ChannelEvidence 
 	rule = status != NULL && strcmp(status, ALIPAY_REFUNDED) != 0 && status[0] != '\0' ? NULL :
 		channel_judge(&alipay_channel, CALL_QUERY, 200, out->code);
 	out->verdict = rule ? rule->verdict : VERDICT_UNKNOWN;
-	note(out, rule ? rule->comment : "a refund_status that Alipay does not document");
+	answer_note(out, rule ? rule->comment : "a refund_status that Alipay does not document");
 	if (out->verdict != VERDICT_SUCCEEDED)
 		return;
 
 	/* the amount is compared by whoever settles: another one goes to a person */
 	if (number == NULL || number[0] == '\0' || !names_our_call(instr, out))
-		note(out, "refunded, but the answer does not name the refund and its trade");
+		answer_note(out, "refunded, but the answer does not name the refund and its trade");
 	else if (amount == NULL || !alipay_parse_amount(amount, &out->amount))
-		note(out, "refunded, but the answer has no refund_amount");
+		answer_note(out, "refunded, but the answer has no refund_amount");
 	else
 	{
 		out->has_amount = true;
@@ -411,7 +401,7 @@ read_failure(ChannelCall call, const json_t *node, const ChannelInstruction *ins
 	 * For a wrong signature sub_msg holds the whole string that Alipay built,
 	 * with the refund's reason and the token: not for a log.
 	 */
-	note(out, rule != NULL && rule->verdict == VERDICT_CONFIG ? rule->comment :
+	answer_note(out, rule != NULL && rule->verdict == VERDICT_CONFIG ? rule->comment :
 		 words != NULL ? words : rule ? rule->comment : "an answer that Alipay does not document");
 	if (out->verdict == VERDICT_NOT_EXECUTED)
 		out->retry_after = strcmp(rule->code, "40005") == 0 ? THROTTLED_RETRY : HELD_RETRY;
@@ -432,13 +422,13 @@ read_node(ChannelCall call, const json_t *node, const ChannelInstruction *instr,
 
 	if (code == NULL || code[0] == '\0')
 	{
-		note(out, "the answer is signed, but has no code");
+		answer_note(out, "the answer is signed, but has no code");
 		return;
 	}
 	out->failing = strcmp(code, "10000") != 0;
 	if (call != CALL_ECHO && !answers_our_call(node, instr, out))
 	{
-		forget(out);
+		answer_forget(out);
 		return;
 	}
 	if (out->failing)
@@ -452,7 +442,7 @@ read_node(ChannelCall call, const json_t *node, const ChannelInstruction *instr,
 		rule = channel_judge(&alipay_channel, CALL_ECHO, 200, ALIPAY_NO_STATUS);
 		out->verdict = rule ? rule->verdict : VERDICT_UNKNOWN;
 		text_clip(out->code, sizeof(out->code), code);
-		note(out, rule ? rule->comment : "");
+		answer_note(out, rule ? rule->comment : "");
 	}
 }
 
@@ -479,50 +469,13 @@ read_ok(const AlipayConfig *config, ChannelCall call, const ChannelInstruction *
 	out->authentic = true;
 	object = node.is_object ? json_hostile_object(node.data, node.len) : NULL;
 	if (object == NULL)
-		note(out, node.is_object ? "the answer is signed, but its node is not a JSON object" :
+		answer_note(out, node.is_object ? "the answer is signed, but its node is not a JSON object" :
 			 "the answer is encrypted, which nobody asked for");
 	else if (call != CALL_ECHO && (instr == NULL || instr->wire_no == NULL))
-		note(out, "an answer without its call");
+		answer_note(out, "an answer without its call");
 	else
 		read_node(call, object, instr, out);
 	json_decref(object);
-}
-
-/*
- * Keep only that there was an answer, and why it was not used: what is left
- * of another refund's must not be taken for news of that one.
- */
-static void
-forget(ChannelEvidence *out)
-{
-	ChannelEvidence kept = {0};
-
-	kept.authentic = out->authentic;
-	kept.http_status = out->http_status;
-	kept.failing = out->failing;
-	memcpy(kept.merchant, out->merchant, sizeof(kept.merchant));
-	memcpy(kept.message, out->message, sizeof(kept.message));
-	memcpy(kept.request_id, out->request_id, sizeof(kept.request_id));
-	*out = kept;
-}
-
-/*
- * Two answers are two events even if they say the same: a second "not found"
- * is news.  So the digest covers the call's own circumstances too.
- */
-static void
-answer_digest(ChannelCall call, const HttpAnswer *answer, int64_t now, ChannelEvidence *out)
-{
-	Buf			text = BUF_INIT;
-
-	buf_addf(&text, "answer\n%s\n%s\n%s\n%s\n%d\n%s\n%lld\n%s\n%lld\n%lld\n",
-			 channel_call_name(call), out->merchant, out->wire_no, verdict_name(out->verdict),
-			 answer->status, out->code, (long long) out->amount, out->request_id,
-			 (long long) now, (long long) answer->total_us);
-	buf_add(&text, answer->body.data, answer->body.len);
-	if (!text.failed)
-		sha256(text.data, text.len, out->digest);
-	buf_free(&text);
 }
 
 void
@@ -530,23 +483,10 @@ alipay_read_answer(void *arg, ChannelCall call, const ChannelInstruction *instr,
 				   const HttpAnswer *answer, int64_t now, ChannelEvidence *out)
 {
 	const AlipayConfig *config = arg;
-	const char *trace_id = http_header_get(&answer->headers, "trace_id");
-	const char *retry_after = http_header_get(&answer->headers, "Retry-After");
-	int64_t		seconds;
 
-	memset(out, 0, sizeof(*out));
-	out->http_status = answer->outcome == HTTP_ANSWERED ? answer->status : 0;
-	str_copy(out->merchant, sizeof(out->merchant), config->app_id);
-	text_clip(out->request_id, sizeof(out->request_id), trace_id ? trace_id : "");
-
+	answer_begin(answer, config->app_id, "trace_id", out);
 	if (answer->outcome != HTTP_ANSWERED)
-	{
-		note(out, answer->error);
-		if (answer->outcome == HTTP_NOT_SENT && call == CALL_SUBMIT)
-			out->verdict = VERDICT_NOT_EXECUTED;
-		str_copy(out->code, sizeof(out->code),
-				 answer->outcome == HTTP_NOT_SENT ? "NOT_SENT" : "NO_ANSWER");
-	}
+		answer_is_none(call, answer, out);
 	else if (answer->status == 200)
 		read_ok(config, call, instr, answer, now, out);
 	else
@@ -556,12 +496,8 @@ alipay_read_answer(void *arg, ChannelCall call, const ChannelInstruction *instr,
 		snprintf(out->message, sizeof(out->message),
 				 "HTTP %d: Alipay answers with 200 even if it refuses; this is not its word",
 				 answer->status);
-		if (retry_after != NULL && parse_digits(retry_after, &seconds))
-			out->retry_after = (int) (seconds > RETRY_AFTER_MAX ? RETRY_AFTER_MAX : seconds);
+		answer_retry_after(answer, out);
 	}
 
-	/* an answer belongs to its call, also when it does not name it */
-	if (call != CALL_ECHO && instr != NULL && instr->wire_no != NULL)
-		str_copy(out->wire_no, sizeof(out->wire_no), instr->wire_no);
-	answer_digest(call, answer, now, out);
+	answer_end(call, instr, answer, now, out);
 }

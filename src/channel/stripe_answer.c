@@ -23,32 +23,11 @@
 #include <string.h>
 #include <strings.h>
 
+#include "channel/channel_answer.h"
 #include "channel/stripe.h"
 
-#define RETRY_AFTER_MAX		86400
 
-static void note(ChannelEvidence *out, const char *text);
 static void judge(ChannelCall call, int status, const char *code, ChannelEvidence *out);
-static void forget(ChannelEvidence *out);
-static void answer_digest(ChannelCall call, const HttpAnswer *answer, int64_t now,
-						  ChannelEvidence *out);
-
-/* "application/json", with or without parameters */
-static bool
-is_json(const HttpHeaders *headers)
-{
-	const char *type = http_header_get(headers, "Content-Type");
-	size_t		n = strlen("application/json");
-
-	return type != NULL && strncasecmp(type, "application/json", n) == 0 &&
-		(type[n] == '\0' || type[n] == ';' || type[n] == ' ');
-}
-
-static void
-note(ChannelEvidence *out, const char *text)
-{
-	text_clip(out->message, sizeof(out->message), text);
-}
 
 /* The rule for a code; its comment stands in where Stripe has no words. */
 static void
@@ -59,25 +38,7 @@ judge(ChannelCall call, int status, const char *code, ChannelEvidence *out)
 	out->verdict = rule ? rule->verdict : VERDICT_UNKNOWN;
 	out->proof = rule != NULL && rule->signed_only && out->authentic;
 	if (out->message[0] == '\0')
-		note(out, rule ? rule->comment : "an answer that refundx has no rule for");
-}
-
-/*
- * Keep only that there was an answer, and why it was not used: what is left
- * of another refund's must not be taken for news of that one.
- */
-static void
-forget(ChannelEvidence *out)
-{
-	ChannelEvidence kept = {0};
-
-	kept.authentic = out->authentic;
-	kept.http_status = out->http_status;
-	kept.failing = out->failing;
-	memcpy(kept.merchant, out->merchant, sizeof(kept.merchant));
-	memcpy(kept.message, out->message, sizeof(kept.message));
-	memcpy(kept.request_id, out->request_id, sizeof(kept.request_id));
-	*out = kept;
+		answer_note(out, rule ? rule->comment : "an answer that refundx has no rule for");
 }
 
 /* ---- refunds ---- */
@@ -125,7 +86,7 @@ take_refund(ChannelCall call, const StripeRefund *refund, const ChannelInstructi
 
 	if (why != NULL)
 	{
-		note(out, why);
+		answer_note(out, why);
 		return;
 	}
 	stripe_refund_tell(refund, out);
@@ -176,7 +137,7 @@ read_page(const json_t *data, const ChannelInstruction *instr, const char *after
 
 	if (json_array_size(data) > STRIPE_PAGE)
 	{
-		note(out, "the list has more refunds than were asked for");
+		answer_note(out, "the list has more refunds than were asked for");
 		return false;
 	}
 	json_array_foreach(data, i, item)
@@ -192,7 +153,7 @@ read_page(const json_t *data, const ChannelInstruction *instr, const char *after
 		}
 		if (!good)
 		{
-			note(out, why);
+			answer_note(out, why);
 			return false;
 		}
 		str_copy(last, CHANNEL_NO_MAX + 1, refund.id);
@@ -213,9 +174,9 @@ next_page(const json_t *list, int page, const char *last, ChannelEvidence *out)
 		judge(CALL_QUERY, 200, STRIPE_NOT_LISTED, out);
 	}
 	else if (last[0] == '\0')
-		note(out, "the list does not lead on: an empty page, and more to come");
+		answer_note(out, "the list does not lead on: an empty page, and more to come");
 	else if (!stripe_cursor_write(page + 1, last, out->cursor, sizeof(out->cursor)))
-		note(out, page >= STRIPE_PAGES_MAX ?
+		answer_note(out, page >= STRIPE_PAGES_MAX ?
 			 "the payment has more refunds than are looked through" :
 			 "the list has an id that is too long to go on from");
 	else
@@ -234,7 +195,7 @@ read_list(const json_t *list, const ChannelInstruction *instr, ChannelEvidence *
 
 	if (!json_is_array(data) || !json_is_boolean(json_object_get(list, "has_more")) ||
 		!stripe_cursor_read(instr->cursor, &page, &after))
-		note(out, "the list of refunds is not a whole one");
+		answer_note(out, "the list of refunds is not a whole one");
 	else if (!read_page(data, instr, after, &found, &any, last, out))
 		return;
 	else if (any)
@@ -244,16 +205,6 @@ read_list(const json_t *list, const ChannelInstruction *instr, ChannelEvidence *
 }
 
 /* ---- the kinds of answers ---- */
-
-static void
-read_transport(ChannelCall call, const HttpAnswer *answer, ChannelEvidence *out)
-{
-	note(out, answer->error);
-	if (answer->outcome == HTTP_NOT_SENT && call == CALL_SUBMIT)
-		out->verdict = VERDICT_NOT_EXECUTED;
-	str_copy(out->code, sizeof(out->code),
-			 answer->outcome == HTTP_NOT_SENT ? "NOT_SENT" : "NO_ANSWER");
-}
 
 /* {"error": {"type": ..., "code": ..., "message": ...}} (api/errors) */
 static void
@@ -278,18 +229,15 @@ static void
 read_error(ChannelCall call, const HttpAnswer *answer, ChannelEvidence *out)
 {
 	const char *replayed = http_header_get(&answer->headers, "Idempotent-Replayed");
-	const char *retry_after = http_header_get(&answer->headers, "Retry-After");
-	int64_t		seconds;
 
-	if (is_json(&answer->headers))
+	if (answer_is_json(&answer->headers))
 		read_error_body(answer, out);
 	judge(call, answer->status, out->code[0] != '\0' ? out->code : NULL, out);
 	if (replayed != NULL && strcasecmp(replayed, "true") == 0 &&
 		(out->verdict == VERDICT_HOLD || out->verdict == VERDICT_CONFIG ||
 		 out->verdict == VERDICT_NOT_EXECUTED))
 		judge(call, answer->status, STRIPE_REPLAYED, out);
-	if (retry_after != NULL && parse_digits(retry_after, &seconds))
-		out->retry_after = (int) (seconds > RETRY_AFTER_MAX ? RETRY_AFTER_MAX : seconds);
+	answer_retry_after(answer, out);
 }
 
 static void
@@ -300,7 +248,7 @@ read_account(const StripeConfig *config, const json_t *account, ChannelEvidence 
 
 	if (kind == NULL || strcmp(kind, "account") != 0 || id == NULL ||
 		!stripe_is_id(id, CHANNEL_MERCHANT_MAX))
-		note(out, "the answer is no account");
+		answer_note(out, "the answer is no account");
 	else if (strcmp(id, config->account_id) != 0)
 	{
 		snprintf(out->message, sizeof(out->message),
@@ -317,7 +265,7 @@ static void
 read_success(const StripeConfig *config, ChannelCall call, const ChannelInstruction *instr,
 			 const HttpAnswer *answer, ChannelEvidence *out)
 {
-	json_t	   *object = answer->status == 200 && is_json(&answer->headers) ?
+	json_t	   *object = answer->status == 200 && answer_is_json(&answer->headers) ?
 		json_hostile_object(answer->body.data, answer->body.len) : NULL;
 	const char *kind = json_text(object, "object");
 	StripeRefund refund;
@@ -325,42 +273,23 @@ read_success(const StripeConfig *config, ChannelCall call, const ChannelInstruct
 
 	if (object == NULL)
 	{
-		note(out, "the answer is no JSON object of Stripe's");
+		answer_note(out, "the answer is no JSON object of Stripe's");
 		return;
 	}
 	out->authentic = true;
 	if (call == CALL_ECHO)
 		read_account(config, object, out);
 	else if (instr == NULL || instr->wire_no == NULL)
-		note(out, "the answer is to no refund's call");
+		answer_note(out, "the answer is to no refund's call");
 	else if (call == CALL_QUERY && kind != NULL && strcmp(kind, "list") == 0)
 		read_list(object, instr, out);
 	else if (stripe_refund_read(object, &refund, &why))
 		take_refund(call, &refund, instr, out);
 	else
-		note(out, why);
+		answer_note(out, why);
 	json_decref(object);
 	if (out->verdict == VERDICT_UNKNOWN && out->code[0] == '\0' && !out->more)
-		forget(out);
-}
-
-/*
- * Two answers are two events even if they say the same: a second "not listed"
- * is news.  So the digest covers the call's own circumstances too.
- */
-static void
-answer_digest(ChannelCall call, const HttpAnswer *answer, int64_t now, ChannelEvidence *out)
-{
-	Buf			text = BUF_INIT;
-
-	buf_addf(&text, "answer\n%s\n%s\n%s\n%s\n%d\n%s\n%lld\n%s\n%lld\n%lld\n",
-			 channel_call_name(call), out->merchant, out->wire_no, verdict_name(out->verdict),
-			 answer->status, out->code, (long long) out->amount, out->request_id,
-			 (long long) now, (long long) answer->total_us);
-	buf_add(&text, answer->body.data, answer->body.len);
-	if (!text.failed)
-		sha256(text.data, text.len, out->digest);
-	buf_free(&text);
+		answer_forget(out);
 }
 
 void
@@ -368,26 +297,17 @@ stripe_read_answer(void *arg, ChannelCall call, const ChannelInstruction *instr,
 				   const HttpAnswer *answer, int64_t now, ChannelEvidence *out)
 {
 	const StripeConfig *config = arg;
-	const char *request_id;
 
-	memset(out, 0, sizeof(*out));
-	out->http_status = answer->outcome == HTTP_ANSWERED ? answer->status : 0;
+	answer_begin(answer, config->account_id, "Request-Id", out);
 
 	/* Stripe minds being called too often, not being asked what it must refuse */
 	out->failing = out->http_status == 429;
-	str_copy(out->merchant, sizeof(out->merchant), config->account_id);
-	request_id = http_header_get(&answer->headers, "Request-Id");
-	text_clip(out->request_id, sizeof(out->request_id), request_id ? request_id : "");
-
 	if (answer->outcome != HTTP_ANSWERED)
-		read_transport(call, answer, out);
+		answer_is_none(call, answer, out);
 	else if (answer->status >= 200 && answer->status <= 299)
 		read_success(config, call, instr, answer, out);
 	else
 		read_error(call, answer, out);
 
-	/* an answer belongs to its call, also when it does not name it */
-	if (out->wire_no[0] == '\0' && call != CALL_ECHO && instr != NULL && instr->wire_no != NULL)
-		str_copy(out->wire_no, sizeof(out->wire_no), instr->wire_no);
-	answer_digest(call, answer, now, out);
+	answer_end(call, instr, answer, now, out);
 }
