@@ -186,13 +186,21 @@ UNIT_CFLAGS = -std=gnu99 -g -O1 -fno-omit-frame-pointer \
 UNIT_CPPFLAGS = -D_GNU_SOURCE -I$(here)/src -I$(here)/test/unit -MMD -MP
 UNIT_LIBS = -lcurl -lmicrohttpd -ljansson -lcrypto -lpthread
 UNIT_OBJS = $(patsubst $(here)/src/%.c,$(BUILD)/unit/%.o,$(PURE_SRCS))
-UNIT_PROGRAMS = $(patsubst $(here)/test/unit/%.c,$(BUILD)/unit/%,$(wildcard $(here)/test/unit/test_*.c))
+UNIT_PROGRAMS = $(patsubst $(here)/test/unit/%.c,$(BUILD)/unit/%,$(wildcard $(here)/test/unit/test_*.c)) \
+	$(BUILD)/unit/test_example
 
 unit-programs: $(UNIT_PROGRAMS)
 
 $(BUILD)/unit/test_%: $(here)/test/unit/test_%.c $(UNIT_OBJS)
 	@mkdir -p $(@D)
 	$(CC) $(UNIT_CFLAGS) $(UNIT_CPPFLAGS) -o $@ $< $(UNIT_OBJS) $(UNIT_LIBS)
+
+# The channel that doc/writing-a-channel.md builds, and its test, cut out of it.
+$(BUILD)/unit/test_example: $(here)/doc/writing-a-channel.md $(here)/tools/doc-files $(UNIT_OBJS)
+	@rm -rf $(BUILD)/doc-files
+	'$(here)/tools/doc-files' $< $(BUILD)/doc-files
+	$(CC) $(UNIT_CFLAGS) $(UNIT_CPPFLAGS) -o $@ $(BUILD)/doc-files/src/channel/example.c \
+		$(BUILD)/doc-files/test/unit/test_example.c $(UNIT_OBJS) $(UNIT_LIBS)
 
 $(BUILD)/unit/%.o: $(here)/src/%.c
 	@mkdir -p $(@D)

@@ -115,7 +115,7 @@ pushed_times()
 	[ "$(grep -c " $1 .*-> 20[04]" "$dir/sandbox/sandbox.log")" = "$2" ]
 }
 
-# One payment with a refund: the refund's number, and the amount in fen.
+# One payment with a refund at WeChat Pay: the refund's number, and the amount in fen.
 submit_text()
 {
 	echo "SELECT refund_no, amount, state FROM refundx.refund_submit(
@@ -125,6 +125,31 @@ submit_text()
     account => 'store-7', contact => '13800138000');"
 }
 
+# Likewise at Alipay; the payment is known already.
+submit_alipay()
+{
+	echo "SELECT refund_no, amount, state FROM refundx.refund_submit(
+    channel => 'alipay', payment_no => '$1', refund_no => '$2',
+    amount => $3, reason => '$4');"
+}
+
+# Likewise at Stripe, in cents.
+submit_stripe()
+{
+	echo "SELECT refund_no, amount, state FROM refundx.refund_submit(
+    channel => 'stripe', payment_no => 'order-$1', refund_no => '$1',
+    amount => $2, reason => '$3',
+    payment_amount => 20000, currency => 'USD',
+    channel_payment_id => 'pi_3NxDemo$1', account => 'store-us');"
+}
+
+# The calls about a refund, oldest first.
+attempts_text()
+{
+	echo "SELECT call, http_status AS http, code, verdict, proof
+  FROM refundx.attempts WHERE refund_no = '$1' ORDER BY started_at;"
+}
+
 #----------------------------------------------------------------------------
 # The scenes
 #----------------------------------------------------------------------------
@@ -132,26 +157,60 @@ submit_text()
 prologue()
 {
 	scene "Before it begins: a shop with refundx"
-	say "A database, the extension, a WeChat Pay channel (played by the sandbox on this machine), an SMS provider, and an account with 2000 yuan, from which this store's refunds are paid. Keys are files; the configuration only names them." \
+	say "A database, the extension, three channels (WeChat Pay, Alipay and Stripe, played by the sandbox on this machine), an SMS provider, and two accounts, with 2000 yuan and 1000 dollars, from which the stores' refunds are paid. Keys are files; the configuration only names them." \
 		"(\"time_scale\": refundx's waits are a tenth of the real ones here. \"not_found_after\": it believes the channel's \"never heard of it\" after 2 seconds instead of 60.)"
 	PGDATABASE=postgres psql_demo -q -c 'CREATE DATABASE shop'
-	psql_more=(-v "channel=$(cat "$dir/sandbox/channel.json")" -v "sms=$(cat "$dir/sandbox/sms.json")")
+	psql_more=(-v "wechat=$(cat "$dir/sandbox/channel.json")" -v "alipay=$(cat "$dir/sandbox/channel-alipay.json")"
+		-v "stripe=$(cat "$dir/sandbox/channel-stripe.json")" -v "sms=$(cat "$dir/sandbox/sms.json")"
+		-v 'quick={"time_scale": 10, "not_found_after": 2}')
 	sql "CREATE EXTENSION refundx;
-SELECT refundx.channel_add('wx', 'wechat', :'channel'::jsonb
-    || '{\"time_scale\": 10, \"not_found_after\": 2}') AS channel;
+SELECT refundx.channel_add('wx', 'wechat', :'wechat'::jsonb || :'quick') AS wechat,
+       refundx.channel_add('alipay', 'alipay', :'alipay'::jsonb || :'quick') AS alipay,
+       refundx.channel_add('stripe', 'stripe', :'stripe'::jsonb || :'quick') AS stripe;
 SELECT refundx.notice_provider_add('sms', 'aliyun', :'sms'::jsonb) AS provider;
 SELECT refundx.notice_template_set('succeeded', '*', 'sms',
     '{\"sign\": \"Shop\", \"code\": \"SMS_100001\",
       \"params\": {\"no\": \"refund_no\", \"amount\": \"amount\"}}') AS text;
 SELECT refundx.account_open('store-7', 'CNY') AS opened,
-       refundx.account_credit('store-7', 200000, 'opening balance') AS credited;"
+       refundx.account_credit('store-7', 200000, 'opening balance') AS credited,
+       refundx.account_open('store-us', 'USD') AS opened,
+       refundx.account_credit('store-us', 100000, 'opening balance') AS credited;"
 	psql_more=()
 	value "CREATE TABLE orders (order_no text PRIMARY KEY, status text NOT NULL);
-		INSERT INTO orders VALUES ('order-1', 'paid'), ('order-6', 'paid')" >/dev/null
+		INSERT INTO orders VALUES ('order-1', 'paid'), ('order-6', 'paid'), ('order-9', 'new');
+		CREATE TABLE inbox (n int GENERATED ALWAYS AS IDENTITY, trade_status text, out_biz_no text,
+			refundx_says text, answered text)" >/dev/null
 	expect "all workers are up" \
 		"SELECT count(*) FILTER (WHERE state = 'up') >= 4 FROM refundx.worker_status()" t
-	expect "channel_check() finds nothing wrong" \
-		"SELECT count(*) FROM refundx.channel_check('wx') WHERE level = 'error'" 0
+	expect "channel_check() finds nothing wrong with any of them" \
+		"SELECT count(*) FILTER (WHERE level = 'error') || ' of ' || count(DISTINCT c.name)
+		   FROM refundx.channels c, LATERAL refundx.channel_check(c.name, call => true)" "0 of 3"
+
+	# where the channels send what brings no address of its own
+	start_shop
+	sandbox notify-url "$(merchant_of alipay)" "http://127.0.0.1:$(cat "$dir/shop/port")/notify" >/dev/null
+	sandbox webhook-url "$(merchant_of stripe)" "http://127.0.0.1:$callback_port/v1/stripe" >/dev/null
+}
+
+# The shop's own web server, which Alipay notifies.
+start_shop()
+{
+	# it runs as who may not reach the checkout
+	mkdir "$dir/shop"
+	cp "$here/demo/shop.pl" "$dir/shop/"
+	give_to_run_user "$dir/shop"
+	(
+		cd "$dir/shop" || exit
+		exec setsid "${AS_RUN_USER[@]}" "$dir/shop/shop.pl" "$dir/shop" \
+			"$(cat "$dir/bindir")/psql" -h "$dir/cluster" -p 5432 -U postgres -d shop >>"$dir/shop.out" 2>&1 </dev/null
+	) &
+	disown
+	wait_until 10 test -s "$dir/shop/port" || die "the shop did not start: $(tail -3 "$dir/shop.out")"
+}
+
+merchant_of()
+{
+	value "SELECT merchant_no FROM refundx.channels WHERE name = '$1'"
 }
 
 scene_success()
@@ -359,13 +418,106 @@ scene_sms()
 	expect "its SMS was sent" "SELECT state FROM refundx.notices WHERE refund_no = 'R90'" sent 30
 }
 
+scene_payment()
+{
+	scene "9. Alipay tells of a payment, and of a refund, in the same words"
+	say "Alipay sends both to the shop, at the address that came with the payment. The shop passes the bytes to callback_ingest(), which verifies them. First somebody pays for order-9:"
+	sql "SELECT * FROM orders WHERE order_no = 'order-9';"
+	sandbox order "$(merchant_of alipay)" 2026112722001400009 order-9 20000 >/dev/null
+	sandbox payment-notify "$(merchant_of alipay)" order-9 >/dev/null
+	expect "refundx says not_ours, so it is the shop's: order-9 is paid" \
+		"SELECT status FROM orders WHERE order_no = 'order-9'" paid
+	say "Then a part of it is refunded. Alipay answers at once, and fund_change=Y in a signed answer is proof:"
+	sql "SELECT refundx.payment_record('alipay', 'order-9', 20000, 'CNY', account => 'store-7') AS recorded;
+$(submit_alipay order-9 A1 1288 'wrong colour')"
+	expect_state A1 succeeded
+	expect_paid A1 1
+	sql "$(attempts_text A1)"
+	say "The notification that follows is the payment's once more (TRADE_SUCCESS), but for the sum of all refunds in it. It moves no money; it makes refundx ask."
+	expect "it was not taken for a payment: refundx has it" \
+		"SELECT refundx_says || ', ' || answered FROM inbox WHERE out_biz_no = 'A1'" "stored, success"
+	sql "SELECT trade_status, out_biz_no, refundx_says, answered FROM inbox ORDER BY n;"
+	expect "and the payment's was not taken for a refund's" \
+		"SELECT count(*) FROM refundx.evidence_log WHERE channel = 'alipay' AND source = 'callback' AND proof" 0
+}
+
+scene_alipay_timeout()
+{
+	scene "10. Alipay pays, and never answers"
+	say "Amounts ending in 90.02. The same number and amount is the same refund to Alipay, but refundx asks first all the same:"
+	sandbox pause-callbacks on >/dev/null
+	sql "SELECT refundx.payment_record('alipay', 'order-10', 9002, 'CNY', account => 'store-7') AS recorded;
+$(submit_alipay order-10 A2 9002 'damaged')"
+	expect "the call timed out, and A2 became unknown" \
+		"SELECT count(*) FROM refundx.events WHERE refund_no = 'A2' AND to_state = 'unknown'" 1
+	expect_state A2 succeeded
+	expect_paid A2 1
+	sql "$(attempts_text A2)"
+	expect "it was sent one single time" \
+		"SELECT count(*) FROM refundx.attempts WHERE refund_no = 'A2' AND call = 'submit'" 1
+	sandbox pause-callbacks off >/dev/null
+}
+
+scene_stripe()
+{
+	scene "11. Stripe: accepted, then a webhook, then a question"
+	say "Stripe's webhooks come in any order, each with the refund as it was when it was written. So none of them moves money: it makes refundx ask, and the answer does."
+	sql "$(submit_stripe S1 2500 'too small')"
+	expect_state S1 succeeded
+	expect_paid S1 1
+	sql "SELECT source, code, verdict, proof, outcome FROM refundx.evidence_log
+ WHERE refund_no = 'S1' ORDER BY received_at;"
+	expect "the webhooks were hints, and the query is the proof" \
+		"SELECT string_agg(DISTINCT source || ' ' || proof, ', ' ORDER BY source || ' ' || proof)
+		   FROM refundx.evidence_log WHERE refund_no = 'S1'" "answer true, callback false, query true"
+}
+
+scene_stripe_lost()
+{
+	scene "12. Stripe: the answer is lost, or is an error that stays"
+	say "S2 (amounts ending in 92.05): the refund is made and the connection breaks. Stripe cannot be asked about our number, only for the refunds of a payment; ours is behind 230 newer ones, on the third page." \
+		"S3 (90.22): a 503 without effect, which Stripe keeps under the Idempotency-Key and would repeat for a day. When the whole list does not have the refund, the key's generation rises, and it is sent again."
+	sql "$(submit_stripe S2 9205 'never arrived')
+$(submit_stripe S3 9022 'never arrived')"
+	expect "both became unknown" \
+		"SELECT count(DISTINCT refund_no) FROM refundx.events WHERE refund_no IN ('S2', 'S3') AND to_state = 'unknown'" 2
+	expect_state S2 succeeded
+	expect_state S3 succeeded
+	expect_paid S2 1
+	expect_paid S3 1
+	sql "$(attempts_text S2)"
+	expect "S2 was sent once, and found" \
+		"SELECT count(*) FILTER (WHERE call = 'submit') FROM refundx.attempts WHERE refund_no = 'S2'" 1
+	sql "$(attempts_text S3)"
+	expect "S3 was not found, and sent again under a new key" \
+		"SELECT count(*) FILTER (WHERE call = 'submit') || ' ' || (count(*) FILTER (WHERE verdict = 'not_found') > 0)
+		   FROM refundx.attempts WHERE refund_no = 'S3'" "2 true"
+}
+
+scene_stripe_returned()
+{
+	scene "13. Stripe: a refund that fails after it has succeeded"
+	say "The payer's bank sends the money back, days later. \"succeeded\" does not become \"failed\": it becomes \"returned\", with journal lines of its own. Before:"
+	sql "$(submit_stripe S4 3000 'wrong item')"
+	expect_state S4 succeeded
+	sql "${ACCOUNT//store-7/store-us}"
+	sandbox settle S4 CLOSED >/dev/null
+	say "And after the bank has refused it:"
+	expect_state S4 returned
+	sql "SELECT version, type, refund_no, d_available, d_frozen, available, frozen
+  FROM refundx.journal_lines WHERE refund_no = 'S4' ORDER BY version;"
+	sql "SELECT refundx.refund_explain('S4');"
+	expect "the 30 dollars are the store's again" \
+		"SELECT sum(d_available) || '/' || sum(d_frozen) FROM refundx.journal_lines WHERE refund_no = 'S4'" 0/0
+}
+
 epilogue()
 {
 	scene "The books"
 	say "refundx.check() returns every row that breaks an invariant: sums, balances, journal lines that do not continue each other, freezes without an owner, and so on."
 	sql "SELECT * FROM refundx.check();"
 	expect "check() finds nothing" "SELECT count(*) FROM refundx.check()" 0
-	say "And the channel's own ledger beside ours, number by number:"
+	say "And the channels' own ledgers beside ours, number by number:"
 	"$dir/refundx-sandbox" ledger --data "$dir/sandbox" --tsv >"$dir/ledger.tsv.new"
 	mv "$dir/ledger.tsv.new" "$dir/ledger.tsv"
 	compare_ledgers
@@ -375,18 +527,21 @@ epilogue()
 }
 
 #
-# The channel's ledger against ours: whatever is on one side only, or on both
-# with another amount, or paid another number of times than we think.
+# The channels' ledgers against ours: whatever is on one side only, or on both
+# with another amount, or paid another number of times than we think.  What
+# was paid and has come back is CLOSED there, and has been paid once.
 #
 compare_ledgers()
 {
-	local difference compared
+	local difference differences compared channel unit theirs their_sum ours our_sum
 
 	difference="SELECT coalesce(l.no, r.wire_no) AS number, l.amount AS theirs, l.status,
        l.paid_times, r.amount AS ours, r.state
   FROM ledger l FULL JOIN refundx.refunds r ON r.wire_no = l.no
  WHERE coalesce(l.amount * l.paid_times, 0) IS DISTINCT FROM
-       CASE WHEN r.state = 'succeeded' THEN r.amount ELSE 0 END
+       CASE WHEN r.state IN ('succeeded', 'returned') THEN r.amount ELSE 0 END
+    OR (r.state = 'returned') IS DISTINCT FROM
+       coalesce(l.status = 'CLOSED' AND l.paid_times = 1, false)
     OR l.no IS NOT NULL AND l.amount IS DISTINCT FROM r.amount"
 	printf '\n%s%s%s\n' "$blue" "$(printf '%s\n' "$difference;" | indent)" "$plain"
 	compared=$(
@@ -401,20 +556,32 @@ compare_ledgers()
 			\\o
 			\\pset format unaligned
 			\\pset tuples_only on
-			SELECT (SELECT count(*) FROM ($difference) d),
-			       (SELECT sum(paid_times) FROM ledger), (SELECT sum(amount * paid_times) FROM ledger),
-			       (SELECT count(*) FROM refundx.refunds WHERE state = 'succeeded'),
-			       (SELECT sum(amount) FROM refundx.refunds WHERE state = 'succeeded');
+			SELECT count(*) FROM ($difference) d;
+			SELECT c.name, c.currency, count(*) FILTER (WHERE l.paid_times > 0), sum(l.amount * l.paid_times),
+			       count(*) FILTER (WHERE r.state IN ('succeeded', 'returned')),
+			       sum(r.amount) FILTER (WHERE r.state IN ('succeeded', 'returned'))
+			  FROM (VALUES ('wx', 'fen'), ('alipay', 'fen'), ('stripe', 'cents')) c(name, currency)
+			  LEFT JOIN refundx.refunds r ON r.channel = c.name LEFT JOIN ledger l ON l.no = r.wire_no
+			 GROUP BY 1, 2 ORDER BY min(r.submitted_at);
 		END
 	)
 	sed '/^$/d' "$dir/difference" | indent
-	IFS='|' read -r differences theirs their_sum ours our_sum <<<"$compared"
-	if [ "$differences" != 0 ] || [ "$ours" = 0 ] || [ "$theirs|$their_sum" != "$ours|$our_sum" ]; then
-		printf '%s  NOT as told: the ledgers differ in %s numbers; they paid %s (%s fen), we count %s (%s fen)%s\n' \
-			"$red" "$differences" "$theirs" "$their_sum" "$ours" "$our_sum" "$plain"
-		exit 1
-	fi
-	printf '  %sok%s  no difference: %s refunds and %s fen on either side\n' "$green" "$plain" "$ours" "$our_sum"
+	{
+		read -r differences
+		if [ "$differences" != 0 ]; then
+			printf '%s  NOT as told: the ledgers differ in %s numbers%s\n' "$red" "$differences" "$plain"
+			exit 1
+		fi
+		while IFS='|' read -r channel unit theirs their_sum ours our_sum; do
+			if [ "$ours" = 0 ] || [ "$theirs|$their_sum" != "$ours|$our_sum" ]; then
+				printf '%s  NOT as told: %s paid %s (%s), we count %s (%s)%s\n' \
+					"$red" "$channel" "$theirs" "$their_sum" "$ours" "$our_sum" "$plain"
+				exit 1
+			fi
+			printf '  %sok%s  %s: no difference, %s refunds and %s %s on either side\n' \
+				"$green" "$plain" "$channel" "$ours" "$our_sum" "$unit"
+		done
+	} <<<"$compared"
 }
 
 story()
@@ -428,6 +595,11 @@ story()
 	scene_rollback
 	scene_kill
 	scene_sms
+	scene_payment
+	scene_alipay_timeout
+	scene_stripe
+	scene_stripe_lost
+	scene_stripe_returned
 	epilogue
 	goodbye
 }
@@ -449,6 +621,7 @@ goodbye()
 		      SELECT * FROM refundx.refund_submit('wx', 'order-99', 'R99', 9002,
 		          payment_amount => 9002, currency => 'CNY');
 		      CALL refundx.refund_wait('R99');
+		      SELECT refundx.channel_check('stripe');          likewise 'wx', 'alipay'
 
 		  What an amount does: $dir/refundx-sandbox outcomes
 		  Stop and remove it:  tools/demo stop   (or make demo-stop)

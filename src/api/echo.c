@@ -154,7 +154,7 @@ echo_report(EchoCall *e, const ChannelFindings *findings)
 	e->channel->read_answer(e->config, CALL_ECHO, NULL, &e->answer, clock_wall(), &said);
 	if (said.verdict == VERDICT_SUCCEEDED && said.authentic)
 		finding_add(findings, FINDING_OK, "echo",
-					"%s answered in %lld ms, and its signature is right",
+					"%s answered in %lld ms, and the answer is authentic",
 					e->channel->label, (long long) (e->answer.total_us / 1000));
 	else
 		finding_add(findings, FINDING_ERROR, "echo", "HTTP %d %s%s%s", e->answer.status,

@@ -43,7 +43,7 @@ COMMENT ON FUNCTION refundx.payment_record(text, text, bigint, text, text, times
 'Records what was paid; true if it is new, false if the same values were recorded before.
 amount, already_refunded: minor units of currency (ISO 4217). paid_at: the channel''s window counts from it.
 account: refunds are paid from it; it must be open, in the same currency. contact: telephone number to text, 5 to 15 digits with an optional leading +; language: of the text, default zh-CN.
-channel_data: what the channel needs besides, see doc/wechat.md. For a history, call it over a query.
+channel_data: what the channel needs besides; doc/wechat.md, doc/alipay.md and doc/stripe.md say which members each takes. For a history, call it over a query.
 Errors: RX003 recorded with other values, RX005 currency, RX008 unknown channel, RX013 unknown account, RX014 amount, RX001 already_refunded exceeds amount, RX018 channel closed, 22023 a text is missing, too long or malformed.';
 
 CREATE FUNCTION refundx.refund_submit(

@@ -75,6 +75,9 @@ GRANT SELECT ON refundx.instruction, refundx.payment, refundx.notice, refundx.me
 	refundx.channel_settings, refundx.event, refundx.evidence, refundx.attempt,
 	refundx.callback_count, refundx.installation
 	TO refundx_clerk;
+GRANT SELECT ON refundx.watermark, refundx.evidence_evidence_id_seq TO refundx_clerk;
+GRANT UPDATE (weighed_to, next_id, next_xid) ON refundx.watermark TO refundx_clerk;
+GRANT SELECT ON refundx.watermark TO refundx_settler;
 GRANT SELECT (payment_id, recorded_at) ON refundx.payment_contact TO refundx_clerk;
 GRANT UPDATE (due_at, due_call) ON refundx.instruction TO refundx_clerk;
 GRANT DELETE ON refundx.payment_contact, refundx.callback_count TO refundx_clerk;

@@ -9,6 +9,7 @@
  *	- an open instruction whose due time is long past gets an event, so that
  *	  the dispatcher looks at it again (the heap lost it, or never had it);
  *	- one that has no due time at all and no call under way gets one;
+ *	- the watermark is raised up to which all evidence is weighed;
  *	- telephone numbers that nobody needs any more are erased;
  *	- counts of refused callbacks older than a month are thrown away.
  *
@@ -24,6 +25,7 @@
 #include "utils/timestamp.h"
 
 static void overdue(void *arg);
+static void raise_watermark(void *arg);
 static void erase_contacts(void *arg);
 static void forget_counts(void *arg);
 
@@ -31,6 +33,7 @@ void
 clerk_run(Worker *self)
 {
 	(void) worker_transaction(self, "refundx: overdue refunds", overdue, NULL);
+	(void) worker_transaction(self, "refundx: the watermark", raise_watermark, NULL);
 	(void) worker_transaction(self, "refundx: erasing telephone numbers", erase_contacts, NULL);
 	(void) worker_transaction(self, "refundx: retention", forget_counts, NULL);
 }
@@ -80,6 +83,46 @@ overdue(void *arg)
 		ereport(LOG, (errmsg("refundx: %llu refunds were overdue", (unsigned long long) n)));
 		wake_at_commit(WORKER_DISPATCHER);
 	}
+}
+
+/*
+ * Up to which piece all evidence is weighed.  A number that was given out and
+ * is not visible may be rolled back, or its transaction still be running.  So
+ * the newest number is noted together with the next xid, in this order: whoever
+ * has taken a number up to that one had an xid before it.  Once all transactions
+ * before that xid have ended, what is visible up to the number is all there will
+ * be, and what has no event among it is unweighed.
+ */
+static void
+raise_watermark(void *arg)
+{
+	static Statement newest = {
+		"SELECT last_value FROM refundx.evidence_evidence_id_seq WHERE is_called", NO_ARGS
+	};
+	static Statement raise = {
+		"UPDATE refundx.watermark"
+		"   SET weighed_to = coalesce((SELECT min(e.evidence_id) - 1 FROM refundx.evidence e"
+		"                               WHERE e.evidence_id > weighed_to AND e.evidence_id <= next_id"
+		"                                 AND NOT EXISTS (SELECT FROM refundx.event x"
+		"                                                  WHERE x.evidence_id = e.evidence_id)), next_id),"
+		"       next_id = NULL, next_xid = NULL"
+		" WHERE next_xid <= pg_snapshot_xmin(pg_current_snapshot())", NO_ARGS
+	};
+	static Statement note = {
+		"UPDATE refundx.watermark SET next_id = $1, next_xid = pg_snapshot_xmax(pg_current_snapshot())"
+		" WHERE next_xid IS NULL AND $1 > weighed_to", ARGS(INT8OID)
+	};
+	Values		v = {0};
+	int64		id;
+
+	statement_run(&raise, NULL);
+	if (statement_run(&newest, NULL) != 1)
+		return;					/* there was none yet */
+	id = row_int8(0, 1);
+
+	/* a statement of its own: its snapshot is younger than the number */
+	values_int8(&v, id);
+	statement_run(&note, &v);
 }
 
 /*

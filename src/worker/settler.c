@@ -151,7 +151,8 @@ settler_start(void *arg)
 {
 	static Statement unweighed = {
 		"SELECT e.evidence_id FROM refundx.evidence e"
-		" WHERE NOT EXISTS (SELECT FROM refundx.event x WHERE x.evidence_id = e.evidence_id)"
+		" WHERE e.evidence_id > coalesce((SELECT weighed_to FROM refundx.watermark), 0)"
+		"   AND NOT EXISTS (SELECT FROM refundx.event x WHERE x.evidence_id = e.evidence_id)"
 		" ORDER BY e.evidence_id", NO_ARGS
 	};
 	Settler    *s = arg;

@@ -18,7 +18,7 @@ SELECT pg_temp.allow('refundx_dispatcher', 'UPDATE some columns', 'instruction',
 SELECT pg_temp.allow('refundx_listener', 'SELECT', 'channel_settings');
 SELECT pg_temp.allow('refundx_listener', 'INSERT', 'evidence', 'callback_count');
 SELECT pg_temp.allow('refundx_settler', 'SELECT', 'evidence', 'event', 'instruction', 'payment', 'account', 'journal', 'merchant',
-					 'channel', 'channel_settings', 'notice_template', 'external_refund');
+					 'channel', 'channel_settings', 'notice_template', 'external_refund', 'watermark');
 SELECT pg_temp.allow('refundx_settler', 'SELECT some columns', 'payment_contact', 'notice');
 SELECT pg_temp.allow('refundx_settler', 'INSERT', 'journal', 'event', 'notice', 'external_refund');
 SELECT pg_temp.allow('refundx_settler', 'UPDATE some columns', 'payment', 'instruction', 'account', 'merchant', 'external_refund');
@@ -28,9 +28,9 @@ SELECT pg_temp.allow('refundx_courier', 'UPDATE', 'notice');
 SELECT pg_temp.allow('refundx_courier', 'UPDATE some columns', 'notice_provider');
 SELECT pg_temp.allow('refundx_courier', 'DELETE', 'payment_contact');
 SELECT pg_temp.allow('refundx_clerk', 'SELECT', 'instruction', 'payment', 'notice', 'merchant', 'channel_settings', 'event',
-					 'evidence', 'attempt', 'callback_count', 'installation');
+					 'evidence', 'attempt', 'callback_count', 'installation', 'watermark');
 SELECT pg_temp.allow('refundx_clerk', 'SELECT some columns', 'payment_contact');
-SELECT pg_temp.allow('refundx_clerk', 'UPDATE some columns', 'instruction');
+SELECT pg_temp.allow('refundx_clerk', 'UPDATE some columns', 'instruction', 'watermark');
 SELECT pg_temp.allow('refundx_clerk', 'INSERT', 'event');
 SELECT pg_temp.allow('refundx_clerk', 'DELETE', 'payment_contact', 'callback_count');
 

@@ -287,6 +287,32 @@ sub check_schedules
 	return @complaints;
 }
 
+# The channel that doc/writing-a-channel.md builds is one: it compiles against
+# this house without a warning, and keeps its rules.
+sub check_example
+{
+	my ($root) = @_;
+	my $house = tempdir(CLEANUP => 1);
+	my @flags = (qw(-std=gnu99 -D_GNU_SOURCE -Wall -Wextra -Werror -Wdeclaration-after-statement
+		  -Wvla -Wmissing-prototypes -fsyntax-only),
+		map { "-I$root/$_" } qw(src test test/unit test/fuzz));
+	my @complaints;
+
+	chomp(my @files = `'$root/tools/doc-files' '$root/doc/writing-a-channel.md' '$house' 2>&1`);
+	return "doc-files: @files" if $? != 0;
+	foreach my $file (@files)
+	{
+		my @own = $file =~ m{^src/} ? @flags : grep { $_ ne '-Wmissing-prototypes' } @flags;
+		my $said = join '', map { "'$_' " } 'cc', @own, "$house/$file";
+
+		$said = `$said 2>&1`;
+		push @complaints, "$file does not compile:\n$said" if $? != 0;
+	}
+	push @complaints, map { $_->($house) } \&check_includes, \&check_banners, \&check_lengths;
+	push @complaints, 'no example has been found' unless grep { m{^src/channel/} } @files;
+	return @complaints;
+}
+
 # What a folder of the house has to say, with one file put into it.
 sub complaints_about
 {
@@ -408,7 +434,8 @@ foreach my $rule (
 	[ 'every file has its banner', \&check_banners ],
 	[ 'every C function can be called', \&check_exports ],
 	[ 'no name of a library is the server\'s', \&check_names ],
-	[ 'every test is run', \&check_schedules ])
+	[ 'every test is run', \&check_schedules ],
+	[ 'the channel in doc/writing-a-channel.md compiles, and keeps the rules', \&check_example ])
 {
 	my ($what, $check) = @$rule;
 	my @complaints = $check->($root);

@@ -85,11 +85,14 @@ foreach my $setting (split /\n/, $rx->sql(q{
 
 # ---- likewise a channel's ----
 
-my ($table) = slurp_file("$root/doc/wechat.md") =~ /^## Configuration\n(.*?)^###/ms;
-my $settings = hint(q{SELECT refundx.channel_add('x', 'wechat', '{"colour": "red"}')});
-like($settings, qr/^Known settings: /, 'a wrong setting is told the right ones');
-is_deeply([ sort map { /`([a-z0-9_]+)`/g } $table =~ /^(\| `[^|]*)\|/gm ],
-	[ sort $settings =~ /([a-z][a-z0-9_]+)(?=[,.])/g ], 'doc/wechat.md has all of them');
+foreach my $kind (split /\n/, $rx->sql('SELECT kind FROM refundx.channel_kinds()'))
+{
+	my ($table) = slurp_file("$root/doc/$kind.md") =~ /^## Configuration\n(.*?)^##/ms;
+	my $settings = hint(qq{SELECT refundx.channel_add('x', '$kind', '{"colour": "red"}')});
+	like($settings, qr/^Known settings: /, "a wrong setting of $kind is told the right ones");
+	is_deeply([ sort map { /`([a-z0-9_]+)`/g } $table =~ /^(\| `[^|]*)\|/gm ],
+		[ sort $settings =~ /([a-z][a-z0-9_]+)(?=[,.])/g ], "doc/$kind.md has all of them");
+}
 
 # ---- links lead somewhere ----
 
