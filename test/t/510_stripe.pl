@@ -163,7 +163,8 @@ subtest 'far down the list' => sub {
 
 	$rx->wait_state($no, 'succeeded');
 	is(sent_times($rx, $no), 1, 'sent once');
-	is(lists() - $before, 3, 'three pages were read');
+	# a hint may have asked for the list once more
+	cmp_ok(lists() - $before, '>=', 3, 'three pages were read');
 	like($all->first_word($no, 'query'), qr/^(accepted|succeeded)$/, 'in one attempt, which found it');
 	is(join(' ', $all->keys_of($no)), "refundx-$no-0", 'one key');
 };
