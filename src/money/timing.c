@@ -22,6 +22,8 @@ timing_from_config(Timing *t, const Channel *channel, const char *config_json)
 	t->limits = &channel->limits;
 	t->not_found_after_us = channel_not_found_after(channel, config_json) * USECS_PER_SEC;
 	t->scale = channel_time_scale(config_json);
+	t->send_window_us = channel->limits.send_window * USECS_PER_SEC / t->scale;
+	t->ask_window_us = channel->limits.ask_window * USECS_PER_SEC / t->scale;
 }
 
 /* A handful of channels per database: all of them, once a batch. */

@@ -157,13 +157,17 @@ mismatch(const Instruction *i, const EvidenceFacts *e)
 static Input
 input_of_not_found(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, char **note)
 {
-	int64		window = SECONDS(timing->limits->send_window);
-
 	if (i->state != STATE_UNKNOWN)
 		return INPUT_NOT_FOUND;
 	if (e->attempt_started_at < i->last_attempt_at + timing->not_found_after_us)
 	{
 		*note = "not found, but asked too soon after the last attempt for that to count";
+		return INPUT_UNANSWERED;
+	}
+	if (WINDOW_OVER(timing->ask_window_us, i->first_attempt_at, now))
+	{
+		*note = "not found, but the channel forgets its refunds by now: that means nothing";
+		to_person(i, *note, "Wait for a bill, or look the number up in the channel's console.", now);
 		return INPUT_UNANSWERED;
 	}
 	if (!i->may_send)
@@ -184,7 +188,7 @@ input_of_not_found(Instruction *i, const EvidenceFacts *e, const Timing *timing,
 		*note = psprintf("refused (%s), and a query agrees", i->refusal);
 		return INPUT_REFUSED;
 	}
-	if (window > 0 && i->first_attempt_at != 0 && now > i->first_attempt_at + window)
+	if (WINDOW_OVER(timing->send_window_us, i->first_attempt_at, now))
 	{
 		*note = "not found, and the time in which this number may be sent again is over";
 		to_person(i, *note, "Wait for a bill, or look the number up in the channel's console.", now);
@@ -352,6 +356,15 @@ schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 				if (e->verdict == VERDICT_NOT_FOUND && i->generation == GENERATIONS_BEFORE_PERSON)
 					to_person(i, psprintf("it was sent %d times, and each time the channel knew nothing of it", i->attempts),
 							  "Look at the answers in refundx.attempts, and ask the channel; it is still being sent, ever more rarely.", now);
+			}
+			else if (query && e->verdict == VERDICT_NOT_FOUND && i->unexplained > 0 &&
+					 WINDOW_OVER(timing->send_window_us, i->first_attempt_at, now))
+			{
+				/* it has waited too long to be sent again (dispatch_claim.c) */
+				to_person(i, "the time in which this number may be sent again is over, and an earlier attempt was never explained",
+						  "Wait for a bill, or look the number up in the channel's console.", now);
+				i->due_at = poll_due(timing, STATE_UNKNOWN, ++i->polls, now);
+				i->due_call = "query";
 			}
 			else if (query && e->verdict == VERDICT_NOT_FOUND)
 			{

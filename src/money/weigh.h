@@ -21,7 +21,13 @@ typedef struct Timing
 	const ChannelLimits *limits;
 	int64		not_found_after_us;
 	int64		scale;			/* the sandbox's clock runs this much faster */
+	int64		send_window_us; /* from the first attempt on; 0 = no end */
+	int64		ask_window_us;
 } Timing;
+
+/* Is a window that began with the first attempt over? */
+#define WINDOW_OVER(window_us, first_attempt_at, now) \
+	((window_us) > 0 && (first_attempt_at) != 0 && (now) > (first_attempt_at) + (window_us))
 
 /* The columns of refundx.instruction that evidence can change. */
 typedef struct Instruction

@@ -20,6 +20,8 @@
 
 static void read_claimable(Dispatcher *d);
 static Call *call_from_row(uint64 row);
+static bool too_late(const Call *c, TimestampTz first_attempt_at, int unexplained);
+static void ask_instead(Column *ids);
 static void write_requests(Dispatcher *d);
 static void write_attempts(Dispatcher *d);
 static void write_sending(Dispatcher *d);
@@ -91,7 +93,7 @@ read_claimable(Dispatcher *d)
 	static Statement read = {
 		"SELECT i.instruction_id, u.call, i.channel_id, i.merchant_id, i.wire_no, i.amount, i.currency,"
 		"       p.payment_no, p.channel_payment_id, p.paid, p.channel_data::text, r.notify_url, r.body,"
-		"       i.reason, p.parts, i.channel_refund_id, i.generation"
+		"       i.reason, p.parts, i.channel_refund_id, i.generation, i.first_attempt_at, i.unexplained"
 		"  FROM unnest($1, $2) u(id, call)"
 		"  JOIN refundx.instruction i ON i.instruction_id = u.id"
 		"  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id"
@@ -103,7 +105,8 @@ read_claimable(Dispatcher *d)
 		ARGS(INT8ARRAYOID, TEXTARRAYOID)
 	};
 	Column		id,
-				call;
+				call,
+				late;
 	Values		v = {0};
 	uint64		n;
 	uint64		row;
@@ -111,6 +114,7 @@ read_claimable(Dispatcher *d)
 
 	column_init(&id, INT8OID);
 	column_init(&call, TEXTOID);
+	column_init(&late, INT8OID);
 	for (i = 0; i < d->nchosen; i++)
 	{
 		column_int8(&id, d->chosen[i]->instruction_id);
@@ -123,6 +127,12 @@ read_claimable(Dispatcher *d)
 	{
 		Call	   *c = call_from_row(row);
 
+		if (c->call == CALL_SUBMIT && too_late(c, row_time(row, 18), row_int4(row, 19)))
+		{
+			column_int8(&late, c->instruction_id);
+			call_free(c);
+			continue;
+		}
 		if (c->call == CALL_SUBMIT && c->frozen.len == 0)
 		{
 			ChannelInstruction instr = {0};
@@ -153,6 +163,42 @@ read_claimable(Dispatcher *d)
 		}
 		call_list_add(&d->claimed, c);
 	}
+	ask_instead(&late);
+}
+
+/*
+ * After the channel's window a number is never sent again, unless every attempt
+ * is known not to have been executed: then it is as good as new.
+ */
+static bool
+too_late(const Call *c, TimestampTz first_attempt_at, int unexplained)
+{
+	OpenChannel *channel = keys_by_id(c->channel_id);
+
+	return unexplained > 0 && channel != NULL &&
+		WINDOW_OVER(channel->timing.send_window_us, first_attempt_at, clock_now());
+}
+
+/* They have waited in the queue past their window: the answer decides who goes on. */
+static void
+ask_instead(Column *ids)
+{
+	static Statement ask = {
+		"WITH asked AS ("
+		"  UPDATE refundx.instruction SET due_call = 'query', due_at = $2"
+		"   WHERE instruction_id = ANY ($1) RETURNING instruction_id, state)"
+		" INSERT INTO refundx.event (instruction_id, type, from_state, to_state, actor, note)"
+		" SELECT instruction_id, 'asked', state, state, session_user,"
+		"        'the time in which this number may be sent again is over' FROM asked",
+		ARGS(INT8ARRAYOID, TIMESTAMPTZOID)
+	};
+	Values		v = {0};
+
+	if (ids->n == 0)
+		return;
+	values_column(&v, ids);
+	values_time(&v, clock_now());
+	statement_run(&ask, &v);
 }
 
 static char *
