@@ -161,3 +161,30 @@ count_against(int64 payment_id, const EvidenceFacts *e)
 	values_text(&v, psprintf("refund %s, made elsewhere, exceeds what was left of the payment", e->wire_no));
 	return statement_run(&count, &v) == 1 ? row_int8(0, 1) : 0;
 }
+
+/* The payment is locked first, as everywhere. */
+void
+external_adopted(int32 channel_id, int32 merchant_id, const char *payment_no, const char *wire_no)
+{
+	static Statement give_back = {
+		"WITH p AS ("
+		"  SELECT payment_id FROM refundx.payment"
+		"   WHERE channel_id = $1 AND payment_no = $2 FOR NO KEY UPDATE),"
+		" x AS ("
+		"  SELECT e.external_id, e.payment_id, e.counted"
+		"    FROM p JOIN refundx.external_refund e USING (payment_id)"
+		"   WHERE e.merchant_id = $3 AND e.wire_no = $4 AND e.counted > 0 FOR UPDATE OF e),"
+		" u AS ("
+		"  UPDATE refundx.external_refund e SET counted = 0 FROM x WHERE e.external_id = x.external_id)"
+		" UPDATE refundx.payment p SET elsewhere = p.elsewhere - x.counted"
+		"   FROM x WHERE p.payment_id = x.payment_id",
+		ARGS(INT4OID, TEXTOID, INT4OID, TEXTOID)
+	};
+	Values		v = {0};
+
+	values_int4(&v, channel_id);
+	values_text(&v, payment_no);
+	values_int4(&v, merchant_id);
+	values_text(&v, wire_no);
+	statement_run(&give_back, &v);
+}

@@ -21,4 +21,11 @@ extern int64 payment_of_evidence(const EvidenceFacts *e);
  */
 extern bool external_keep(const EvidenceFacts *e, char **note);
 
+/*
+ * A refund that was made elsewhere is adopted for a payment: what was counted
+ * against the payment for it is given back, for the adopter reserves it anew.
+ */
+extern void external_adopted(int32 channel_id, int32 merchant_id, const char *payment_no,
+							 const char *wire_no);
+
 #endif							/* REFUNDX_EXTERNAL_H */

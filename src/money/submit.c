@@ -32,6 +32,7 @@
 #include "catalog/namespace.h"
 #include "commands/dbcommands.h"
 #include "money/channel_facts.h"
+#include "money/external.h"
 #include "money/journal.h"
 #include "money/state.h"
 #include "utils/builtins.h"
@@ -257,6 +258,8 @@ reserve(const RefundWords *w, Reserved *r)
 	r->channel_id = c->channel_id;
 	r->merchant_id = c->merchant_id;
 	r->channel = c->channel;
+	if (w->adopt)
+		external_adopted(c->channel_id, c->merchant_id, w->payment.payment_no, w->refund_no);
 	values_int4(&v, c->channel_id);
 	values_text(&v, w->payment.payment_no);
 	values_int8(&v, w->amount);

@@ -184,6 +184,8 @@ CREATE VIEW refundx.with_person AS
 	UNION ALL
 	SELECT 'external refund', x.wire_no, c.name, NULL, x.seen_at, x.person_reason, x.person_suggestion
 	  FROM refundx.external_refund x JOIN refundx.channel c USING (channel_id)
+	 WHERE NOT EXISTS (SELECT FROM refundx.instruction i
+						WHERE i.merchant_id = x.merchant_id AND i.wire_no = x.wire_no)
 	UNION ALL
 	SELECT 'payment on hold', p.payment_no, c.name, NULL, NULL, p.hold,
 		   'Resolve what it says; until then no refund of the payment is accepted or sent.'

@@ -163,7 +163,8 @@ subtest 'far down the list' => sub {
 
 	$rx->wait_state($no, 'succeeded');
 	is(sent_times($rx, $no), 1, 'sent once');
-	is(lists() - $before, 3, 'three pages were read');
+	# a hint may have asked for the list once more
+	cmp_ok(lists() - $before, '>=', 3, 'three pages were read');
 	like($all->first_word($no, 'query'), qr/^(accepted|succeeded)$/, 'in one attempt, which found it');
 	is(join(' ', $all->keys_of($no)), "refundx-$no-0", 'one key');
 };
@@ -223,11 +224,17 @@ subtest 'a refund made in the Dashboard' => sub {
 		'and a person is told');
 	is($rx->state($no), 'succeeded', 'ours is as it was');
 
-	# it becomes one of ours under its id
+	# it becomes one of ours under its id, with what was counted for it
+	like($rx->sql_error('BEGIN; SELECT ' . Refundx::call_text('refund_adopt', channel => 'stripe', payment_no => $payment_no,
+				refund_no => $made->{id}, amount => 40001)), qr/^RX001 .*40000 left/, 'not for more than was paid');
 	$rx->call('refund_adopt', channel => 'stripe', payment_no => $payment_no, refund_no => $made->{id}, amount => 15000);
 	$rx->wait_state($made->{id}, 'succeeded', 'it can be adopted, and its state is asked for');
 	is($all->sums('stripe', $no), '50000|0|25000', 'then the payment has refunded both');
 	is($rx->sql("SELECT elsewhere FROM refundx.payment WHERE payment_no = '$payment_no'"), 0, 'and none elsewhere');
+	is($rx->sql("SELECT count(*) FROM refundx.with_person WHERE subject = '$made->{id}'"), 0, 'and nobody has to look at it any more');
+	is($rx->call('refund_adopt', channel => 'stripe', payment_no => $payment_no, refund_no => $made->{id}, amount => 15000) =~ /succeeded/,
+		1, 'adopting it again is a no-op');
+	is($all->sums('stripe', $no), '50000|0|25000', 'which counts nothing twice');
 };
 
 # ---- webhooks ----
