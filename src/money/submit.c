@@ -42,7 +42,6 @@
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 #include "utils/timestamp.h"
-#include "utils/xid8.h"
 
 PG_FUNCTION_INFO_V1(refundx_refund_submit);
 PG_FUNCTION_INFO_V1(refundx_refund_adopt);
@@ -92,33 +91,6 @@ static Datum refund_datum_new(FunctionCallInfo fcinfo, const RefundWords *w, con
 							  const Inserted *in);
 static Datum refund_datum(FunctionCallInfo fcinfo, const char *refund_no);
 static void nobody_serves_warning(void);
-
-const char *
-session_user_name(void)
-{
-	return GetUserNameFromId(GetSessionUserId(), false);
-}
-
-void
-event_add(int64 instruction_id, const char *type,
-		  const char *from_state, const char *to_state, const char *note)
-{
-	static RowTarget event = {"event", {
-		"seq", "xid", "at", "instruction_id", "type", "from_state", "to_state", "actor", "note", NULL
-	}};
-	RowValues	v = {0};
-
-	row_value(&v, Int64GetDatum(row_next_id(&event)), false);
-	row_value(&v, FullTransactionIdGetDatum(GetTopFullTransactionId()), false);
-	row_value(&v, TimestampTzGetDatum(GetCurrentTimestamp()), false);
-	row_value(&v, Int64GetDatum(instruction_id), false);
-	row_value_text(&v, type);
-	row_value_text(&v, from_state);
-	row_value_text(&v, to_state);
-	row_value_text(&v, session_user_name());
-	row_value_text(&v, note);
-	row_insert(&event, &v, NULL, NULL);
-}
 
 #define TEXT_ARG(i) (PG_ARGISNULL(i) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(i)))
 
