@@ -163,8 +163,8 @@ unit:   ## the channels, the notices and the cryptography, without a server
 	@test/run unit
 layers: ## who may include whom
 	@test/run layers
-fuzz:   ## every parser that sees a stranger's bytes, for a few seconds each
-	@test/run fuzz
+fuzz:   ## every parser that sees a stranger's bytes, for a minute each (FUZZ_SECONDS)
+	@FUZZ_SECONDS=$${FUZZ_SECONDS:-60} TEST_TIMEOUT=$${TEST_TIMEOUT:-7200} test/run fuzz
 conformance: ## code that others wrote, against the sandbox and the extension
 	@test/run conformance
 
