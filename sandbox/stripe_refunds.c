@@ -170,10 +170,13 @@ become(SbRefund *r, RefundStatus status, RefundStatus then, int64_t then_at)
 	stripe_tell_changed(r, previous);
 }
 
+/* What fails after it has succeeded gives its success time to be seen. */
 static int64_t
-next_step(void)
+next_step_after(RefundStatus status)
 {
-	return clock_now() + clock_real_delay(sandbox.opt.callback_delay_ms) + 1;
+	int			steps = status == REFUND_SUCCESS ? 20 : 1;
+
+	return clock_now() + clock_real_delay(steps * (int64_t) sandbox.opt.callback_delay_ms) + 1;
 }
 
 void
@@ -183,7 +186,7 @@ stripe_refund_due(SbRefund *r)
 	RefundStatus status = r->next_status;
 
 	if (status == o->first && o->then != o->first && r->status == REFUND_PROCESSING)
-		become(r, status, o->then, next_step());
+		become(r, status, o->then, next_step_after(status));
 	else
 		become(r, status, status, 0);
 }
@@ -231,7 +234,7 @@ accept_refund(StripeCall *c, SbOrder *order, const CreateCall *call, const SbOut
 	{
 		if (o->first == REFUND_CLOSED)
 			stripe_set(r, json_pack("{ss}", "failure_reason", "declined"));
-		record_settle(r, o->first, false, o->then, o->first != o->then ? next_step() : 0);
+		record_settle(r, o->first, false, o->then, o->first != o->then ? next_step_after(o->first) : 0);
 	}
 	stripe_tell_created(r);
 	return r;

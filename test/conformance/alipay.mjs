@@ -3,6 +3,7 @@
 //
 // The SDK writes time stamps in the process's own zone, and Alipay reads them
 // as Beijing's.  So does the sandbox; whoever imports this lives in Beijing.
+import './file_global.mjs';
 import { once } from 'node:events';
 import fs from 'node:fs';
 import http from 'node:http';

@@ -11,6 +11,7 @@
 // It prints "listening PORT" when it is ready.
 // On SIGTERM or SIGINT it prints a JSON report, also into FILE, and exits
 // with 0 if it has verified something and found nothing bad, else with 1.
+import './file_global.mjs';
 import crypto from 'node:crypto';
 import fs from 'node:fs';
 import http from 'node:http';
