@@ -45,7 +45,7 @@ sub submit
 {
 	my $server = Bench->new('held_submit');
 
-	$server->payments('P', 40000);
+	$server->payments('P', $Bench::Submit::payments);
 	$server->refunds('P', 1, 1000);
 	$server->sql('VACUUM ANALYZE');
 	compare($server, 'submit', 'SELECT last_value FROM refundx.instruction_instruction_id_seq', sub {

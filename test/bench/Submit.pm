@@ -6,11 +6,13 @@ package Bench::Submit;
 use strict;
 use warnings;
 
-# A refund of one of 40,000 payments by chance; a payment takes 50.  :n counts
-# what the client has sent, and with the run's number makes the refund's.
-our $script = <<'SQL';
-\set p random(1, 40000)
-\set n :n + 1
+# A refund of one of so many payments by chance; a payment takes 50, so there
+# must be enough for the fastest machine.  :n counts what the client has sent, and
+# with the run's number makes the refund's.
+our $payments = 200_000;
+our $script = <<"SQL";
+\\set p random(1, $payments)
+\\set n :n + 1
 SELECT refundx.refund_submit('wx1', 'P' || :p, :run || '-' || :client_id || '-' || :n, 100);
 SQL
 
@@ -32,7 +34,7 @@ sub run
 	my $seconds = $Bench::quick ? 3 : 10;
 	my %rate;
 
-	$server->payments('P', 40000);
+	$server->payments('P', $payments);
 	$server->sql('CREATE DATABASE tpcb', 'postgres');
 	Bench::output("$ENV{BINDIR}/pgbench", '-h', $server->{dir}, '-p', '5432', '-U', 'postgres',
 		'-i', '-q', '-s', $Bench::quick ? 10 : 50, 'tpcb');
