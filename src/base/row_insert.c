@@ -25,8 +25,8 @@
 
 #include "access/table.h"
 #include "access/xact.h"
+#include "base/relation.h"
 #include "catalog/dependency.h"
-#include "catalog/namespace.h"
 #include "commands/sequence.h"
 #include "executor/executor.h"
 #include "nodes/makefuncs.h"
@@ -102,8 +102,7 @@ resolve(RowTarget *t, Relation rel)
 static Relation
 open_target(RowTarget *t)
 {
-	Relation	rel = table_open(get_relname_relid(t->table, get_namespace_oid("refundx", false)),
-								 RowExclusiveLock);
+	Relation	rel = table_open(relation_oid(t->table), RowExclusiveLock);
 
 	if (t->relid != RelationGetRelid(rel))
 		resolve(t, rel);

@@ -178,11 +178,15 @@ add_payment_data(json_t *body, json_t *amount, const ChannelInstruction *instr, 
 bool
 wechat_payment_data_acceptable(const ChannelInstruction *instr, ChannelError *err)
 {
-	json_t	   *body = json_object();
-	json_t	   *amount = json_object();
-	bool		good = body != NULL && amount != NULL &&
-		add_payment_data(body, amount, instr, err);
+	json_t	   *body;
+	json_t	   *amount;
+	bool		good;
 
+	if (instr->payment_data == NULL)
+		return true;
+	body = json_object();
+	amount = json_object();
+	good = body != NULL && amount != NULL && add_payment_data(body, amount, instr, err);
 	json_decref(body);
 	json_decref(amount);
 	return good;

@@ -25,8 +25,8 @@
 #include "access/tableam.h"
 #include "access/xact.h"
 #include "base/errors.h"
+#include "base/relation.h"
 #include "base/row_insert.h"
-#include "catalog/namespace.h"
 #include "common/int.h"
 #include "executor/executor.h"
 #include "utils/builtins.h"
@@ -169,12 +169,6 @@ journal_complain(int64 account_id, JournalType type, int64 amount)
  * ------------------------------------------------------------------------
  */
 
-static Relation
-open_table(const char *name, LOCKMODE mode)
-{
-	return table_open(get_relname_relid(name, get_namespace_oid("refundx", false)), mode);
-}
-
 /*
  * Lock the account's row and wait for whoever has it; false if there is none.
  * *hold is why nothing may be taken from it, or NULL.
@@ -182,7 +176,7 @@ open_table(const char *name, LOCKMODE mode)
 static bool
 lock_account(int64 account_id, char **account_no, char **hold)
 {
-	Relation	account = open_table("account", RowShareLock);
+	Relation	account = table_open(relation_oid("account"), RowShareLock);
 	TupleDesc	desc = RelationGetDescr(account);
 	TupleTableSlot *key = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
 	TupleTableSlot *row = table_slot_create(account, NULL);
@@ -217,7 +211,7 @@ lock_account(int64 account_id, char **account_no, char **hold)
 static void
 newest_line(int64 account_id, AccountBalance *balance)
 {
-	Relation	journal = open_table("journal", AccessShareLock);
+	Relation	journal = table_open(relation_oid("journal"), AccessShareLock);
 	Relation	index = index_open(compat_primary_key_index(journal), AccessShareLock);
 	TupleDesc	desc = RelationGetDescr(journal);
 	Snapshot	snapshot;

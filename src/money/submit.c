@@ -27,6 +27,7 @@
 #include "access/xact.h"
 #include "base/clock.h"
 #include "base/errors.h"
+#include "base/relation.h"
 #include "base/row_insert.h"
 #include "base/shmem.h"
 #include "catalog/namespace.h"
@@ -377,9 +378,8 @@ first_state(const RefundWords *w)
 static bool
 number_exists(const char *refund_no)
 {
-	Relation	instruction = table_open(get_relname_relid("instruction", get_namespace_oid("refundx", false)),
-										 AccessShareLock);
-	Oid			index = get_relname_relid("instruction_instruction_no_key", RelationGetNamespace(instruction));
+	Relation	instruction = table_open(relation_oid("instruction"), AccessShareLock);
+	Oid			index = relation_oid("instruction_instruction_no_key");
 	Snapshot	snapshot;
 	SysScanDesc scan;
 	ScanKeyData key;
