@@ -157,15 +157,19 @@ sub cpu_us
 }
 
 # kB of memory that are the process' own.
+# Memory of the process' own.  A page of shared memory that nobody else has
+# touched yet counts as private to the kernel (rows that only this process
+# inserts are on such pages), so shared mappings are left out.
 sub private_kb
 {
 	my ($pid) = @_;
-	my $kb = 0;
+	my ($kb, $shared) = (0, 0);
 
-	open(my $f, '<', "/proc/$pid/smaps_rollup") or die "process $pid is gone\n";
+	open(my $f, '<', "/proc/$pid/smaps") or die "process $pid is gone\n";
 	while (<$f>)
 	{
-		$kb += $1 if /^Private_\w+:\s+(\d+) kB/;
+		$shared = $1 eq 's' if /^[0-9a-f]+-[0-9a-f]+ [r-][w-][x-]([ps]) /;
+		$kb += $1 if !$shared && /^Private_\w+:\s+(\d+) kB/;
 	}
 	return $kb;
 }
