@@ -130,8 +130,11 @@ next_page(Dispatcher *d, Call *call)
 	if (call->call != CALL_QUERY || call->evidence.cursor[0] == '\0' ||
 		strcmp(call->cursor, call->evidence.cursor) == 0 || ++call->pages > PAGES_MAX)
 	{
-		/* what was not read to the end says nothing */
+		int			http_status = call->evidence.http_status;
+
+		/* what was not read to the end says nothing; but the host answered: no silence */
 		memset(&call->evidence, 0, sizeof(call->evidence));
+		call->evidence.http_status = http_status;
 		strlcpy(call->evidence.code, "TOO_MANY_PAGES", sizeof(call->evidence.code));
 		strlcpy(call->evidence.message, "the channel's list of refunds does not come to an end",
 				sizeof(call->evidence.message));
