@@ -110,5 +110,5 @@ SELECT count(*) FROM refundx.channels WHERE name = 'ch_c';
 SELECT level, item, regexp_replace(finding, '"/[^"]*"', '"..."') FROM refundx.channel_check('ch_ali');
 SELECT level, item, regexp_replace(finding, '"/[^"]*"', '"..."') FROM refundx.channel_check('ch_st');
 -- What is built in.
-SELECT kind, label, currencies, max_parts, max_age, part_spacing, calls_per_second, failing_per_second,
-	   not_found_after FROM refundx.channel_kinds() ORDER BY kind;
+SELECT kind, product, label, currencies, max_parts, max_age, part_spacing, calls_per_second, failing_per_second,
+	   not_found_after, send_window, ask_window FROM refundx.channel_kinds() ORDER BY kind, product;

@@ -88,7 +88,7 @@ echo_start(EchoCall *e, const ChannelSource *source, const ChannelFindings *find
 	make_nonce(nonce);
 	moment.now = clock_wall();
 	moment.nonce = nonce;
-	if (!e->channel->build(e->config, CALL_ECHO, NULL, NULL, &moment, &e->request, &err))
+	if (!e->channel->refund->build(e->config, CALL_ECHO, NULL, NULL, &moment, &e->request, &err))
 	{
 		finding_add(findings, FINDING_ERROR, "echo", "not called: %s", err.message);
 		return false;
@@ -151,7 +151,7 @@ echo_report(EchoCall *e, const ChannelFindings *findings)
 		finding_add(findings, FINDING_ERROR, "echo", "%s", e->answer.error);
 		return;
 	}
-	e->channel->read_answer(e->config, CALL_ECHO, NULL, &e->answer, clock_wall(), &said);
+	e->channel->refund->read_answer(e->config, CALL_ECHO, NULL, &e->answer, clock_wall(), &said);
 	if (said.verdict == VERDICT_SUCCEEDED && said.authentic)
 		finding_add(findings, FINDING_OK, "echo",
 					"%s answered in %lld ms, and the answer is authentic",

@@ -161,7 +161,7 @@ facts_read(const char *refund_no, Facts *f)
 	if (channel == NULL || !state_from_name(row_text(0, 1), &f->state))
 		elog(ERROR, "refund \"%s\" has a state or channel that is not built in", refund_no);
 	f->label = channel->label;
-	f->spacing_us = (int64) (channel->limits.part_spacing * (double) USECS_PER_SEC /
+	f->spacing_us = (int64) (channel->refund->limits.part_spacing * (double) USECS_PER_SEC /
 							 channel_time_scale(row_text(0, 25)));
 	f->since = row_text(0, 3);
 	f->detail = row_text(0, 4);

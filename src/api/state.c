@@ -76,6 +76,20 @@ row_put(Row *row, ReturnSetInfo *rsinfo)
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, row->value, row->null);
 }
 
+/* What channels do, one after the other; NULL past the end. */
+static const ChannelProduct *
+product_at(int i, const Channel **channel)
+{
+	int			c;
+	int			kind;
+
+	for (c = 0; (*channel = channel_at(c)) != NULL; c++)
+		for (kind = 0; kind < PRODUCT_COUNT; kind++)
+			if (channel_product(*channel, (ProductKind) kind) != NULL && i-- == 0)
+				return channel_product(*channel, (ProductKind) kind);
+	return NULL;
+}
+
 /* SQL: state_is_open(state) returns boolean; a word that is no state is not open. */
 Datum
 refundx_state_is_open(PG_FUNCTION_ARGS)
@@ -114,7 +128,7 @@ refundx_state_table(PG_FUNCTION_ARGS)
 }
 
 /*
- * SQL: verdict_table() returns setof (kind, call, n, http_status, code,
+ * SQL: verdict_table() returns setof (kind, product, call, n, http_status, code,
  * verdict, signed_only, comment, source)
  *
  * The first row that fits an answer decides, so the order is part of it.
@@ -123,19 +137,21 @@ Datum
 refundx_verdict_table(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	const ChannelProduct *product;
 	const Channel *channel;
 	int			i;
 	int			n;
 
 	InitMaterializedSRF(fcinfo, 0);
-	for (i = 0; (channel = channel_at(i)) != NULL; i++)
+	for (i = 0; (product = product_at(i, &channel)) != NULL; i++)
 	{
-		for (n = 0; n < channel->verdict_count; n++)
+		for (n = 0; n < product->verdict_count; n++)
 		{
-			const VerdictRule *rule = &channel->verdicts[n];
+			const VerdictRule *rule = &product->verdicts[n];
 			Row			row = {0};
 
 			row_words(&row, channel->kind);
+			row_words(&row, product_name(product->kind));
 			row_words(&row, channel_call_name(rule->call));
 			row_number(&row, n + 1);
 			row_number(&row, rule->http_status);
@@ -151,7 +167,7 @@ refundx_verdict_table(PG_FUNCTION_ARGS)
 }
 
 /*
- * SQL: channel_kinds() returns setof (kind, label, currencies, number_rule,
+ * SQL: channel_kinds() returns setof (kind, product, label, currencies, number_rule,
  * max_parts, max_age, part_spacing, calls_per_second, failing_per_second,
  * not_found_after, send_window, ask_window, call_timeout)
  */
@@ -159,13 +175,14 @@ Datum
 refundx_channel_kinds(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	const ChannelProduct *product;
 	const Channel *channel;
 	int			i;
 
 	InitMaterializedSRF(fcinfo, 0);
-	for (i = 0; (channel = channel_at(i)) != NULL; i++)
+	for (i = 0; (product = product_at(i, &channel)) != NULL; i++)
 	{
-		const ChannelLimits *l = &channel->limits;
+		const ChannelLimits *l = &product->limits;
 		Datum	   *currencies;
 		int			n = 0;
 		Row			row = {0};
@@ -177,6 +194,7 @@ refundx_channel_kinds(PG_FUNCTION_ARGS)
 		for (n = 0; l->currencies[n] != NULL; n++)
 			currencies[n] = CStringGetTextDatum(l->currencies[n]);
 		row_words(&row, channel->kind);
+		row_words(&row, product_name(product->kind));
 		row_words(&row, channel->label);
 		row_add(&row, PointerGetDatum(construct_array(currencies, n, TEXTOID, -1, false, TYPALIGN_INT)),
 				false);

@@ -37,8 +37,8 @@ static const int poll_accepted[] = {10, 30, 120, 600, 3600, 0};
 static const int poll_unknown[] = {10, 30, 120, 600, 3600, 0};
 static const int poll_abnormal[] = {600, 1800, 3600, 6 * 3600, 0};
 
-const Channel alipay_channel = {
-	.kind = "alipay",
+const ChannelProduct alipay_refunds = {
+	.kind = PRODUCT_REFUND,
 	.label = "Alipay",
 	.limits = {
 		/*
@@ -72,14 +72,20 @@ const Channel alipay_channel = {
 	},
 	.verdicts = alipay_verdicts,
 	.verdict_count = ALIPAY_VERDICT_COUNT,
-	.merchant = alipay_merchant,
-	.open = alipay_open,
-	.close = alipay_close,
-	.check = alipay_check,
 	.acceptable = alipay_acceptable,
 	.freeze = alipay_freeze,
 	.build = alipay_build,
 	.read_answer = alipay_read_answer,
+};
+
+const Channel alipay_channel = {
+	.kind = "alipay",
+	.label = "Alipay",
+	.refund = &alipay_refunds,
+	.merchant = alipay_merchant,
+	.open = alipay_open,
+	.close = alipay_close,
+	.check = alipay_check,
 	.read_callback = alipay_read_callback,
 	.acknowledge = alipay_acknowledge,
 };
@@ -145,7 +151,7 @@ alipay_acceptable(const ChannelInstruction *instr, int64_t now, ChannelError *er
 {
 	(void) now;
 	memset(err, 0, sizeof(*err));
-	return channel_number_acceptable(&alipay_channel, instr->wire_no, err) &&
+	return channel_number_acceptable(&alipay_refunds, instr->wire_no, err) &&
 		amount_acceptable(instr, err) &&
 		payment_acceptable(instr, err) &&
 		reason_acceptable(instr->reason, err) &&

@@ -100,6 +100,7 @@ typedef struct AlipayConfig
 } AlipayConfig;
 
 extern const Channel alipay_channel;
+extern const ChannelProduct alipay_refunds;
 
 /* alipay_text.c */
 /* "12.30", exactly two decimals. */

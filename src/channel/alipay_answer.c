@@ -167,11 +167,11 @@ judge(ChannelCall call, const char *code, const char *sub_code)
 	if (strcmp(code, "40004") == 0)
 	{
 		sub_code = business_code(sub_code);
-		return is_failure(sub_code) ? channel_judge(&alipay_channel, call, 200, sub_code) : NULL;
+		return is_failure(sub_code) ? channel_judge(&alipay_refunds, call, 200, sub_code) : NULL;
 	}
 	if (strcmp(code, ALIPAY_NO_STATUS) == 0 || strspn(code, "0123456789") != strlen(code))
 		return NULL;
-	return channel_judge(&alipay_channel, call, 200, code);
+	return channel_judge(&alipay_refunds, call, 200, code);
 }
 
 /*
@@ -255,7 +255,7 @@ read_submit(const json_t *node, const ChannelInstruction *instr, ChannelEvidence
 			  change == NULL ? ALIPAY_NO_CHANGE_SAID :
 			  strcmp(change, "Y") == 0 ? ALIPAY_CHANGED :
 			  strcmp(change, "N") == 0 ? ALIPAY_NOT_CHANGED : ALIPAY_NO_CHANGE_SAID);
-	rule = channel_judge(&alipay_channel, CALL_SUBMIT, 200, out->code);
+	rule = channel_judge(&alipay_refunds, CALL_SUBMIT, 200, out->code);
 	out->verdict = rule ? rule->verdict : VERDICT_UNKNOWN;
 	answer_note(out, rule ? rule->comment : "");
 	if (out->verdict != VERDICT_SUCCEEDED)
@@ -295,7 +295,7 @@ read_query(const json_t *node, const ChannelInstruction *instr, ChannelEvidence 
 	text_clip(out->code, sizeof(out->code),
 			  status == NULL || status[0] == '\0' ? ALIPAY_NO_STATUS : status);
 	rule = status != NULL && strcmp(status, ALIPAY_REFUNDED) != 0 && status[0] != '\0' ? NULL :
-		channel_judge(&alipay_channel, CALL_QUERY, 200, out->code);
+		channel_judge(&alipay_refunds, CALL_QUERY, 200, out->code);
 	out->verdict = rule ? rule->verdict : VERDICT_UNKNOWN;
 	answer_note(out, rule ? rule->comment : "a refund_status that Alipay does not document");
 	if (out->verdict != VERDICT_SUCCEEDED)
@@ -439,7 +439,7 @@ read_node(ChannelCall call, const json_t *node, const ChannelInstruction *instr,
 		read_query(node, instr, out);
 	else
 	{
-		rule = channel_judge(&alipay_channel, CALL_ECHO, 200, ALIPAY_NO_STATUS);
+		rule = channel_judge(&alipay_refunds, CALL_ECHO, 200, ALIPAY_NO_STATUS);
 		out->verdict = rule ? rule->verdict : VERDICT_UNKNOWN;
 		text_clip(out->code, sizeof(out->code), code);
 		answer_note(out, rule ? rule->comment : "");

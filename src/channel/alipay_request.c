@@ -405,8 +405,8 @@ alipay_build(void *arg, ChannelCall call, const ChannelInstruction *instr, const
 		http_header_add(&out->headers, "Content-Type",
 						"application/x-www-form-urlencoded;charset=utf-8");
 	buf_free(&content);
-	out->connect_timeout_ms = alipay_channel.limits.connect_timeout_ms;
-	out->total_timeout_ms = alipay_channel.limits.call_timeout_ms;
+	out->connect_timeout_ms = alipay_refunds.limits.connect_timeout_ms;
+	out->total_timeout_ms = alipay_refunds.limits.call_timeout_ms;
 	out->max_answer = ANSWER_MAX;
 	if (good)
 		return true;

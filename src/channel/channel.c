@@ -25,7 +25,13 @@ static const Channel *const channels[] = {
 static const char *const call_names[CHANNEL_CALL_COUNT] = {
 	[CALL_SUBMIT] = "submit",
 	[CALL_QUERY] = "query",
+	[CALL_CANCEL] = "cancel",
 	[CALL_ECHO] = "echo",
+};
+
+static const char *const product_names[PRODUCT_COUNT] = {
+	[PRODUCT_REFUND] = "refund",
+	[PRODUCT_TRANSFER] = "withdrawal",
 };
 
 static const char *const callback_names[CALLBACK_RESULT_COUNT] = {
@@ -48,6 +54,44 @@ channel_call_name(ChannelCall call)
 	if ((int) call < 0 || (int) call >= CHANNEL_CALL_COUNT)
 		return "unknown";
 	return call_names[call];
+}
+
+bool
+channel_call_from_name(const char *name, ChannelCall *call)
+{
+	int			i;
+
+	for (i = 0; i < CHANNEL_CALL_COUNT; i++)
+	{
+		if (strcmp(name, call_names[i]) == 0)
+		{
+			*call = (ChannelCall) i;
+			return true;
+		}
+	}
+	return false;
+}
+
+const char *
+product_name(ProductKind kind)
+{
+	return product_names[kind];
+}
+
+bool
+product_from_name(const char *name, ProductKind *kind)
+{
+	int			i;
+
+	for (i = 0; i < PRODUCT_COUNT; i++)
+	{
+		if (strcmp(name, product_names[i]) == 0)
+		{
+			*kind = (ProductKind) i;
+			return true;
+		}
+	}
+	return false;
 }
 
 const char *
@@ -77,14 +121,20 @@ channel_lookup(const char *kind)
 	return NULL;
 }
 
+const ChannelProduct *
+channel_product(const Channel *channel, ProductKind kind)
+{
+	return kind == PRODUCT_TRANSFER ? channel->transfer : channel->refund;
+}
+
 const VerdictRule *
-channel_judge(const Channel *channel, ChannelCall call, int http_status, const char *code)
+channel_judge(const ChannelProduct *product, ChannelCall call, int http_status, const char *code)
 {
 	int			i;
 
-	for (i = 0; i < channel->verdict_count; i++)
+	for (i = 0; i < product->verdict_count; i++)
 	{
-		const VerdictRule *rule = &channel->verdicts[i];
+		const VerdictRule *rule = &product->verdicts[i];
 
 		if (rule->call == call &&
 			(rule->http_status == 0 || rule->http_status == http_status) &&
@@ -100,23 +150,24 @@ channel_judge(const Channel *channel, ChannelCall call, int http_status, const c
  * it is the caller's own, but it ends in a log.
  */
 bool
-channel_number_acceptable(const Channel *channel, const char *no, ChannelError *err)
+channel_number_acceptable(const ChannelProduct *product, const char *no, ChannelError *err)
 {
-	const ChannelLimits *limits = &channel->limits;
+	const ChannelLimits *limits = &product->limits;
+	const char *noun = product_name(product->kind);
 	size_t		len = no ? strlen(no) : 0;
 
 	if (len == 0)
-		return channel_error(err, limits->number_rule, "%s needs a refund number, and it is empty",
-							 channel->label);
+		return channel_error(err, limits->number_rule, "%s needs a %s number, and it is empty",
+							 product->label, noun);
 	if (len > (size_t) limits->number_max)
 		return channel_error(err, limits->number_rule,
 							 "the number \"%.70s%s\" has %lu bytes; %s takes at most %d",
 							 no, len > 70 ? "..." : "", (unsigned long) len,
-							 channel->label, limits->number_max);
+							 product->label, limits->number_max);
 	if (strspn(no, limits->number_charset) != len)
 		return channel_error(err, limits->number_rule,
 							 "the number \"%s\" has a character that %s does not take",
-							 no, channel->label);
+							 no, product->label);
 	return true;
 }
 
@@ -135,9 +186,9 @@ sandbox_setting(json_t *config, const char *key)
 }
 
 int
-channel_not_found_after(const Channel *channel, const char *config_json)
+channel_not_found_after(const ChannelProduct *product, const char *config_json)
 {
-	int			seconds = channel->limits.not_found_after;
+	int			seconds = product->limits.not_found_after;
 	json_t	   *config = json_hostile_object(config_json, config_json ? strlen(config_json) : 0);
 	const json_t *v = sandbox_setting(config, "not_found_after");
 

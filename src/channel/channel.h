@@ -31,12 +31,28 @@ typedef enum ChannelCall
 {
 	CALL_SUBMIT,				/* pay; idempotent per wire number */
 	CALL_QUERY,					/* ask about a wire number; moves nothing */
+	CALL_CANCEL,				/* ask the channel to give it up; a query tells whether
+								 * it has */
 	CALL_ECHO					/* the channel's self-test, if it has one */
 } ChannelCall;
 
 #define CHANNEL_CALL_COUNT	(CALL_ECHO + 1)
 
 extern const char *channel_call_name(ChannelCall call);	/* "submit", ... */
+extern bool channel_call_from_name(const char *name, ChannelCall *call);
+
+/* What a channel does with money: pay a payment back, or pay somebody out. */
+typedef enum ProductKind
+{
+	PRODUCT_REFUND,
+	PRODUCT_TRANSFER			/* what pays a withdrawal */
+} ProductKind;
+
+#define PRODUCT_COUNT	(PRODUCT_TRANSFER + 1)
+
+/* As in refundx.instruction.kind: "refund", "withdrawal". */
+extern const char *product_name(ProductKind kind);
+extern bool product_from_name(const char *name, ProductKind *kind);
 
 /* An error in plain words: what was wrong, and what to do about it. */
 typedef struct ChannelError
@@ -78,20 +94,31 @@ typedef struct ChannelFindings
 extern void finding(const ChannelFindings *findings, FindingLevel level, const char *item,
 					const char *fmt,...) __attribute__((format(printf, 4, 5)));
 
-/* What a channel may know of a refund (later: of a withdrawal). */
+/* What a channel may know of a refund or a withdrawal. */
 typedef struct ChannelInstruction
 {
 	const char *wire_no;		/* the number that the channel sees */
-	int64_t		amount;			/* minor units */
+	int64_t		amount;			/* minor units: what the payee gets */
 	const char *currency;		/* ISO 4217, three letters */
+	const char *reason;			/* or NULL */
+	const char *notify_url;		/* or NULL: callbacks are then not asked for */
+
+	/* of a refund: */
 	const char *payment_no;
 	const char *channel_payment_id; /* the channel's own id, or NULL */
 	int64_t		payment_amount;	/* minor units; what was paid */
 	int64_t		paid_at;		/* unix seconds; 0 = unknown */
 	int			parts_before;	/* refunds of this payment before this one */
-	const char *reason;			/* or NULL */
-	const char *notify_url;		/* or NULL: callbacks are then not asked for */
 	const char *payment_data;	/* payment's channel_data as JSON, or NULL */
+
+	/*
+	 * of a withdrawal: whom to pay, and what else the channel needs, as JSON.
+	 * The payee is in the clear here, and nowhere else: it may be in a request,
+	 * and never in a message.  It is NULL once the request has been frozen.
+	 */
+	const char *payee;
+	const char *transfer_data;	/* the withdrawal's channel_data, or NULL */
+	bool		transfer_defaults;	/* the configuration says what of it is left out */
 
 	/* What is known once something of it has been sent. */
 	const char *channel_refund_id;	/* the channel's own id of it, or NULL */
@@ -122,6 +149,7 @@ typedef struct ChannelMoment
  */
 typedef struct ChannelEvidence
 {
+	ProductKind product;		/* a number means one thing in each */
 	Verdict		verdict;
 	bool		proof;
 	bool		authentic;		/* its signature was verified */
@@ -142,6 +170,12 @@ typedef struct ChannelEvidence
 	char		request_id[129];	/* the channel's trace id */
 	int64_t		occurred_at;	/* unix microseconds; 0 if it does not say */
 	int			retry_after;	/* seconds; 0 if it does not say */
+
+	/*
+	 * What the application has to hand to the payee, who must still confirm
+	 * (WeChat's package_info); opaque, "" if there is none.
+	 */
+	char		handover[1025];
 	bool		failing;		/* counts against limits.failing_per_second */
 	bool		more;			/* the query goes on with the next page */
 	char		cursor[CHANNEL_NO_MAX + 1];
@@ -219,29 +253,36 @@ typedef struct ChannelLimits
 	const int  *poll_abnormal;
 } ChannelLimits;
 
-typedef struct Channel
+/*
+ * Who is to be paid, as a channel reads it.  `identity` is what makes two payees
+ * the same (it is kept as a keyed hash only); `masked` is what people may see.
+ */
+typedef struct ChannelPayee
 {
-	const char *kind;			/* "wechat": in SQL and in URLs */
-	const char *label;			/* "WeChat Pay": in sentences for people */
+	char		identity[257];
+	char		masked[129];	/* "openid oUpF****6Yk0" */
+} ChannelPayee;
+
+/* One of the things that a channel does with money. */
+typedef struct ChannelProduct
+{
+	ProductKind kind;
+	const char *label;			/* the channel's, in sentences for people */
 	ChannelLimits limits;
 	const VerdictRule *verdicts;
 	int			verdict_count;
-
-	/* The merchant a configuration names (no keys needed); false on error. */
-	bool		(*merchant) (const char *config_json, char merchant[CHANNEL_MERCHANT_MAX + 1],
-							 ChannelError *err);
-
-	/* Parse a configuration and load its keys.  NULL and *err on failure. */
-	void	   *(*open) (const ChannelSource *source, ChannelError *err);
-	void		(*close) (void *config);
-
-	/* Everything wrong or right with a configuration, in plain words. */
-	void		(*check) (const ChannelSource *source, int64_t now,
-						  const ChannelFindings *findings);
+	bool		can_cancel;		/* there is a CALL_CANCEL */
 
 	/*
-	 * What the channel would refuse anyway, including what payment_data has
-	 * that it does not take; false and *err (with a hint).
+	 * Transfers only: read the payee.  False and *err (with a hint) if the
+	 * channel could never pay it; the message names the member, and never what
+	 * stands in it.
+	 */
+	bool		(*payee) (const char *payee_json, ChannelPayee *out, ChannelError *err);
+
+	/*
+	 * What the channel would refuse anyway, including what payment_data or
+	 * transfer_data has that it does not take; false and *err (with a hint).
 	 */
 	bool		(*acceptable) (const ChannelInstruction *instr, int64_t now, ChannelError *err);
 
@@ -261,6 +302,26 @@ typedef struct Channel
 								const ChannelInstruction *instr,
 								const HttpAnswer *answer, int64_t now,
 								ChannelEvidence *out);
+} ChannelProduct;
+
+typedef struct Channel
+{
+	const char *kind;			/* "wechat": in SQL and in URLs */
+	const char *label;			/* "WeChat Pay": in sentences for people */
+	const ChannelProduct *refund;
+	const ChannelProduct *transfer; /* NULL: it pays no withdrawals */
+
+	/* The merchant a configuration names (no keys needed); false on error. */
+	bool		(*merchant) (const char *config_json, char merchant[CHANNEL_MERCHANT_MAX + 1],
+							 ChannelError *err);
+
+	/* Parse a configuration and load its keys.  NULL and *err on failure. */
+	void	   *(*open) (const ChannelSource *source, ChannelError *err);
+	void		(*close) (void *config);
+
+	/* Everything wrong or right with a configuration, in plain words. */
+	void		(*check) (const ChannelSource *source, int64_t now,
+						  const ChannelFindings *findings);
 
 	/*
 	 * `trace` is NULL, or gets each step in words for callback_inspect: what
@@ -276,23 +337,25 @@ typedef struct Channel
 /* The registry: a new channel is one file and one line here. */
 extern const Channel *channel_lookup(const char *kind);
 extern const Channel *channel_at(int i);	/* NULL past the end */
+extern const ChannelProduct *channel_product(const Channel *channel, ProductKind kind);	/* or NULL */
 
 /*
  * The rule for an answer: the first row that fits, so specific rows stand
  * before general ones.  NULL (= unknown) if none does.
  */
-extern const VerdictRule *channel_judge(const Channel *channel, ChannelCall call,
+extern const VerdictRule *channel_judge(const ChannelProduct *product, ChannelCall call,
 										int http_status, const char *code);
 
 /* Shared by channels: the number rule of `limits`. */
-extern bool channel_number_acceptable(const Channel *channel, const char *no, ChannelError *err);
+extern bool channel_number_acceptable(const ChannelProduct *product, const char *no,
+									  ChannelError *err);
 
 /*
  * What a configuration may change for a sandbox, which must be on a loopback
  * address; otherwise the limit itself, and 1.  time_scale is how much faster
  * the channel's clock runs: delays and spacings are divided by it.
  */
-extern int	channel_not_found_after(const Channel *channel, const char *config_json);
+extern int	channel_not_found_after(const ChannelProduct *product, const char *config_json);
 extern double channel_time_scale(const char *config_json);
 
 #endif							/* REFUNDX_CHANNEL_H */

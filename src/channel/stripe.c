@@ -40,8 +40,8 @@ static const int poll_unknown[] = {2, 5, 15, 45, 60, 120, 300, 600, 1800, 3600, 
 /* Stripe has no such state. */
 static const int poll_abnormal[] = {3600, 6 * 3600, 0};
 
-const Channel stripe_channel = {
-	.kind = "stripe",
+const ChannelProduct stripe_refunds = {
+	.kind = PRODUCT_REFUND,
 	.label = "Stripe",
 	.limits = {
 		.number_max = 64,
@@ -89,14 +89,20 @@ const Channel stripe_channel = {
 	},
 	.verdicts = stripe_verdicts,
 	.verdict_count = STRIPE_VERDICT_COUNT,
-	.merchant = stripe_merchant,
-	.open = stripe_open,
-	.close = stripe_close,
-	.check = stripe_check,
 	.acceptable = stripe_acceptable,
 	.freeze = stripe_freeze,
 	.build = stripe_build,
 	.read_answer = stripe_read_answer,
+};
+
+const Channel stripe_channel = {
+	.kind = "stripe",
+	.label = "Stripe",
+	.refund = &stripe_refunds,
+	.merchant = stripe_merchant,
+	.open = stripe_open,
+	.close = stripe_close,
+	.check = stripe_check,
 	.read_callback = stripe_read_callback,
 	.acknowledge = stripe_acknowledge,
 };
@@ -150,7 +156,7 @@ stripe_acceptable(const ChannelInstruction *instr, int64_t now, ChannelError *er
 {
 	(void) now;
 	memset(err, 0, sizeof(*err));
-	return channel_number_acceptable(&stripe_channel, instr->wire_no, err) &&
+	return channel_number_acceptable(&stripe_refunds, instr->wire_no, err) &&
 		amount_acceptable(instr, err) &&
 		stripe_payment_id_acceptable(instr->channel_payment_id, err) &&
 		reason_acceptable(instr->reason, err) &&

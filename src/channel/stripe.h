@@ -109,6 +109,7 @@ typedef struct StripeRefund
 } StripeRefund;
 
 extern const Channel stripe_channel;
+extern const ChannelProduct stripe_refunds;
 
 /* stripe_currency.c */
 extern const char *const stripe_currencies[];

@@ -33,7 +33,7 @@ static void judge(ChannelCall call, int status, const char *code, ChannelEvidenc
 static void
 judge(ChannelCall call, int status, const char *code, ChannelEvidence *out)
 {
-	const VerdictRule *rule = channel_judge(&stripe_channel, call, status, code);
+	const VerdictRule *rule = channel_judge(&stripe_refunds, call, status, code);
 
 	out->verdict = rule ? rule->verdict : VERDICT_UNKNOWN;
 	out->proof = rule != NULL && rule->signed_only && out->authentic;

@@ -98,7 +98,7 @@ read_number(const json_t *object, StripeRefund *out)
 	if (no == NULL)
 		return false;
 	if (no[0] != '\0' && strlen(no) <= CHANNEL_NO_MAX &&
-		strspn(no, stripe_channel.limits.number_charset) == strlen(no))
+		strspn(no, stripe_refunds.limits.number_charset) == strlen(no))
 	{
 		out->ours = true;
 		str_copy(out->number, sizeof(out->number), no);

@@ -153,7 +153,7 @@ stripe_freeze(void *arg, const ChannelInstruction *instr, Buf *request, ChannelE
 	(void) arg;
 	memset(err, 0, sizeof(*err));
 	buf_reset(request);
-	if (!channel_number_acceptable(&stripe_channel, instr->wire_no, err) ||
+	if (!channel_number_acceptable(&stripe_refunds, instr->wire_no, err) ||
 		!stripe_payment_id_acceptable(instr->channel_payment_id, err))
 		return false;
 	if (instr->currency == NULL || instr->amount < 1 ||
@@ -251,6 +251,8 @@ compose_url(const StripeConfig *config, ChannelCall call, const ChannelInstructi
 			return true;
 		case CALL_QUERY:
 			return compose_query(instr, url, err);
+		case CALL_CANCEL:		/* of transfers only */
+			break;
 		case CALL_ECHO:
 			buf_adds(url, ACCOUNT_PATH);
 			return true;
@@ -300,7 +302,7 @@ stripe_build(void *arg, ChannelCall call, const ChannelInstruction *instr,
 	if (call == CALL_SUBMIT && (frozen == NULL || frozen->failed || frozen->len == 0))
 		return channel_error(err, NULL, "a refund without its frozen request cannot be sent");
 	if (call == CALL_SUBMIT && (instr == NULL || instr->generation < 0 ||
-								!channel_number_acceptable(&stripe_channel, instr->wire_no, err)))
+								!channel_number_acceptable(&stripe_refunds, instr->wire_no, err)))
 		return channel_error(err, NULL, "a refund without a number cannot be sent");
 
 	strcpy(out->method, call == CALL_SUBMIT ? "POST" : "GET");
@@ -309,8 +311,8 @@ stripe_build(void *arg, ChannelCall call, const ChannelInstruction *instr,
 		buf_add(&out->body, frozen->data, frozen->len);
 	good = good && !out->url.failed && !out->body.failed &&
 		add_headers(config, call, instr, out);
-	out->connect_timeout_ms = stripe_channel.limits.connect_timeout_ms;
-	out->total_timeout_ms = stripe_channel.limits.call_timeout_ms;
+	out->connect_timeout_ms = stripe_refunds.limits.connect_timeout_ms;
+	out->total_timeout_ms = stripe_refunds.limits.call_timeout_ms;
 	out->max_answer = ANSWER_MAX;
 	if (good)
 		return true;

@@ -43,8 +43,8 @@ static const int poll_unknown[] = {2, 5, 15, 45, 60, 120, 300, 600, 1800, 3600, 
 /* An abnormal refund moves when a person does something in the console. */
 static const int poll_abnormal[] = {600, 1800, 3600, 6 * 3600, 0};
 
-const Channel wechat_channel = {
-	.kind = "wechat",
+const ChannelProduct wechat_refunds = {
+	.kind = PRODUCT_REFUND,
 	.label = "WeChat Pay",
 	.limits = {
 		.number_max = 64,
@@ -70,14 +70,20 @@ const Channel wechat_channel = {
 	},
 	.verdicts = wechat_verdicts,
 	.verdict_count = WECHAT_VERDICT_COUNT,
-	.merchant = wechat_merchant,
-	.open = wechat_open,
-	.close = wechat_close,
-	.check = wechat_check,
 	.acceptable = wechat_acceptable,
 	.freeze = wechat_freeze,
 	.build = wechat_build,
 	.read_answer = wechat_read_answer,
+};
+
+const Channel wechat_channel = {
+	.kind = "wechat",
+	.label = "WeChat Pay",
+	.refund = &wechat_refunds,
+	.merchant = wechat_merchant,
+	.open = wechat_open,
+	.close = wechat_close,
+	.check = wechat_check,
 	.read_callback = wechat_read_callback,
 	.acknowledge = wechat_acknowledge,
 };
@@ -145,7 +151,7 @@ static bool
 wechat_acceptable(const ChannelInstruction *instr, int64_t now, ChannelError *err)
 {
 	memset(err, 0, sizeof(*err));
-	return channel_number_acceptable(&wechat_channel, instr->wire_no, err) &&
+	return channel_number_acceptable(&wechat_refunds, instr->wire_no, err) &&
 		amount_acceptable(instr, err) &&
 		payment_acceptable(instr, now, err) &&
 		reason_acceptable(instr->reason, err) &&

@@ -89,6 +89,7 @@ typedef struct WechatConfig
 } WechatConfig;
 
 extern const Channel wechat_channel;
+extern const ChannelProduct wechat_refunds;
 
 /* wechat_verdict.c */
 #define WECHAT_VERDICT_COUNT	51

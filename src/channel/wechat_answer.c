@@ -89,7 +89,7 @@ wechat_read_refund(const json_t *refund, const char *status_key, ChannelEvidence
 			code = WECHAT_SUCCESS_RETURNED;
 
 		/* callbacks and queries have the same states */
-		rule = channel_judge(&wechat_channel, CALL_QUERY, 200, code);
+		rule = channel_judge(&wechat_refunds, CALL_QUERY, 200, code);
 		out->verdict = rule ? rule->verdict : VERDICT_UNKNOWN;
 		out->proof = rule != NULL && rule->signed_only && out->authentic;
 		return true;
@@ -146,7 +146,7 @@ read_error(ChannelCall call, const HttpAnswer *answer, ChannelEvidence *out)
 		answer_note(out, text ? text : "");
 	}
 	json_decref(body);
-	rule = channel_judge(&wechat_channel, call, answer->status,
+	rule = channel_judge(&wechat_refunds, call, answer->status,
 						 out->code[0] != '\0' ? out->code : NULL);
 	out->verdict = rule ? rule->verdict : VERDICT_UNKNOWN;
 	if (out->message[0] == '\0')
@@ -176,7 +176,7 @@ read_success(const WechatConfig *config, ChannelCall call, const ChannelInstruct
 	out->authentic = true;
 	if (call == CALL_ECHO || answer->status != 200)
 	{
-		rule = channel_judge(&wechat_channel, call, answer->status, NULL);
+		rule = channel_judge(&wechat_refunds, call, answer->status, NULL);
 		out->verdict = rule ? rule->verdict : VERDICT_UNKNOWN;
 		answer_note(out, rule ? rule->comment : "an answer that WeChat Pay does not document");
 		return;

@@ -283,6 +283,8 @@ compose_url(const WechatConfig *config, ChannelCall call, const ChannelInstructi
 			if (config->sub_mchid[0] != '\0')
 				buf_addf(url, "?sub_mchid=%s", config->sub_mchid);
 			break;
+		case CALL_CANCEL:		/* of transfers only */
+			break;
 		case CALL_ECHO:
 			buf_adds(url, ECHO_PATH);
 			break;
@@ -355,8 +357,8 @@ wechat_build(void *arg, ChannelCall call, const ChannelInstruction *instr,
 		good = http_header_add(&out->headers, "Content-Type", "application/json");
 	good = good && !out->url.failed && !out->body.failed &&
 		sign(config, out, strlen(base), moment);
-	out->connect_timeout_ms = wechat_channel.limits.connect_timeout_ms;
-	out->total_timeout_ms = wechat_channel.limits.call_timeout_ms;
+	out->connect_timeout_ms = wechat_refunds.limits.connect_timeout_ms;
+	out->total_timeout_ms = wechat_refunds.limits.call_timeout_ms;
 	out->max_answer = ANSWER_MAX;
 	if (good)
 		return true;

@@ -147,7 +147,7 @@ payment_check_words(const PaymentWords *w)
 	channel = channel_lookup(row_text(0, 1));
 	if (channel == NULL)
 		channel_complain(w->channel);
-	for (c = channel->limits.currencies; *c != NULL; c++)
+	for (c = channel->refund->limits.currencies; *c != NULL; c++)
 		if (strcmp(*c, w->currency) == 0)
 			return;
 	ereport(ERROR,

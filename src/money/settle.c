@@ -223,6 +223,8 @@ instruction_from_row(Subject *s, uint64 row)
 	i->channel_payment_id = row_text(row, 26);
 	i->merchant_no = row_text(row, 27);
 	i->generation = row_int4(row, 28);
+	if (!product_from_name(row_text(row, 29), &i->product))
+		elog(ERROR, "instruction %lld is of an unknown kind", (long long) i->instruction_id);
 }
 
 static void
@@ -233,7 +235,7 @@ batch_lock_instructions(Batch *b)
 		"       i.attempts, i.first_attempt_at, i.state, i.detail, i.state_since, i.due_at, i.due_call,"
 		"       i.polls, i.unexplained, i.refusal, i.last_attempt_at, i.person_reason,"
 		"       i.person_suggestion, i.person_since, i.payer_amount, i.channel_refund_id, i.received_by,"
-		"       p.payment_no, p.channel_payment_id, m.merchant_no, i.generation"
+		"       p.payment_no, p.channel_payment_id, m.merchant_no, i.generation, i.kind"
 		"  FROM refundx.instruction i"
 		"  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id"
 		"  LEFT JOIN refundx.merchant m ON m.merchant_id = i.merchant_id"
@@ -299,7 +301,7 @@ batch_lock_accounts(Batch *b)
 		if (s == NULL || s->row.account_id == 0)
 			continue;
 		at = (int) (s - b->subjects);
-		weigh(&trial[at], &b->pieces[i].facts, timing_of(b, s->row.channel_id), b->now, &d);
+		weigh(&trial[at], &b->pieces[i].facts, timing_of(b, s->row.channel_id, s->row.product), b->now, &d);
 		if (d.effect != EFFECT_NONE)
 		{
 			ids[at] = s->row.account_id;
@@ -385,7 +387,7 @@ batch_decide(Batch *b, SettleResult *result)
 			column_int8(&result->waiting, p->facts.evidence_id);
 			continue;
 		}
-		weigh(&s->row, &p->facts, timing_of(b, s->row.channel_id), b->now, d);
+		weigh(&s->row, &p->facts, timing_of(b, s->row.channel_id, s->row.product), b->now, d);
 		p->state = PIECE_WEIGHED;
 		s->touched = true;
 		s->hold |= d->hold;

@@ -54,7 +54,7 @@ typedef struct Subject
 typedef struct ChannelTiming
 {
 	int64		channel_id;		/* key, first */
-	Timing		timing;
+	Timing		timing[PRODUCT_COUNT];
 } ChannelTiming;
 
 typedef struct Batch
@@ -78,8 +78,11 @@ typedef struct Batch
 
 /* timing.c */
 extern void timings_load(Batch *b);
-extern const Timing *timing_of(const Batch *b, int32 channel_id);
-extern void timing_from_config(Timing *t, const Channel *channel, const char *config_json);
+extern const Timing *timing_of(const Batch *b, int32 channel_id, ProductKind product);
+
+/* One for each product that the channel has. */
+extern void timings_from_config(Timing timing[PRODUCT_COUNT], const Channel *channel,
+								const char *config_json);
 
 /* settle_write.c */
 extern void settle_write(Batch *b);

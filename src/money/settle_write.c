@@ -311,7 +311,7 @@ write_merchant(Batch *b, const EvidenceFacts *e, bool pause)
 	values_text(&v, psprintf("%s%s%s", e->code ? e->code : verdict_name(e->verdict),
 							 e->message ? ": " : "", e->message ? e->message : ""));
 	values_time(&v, b->now);
-	values_datum(&v, Float8GetDatum((double) timing_of(b, e->channel_id)->scale), false);
+	values_datum(&v, Float8GetDatum((double) timing_of(b, e->channel_id, PRODUCT_REFUND)->scale), false);
 	/* one alarm, not one for each probe */
 	if (statement_run(&pause_it, &v) > 0 && row_int4(0, 1) == 1)
 		ereport(WARNING,

@@ -190,7 +190,7 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 		 * refuse: a repeated call for one from last year returns that one.
 		 */
 		if (!w->adopt &&
-			!r.channel->acceptable(&r.instr, timestamptz_to_unix_us(clock_now()) / USECS_PER_SEC, &err))
+			!r.channel->refund->acceptable(&r.instr, timestamptz_to_unix_us(clock_now()) / USECS_PER_SEC, &err))
 			channel_refuse(ERRCODE_RX_CHANNEL_REFUSES, r.channel->label, &err);
 		if (r.account_id != 0)
 			journal_post(r.account_id, JOURNAL_FREEZE, w->amount, in.instruction_id, NULL, NULL);

@@ -17,13 +17,24 @@
 #include "utils/timestamp.h"
 
 void
-timing_from_config(Timing *t, const Channel *channel, const char *config_json)
+timings_from_config(Timing timing[PRODUCT_COUNT], const Channel *channel, const char *config_json)
 {
-	t->limits = &channel->limits;
-	t->not_found_after_us = channel_not_found_after(channel, config_json) * USECS_PER_SEC;
-	t->scale = channel_time_scale(config_json);
-	t->send_window_us = channel->limits.send_window * USECS_PER_SEC / t->scale;
-	t->ask_window_us = channel->limits.ask_window * USECS_PER_SEC / t->scale;
+	int			kind;
+
+	for (kind = 0; kind < PRODUCT_COUNT; kind++)
+	{
+		const ChannelProduct *product = channel_product(channel, (ProductKind) kind);
+		Timing	   *t = &timing[kind];
+
+		memset(t, 0, sizeof(*t));
+		t->scale = channel_time_scale(config_json);
+		if (product == NULL)
+			continue;
+		t->limits = &product->limits;
+		t->not_found_after_us = channel_not_found_after(product, config_json) * USECS_PER_SEC;
+		t->send_window_us = product->limits.send_window * USECS_PER_SEC / t->scale;
+		t->ask_window_us = product->limits.ask_window * USECS_PER_SEC / t->scale;
+	}
 }
 
 /* A handful of channels per database: all of them, once a batch. */
@@ -45,17 +56,17 @@ timings_load(Batch *b)
 		if (channel == NULL)
 			elog(ERROR, "channel kind \"%s\" is not built in", row_text(row, 2));
 		b->timings[row].channel_id = row_int8(row, 1);
-		timing_from_config(&b->timings[row].timing, channel, row_text(row, 3));
+		timings_from_config(b->timings[row].timing, channel, row_text(row, 3));
 	}
 }
 
 const Timing *
-timing_of(const Batch *b, int32 channel_id)
+timing_of(const Batch *b, int32 channel_id, ProductKind product)
 {
 	int			i;
 
 	for (i = 0; i < b->ntimings; i++)
-		if (b->timings[i].channel_id == channel_id)
-			return &b->timings[i].timing;
+		if (b->timings[i].channel_id == channel_id && b->timings[i].timing[product].limits != NULL)
+			return &b->timings[i].timing[product];
 	elog(ERROR, "channel %d is not configured", channel_id);
 }

@@ -37,6 +37,7 @@ typedef struct Instruction
 	int64		payment_id;		/* 0 = none */
 	int64		account_id;		/* 0 = none */
 	int32		channel_id;
+	ProductKind product;
 	int64		amount;
 	char	   *currency;
 	char	   *payment_no;		/* NULL = none */

@@ -11,7 +11,7 @@ COMMENT ON FUNCTION refundx.state_table() IS
 'The state table that everything goes through: one row for each state and each thing that can happen (doc/states.md). effect: what it does to the money';
 
 CREATE FUNCTION refundx.verdict_table(
-	OUT kind text, OUT call text, OUT n int, OUT http_status int, OUT code text,
+	OUT kind text, OUT product text, OUT call text, OUT n int, OUT http_status int, OUT code text,
 	OUT verdict text, OUT signed_only boolean, OUT comment text, OUT source text)
 RETURNS SETOF record
 LANGUAGE c IMMUTABLE PARALLEL UNSAFE
@@ -20,7 +20,7 @@ COMMENT ON FUNCTION refundx.verdict_table() IS
 'What each answer of a channel means: the first row (n) that fits decides, null fits everything, and what no row fits is unknown. source: where the channel documents it';
 
 CREATE FUNCTION refundx.channel_kinds(
-	OUT kind text, OUT label text, OUT currencies text[], OUT number_rule text,
+	OUT kind text, OUT product text, OUT label text, OUT currencies text[], OUT number_rule text,
 	OUT max_parts int, OUT max_age interval, OUT part_spacing interval,
 	OUT calls_per_second int, OUT failing_per_second int, OUT not_found_after interval,
 	OUT send_window interval, OUT ask_window interval, OUT call_timeout interval)

@@ -35,6 +35,14 @@ static bool next_page(Dispatcher *d, Call *call);
 static void end_unsent(Dispatcher *d, Call *call, Verdict verdict, const char *why);
 static void host_result(int32 channel_id, HttpOutcome outcome, TimestampTz now);
 
+/* NULL: its keys cannot be read, or the channel no longer does such things. */
+static const ChannelProduct *
+product_of(const Call *call, const OpenChannel *channel)
+{
+	return channel != NULL && channel->config != NULL ?
+		channel_product(channel->channel, call->product) : NULL;
+}
+
 static void
 instruction_of(const Call *call, ChannelInstruction *instr)
 {
@@ -65,6 +73,7 @@ static void
 send_page(Dispatcher *d, Call *call)
 {
 	OpenChannel *channel = keys_by_id(call->channel_id);
+	const ChannelProduct *product = product_of(call, channel);
 	ChannelInstruction instr;
 	ChannelMoment moment;
 	ChannelError err = {{0}};
@@ -73,7 +82,7 @@ send_page(Dispatcher *d, Call *call)
 	char		why[256] = "";
 	bool		sent;
 
-	if (channel == NULL || channel->config == NULL)
+	if (product == NULL)
 	{
 		end_unsent(d, call, VERDICT_CONFIG, "the channel's keys cannot be read");
 		return;
@@ -88,15 +97,15 @@ send_page(Dispatcher *d, Call *call)
 	moment.nonce = nonce;
 	moment.use_backup = call->use_backup;
 	http_request_init(&request);
-	if (!channel->channel->build(channel->config, call->call, &instr, &call->frozen, &moment,
-								 &request, &err))
+	if (!product->build(channel->config, call->call, &instr, &call->frozen, &moment,
+						&request, &err))
 	{
 		http_request_free(&request);
 		end_unsent(d, call, VERDICT_CONFIG, err.message);
 		return;
 	}
-	request.connect_timeout_ms = channel->channel->limits.connect_timeout_ms;
-	request.total_timeout_ms = Max(channel->channel->limits.call_timeout_ms / channel->timing.scale, 500);
+	request.connect_timeout_ms = product->limits.connect_timeout_ms;
+	request.total_timeout_ms = Max(product->limits.call_timeout_ms / channel->timing[call->product].scale, 500);
 	sent = http_client_send(d->client, &request, call, why, sizeof(why));
 	http_request_free(&request);
 	if (!sent)
@@ -158,12 +167,13 @@ dispatch_collect(Dispatcher *d)
 	{
 		Call	   *call = ticket;
 		OpenChannel *channel = keys_by_id(call->channel_id);
+		const ChannelProduct *product = product_of(call, channel);
 		ChannelInstruction instr;
 
 		call->ended_at = clock_now();
 		d->sent++;
 		host_result(call->channel_id, answer.outcome, GetCurrentTimestamp());
-		if (channel == NULL || channel->config == NULL)
+		if (product == NULL)
 		{
 			/* its keys went away meanwhile: what cannot be verified is unknown */
 			call->evidence.verdict = VERDICT_UNKNOWN;
@@ -172,8 +182,8 @@ dispatch_collect(Dispatcher *d)
 		else
 		{
 			instruction_of(call, &instr);
-			channel->channel->read_answer(channel->config, call->call, &instr, &answer,
-										  clock_wall(), &call->evidence);
+			product->read_answer(channel->config, call->call, &instr, &answer,
+								 clock_wall(), &call->evidence);
 			if (next_page(d, call))
 			{
 				http_answer_free(&answer);

@@ -93,7 +93,7 @@ read_claimable(Dispatcher *d)
 	static Statement read = {
 		"SELECT i.instruction_id, u.call, i.channel_id, i.merchant_id, i.wire_no, i.amount, i.currency,"
 		"       p.payment_no, p.channel_payment_id, p.paid, p.channel_data::text, r.notify_url, r.body,"
-		"       i.reason, p.parts, i.channel_refund_id, i.generation, i.first_attempt_at, i.unexplained"
+		"       i.reason, p.parts, i.channel_refund_id, i.generation, i.first_attempt_at, i.unexplained, i.kind"
 		"  FROM unnest($1, $2) u(id, call)"
 		"  JOIN refundx.instruction i ON i.instruction_id = u.id"
 		"  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id"
@@ -137,6 +137,7 @@ read_claimable(Dispatcher *d)
 		{
 			ChannelInstruction instr = {0};
 			OpenChannel *channel = keys_by_id(c->channel_id);
+			const ChannelProduct *product = channel ? channel_product(channel->channel, c->product) : NULL;
 			ChannelError err = {{0}};
 			char		url[300];
 
@@ -151,8 +152,8 @@ read_claimable(Dispatcher *d)
 			instr.parts_before = Max(row_int4(row, 15) - 1, 0);
 			if (channel && keys_notify_url(channel, url, sizeof(url)))
 				instr.notify_url = c->notify_url = strdup(url);
-			if (channel == NULL || channel->config == NULL ||
-				!channel->channel->freeze(channel->config, &instr, &c->frozen, &err))
+			if (product == NULL || channel->config == NULL ||
+				!product->freeze(channel->config, &instr, &c->frozen, &err))
 			{
 				/* nothing was attempted: it stays queued, and a person is told */
 				worker_problem(d->self, "refund %s cannot be put into a request: %s",
@@ -176,7 +177,7 @@ too_late(const Call *c, TimestampTz first_attempt_at, int unexplained)
 	OpenChannel *channel = keys_by_id(c->channel_id);
 
 	return unexplained > 0 && channel != NULL &&
-		WINDOW_OVER(channel->timing.send_window_us, first_attempt_at, clock_now());
+		WINDOW_OVER(channel->timing[c->product].send_window_us, first_attempt_at, clock_now());
 }
 
 /* They have waited in the queue past their window: the answer decides who goes on. */
@@ -216,7 +217,9 @@ call_from_row(uint64 row)
 	if (c == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
 	c->instruction_id = row_int8(row, 1);
-	c->call = strcmp(row_text(row, 2), "query") == 0 ? CALL_QUERY : CALL_SUBMIT;
+	if (!product_from_name(row_text(row, 20), &c->product) ||
+		!channel_call_from_name(row_text(row, 2), &c->call))
+		elog(ERROR, "instruction %lld is of an unknown kind", (long long) c->instruction_id);
 	c->channel_id = row_int4(row, 3);
 	c->merchant_id = row_int4(row, 4);
 	c->wire_no = strdup_or_null(row_text(row, 5));

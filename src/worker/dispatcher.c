@@ -184,7 +184,7 @@ abandon_lost_attempts(void)
  * the schedule has forgotten.
  */
 #define SCHEDULE_COLUMNS \
-	"i.instruction_id, i.state, i.is_open, i.due_call, i.due_at, i.merchant_id, i.channel_id, payment_id," \
+	"i.instruction_id, i.state, i.is_open, i.due_call, i.due_at, i.merchant_id, i.channel_id, payment_id, i.kind," \
 	" CASE WHEN i.state = 'queued' AND p.parts > 1 THEN" \
 	"  (SELECT max(greatest(a.started_at, o.last_attempt_at))" \
 	"     FROM refundx.instruction o" \
@@ -202,15 +202,18 @@ schedule_rows(uint64 n)
 	{
 		char	   *call = row_text(row, 4);
 		State		state;
+		ChannelCall due_call = CALL_SUBMIT;
+		ProductKind product;
 
-		if (!state_from_name(row_text(row, 2), &state))
+		if (!state_from_name(row_text(row, 2), &state) || !product_from_name(row_text(row, 9), &product))
 			continue;
-		schedule_set(row_int8(row, 1), state, row_bool(row, 3),
-					 call && strcmp(call, "query") == 0 ? CALL_QUERY : CALL_SUBMIT,
+		if (call != NULL)
+			(void) channel_call_from_name(call, &due_call);
+		schedule_set(row_int8(row, 1), product, state, row_bool(row, 3), due_call,
 					 call ? row_time(row, 5) : 0,
 					 row_int4(row, 6), row_int4(row, 7), row_int8(row, 8));
-		if (!row_null(row, 9))
-			schedule_payment_started(row_int8(row, 8), 0, row_time(row, 9));
+		if (!row_null(row, 10))
+			schedule_payment_started(row_int8(row, 8), 0, row_time(row, 10));
 		known = known && keys_by_id(row_int4(row, 7)) != NULL;
 	}
 	return known;
@@ -344,11 +347,12 @@ show_problems(Dispatcher *d)
 }
 
 static const ChannelLimits *
-limits_of(int32 channel_id)
+limits_of(int32 channel_id, ProductKind kind)
 {
 	OpenChannel *c = keys_by_id(channel_id);
+	const ChannelProduct *product = c != NULL && c->config != NULL ? channel_product(c->channel, kind) : NULL;
 
-	return c != NULL && c->config != NULL ? &c->channel->limits : NULL;
+	return product != NULL ? &product->limits : NULL;
 }
 
 static int64
@@ -356,7 +360,7 @@ scale_of(int32 channel_id)
 {
 	OpenChannel *c = keys_by_id(channel_id);
 
-	return c != NULL ? Max(c->timing.scale, 1) : 1;
+	return c != NULL ? Max(c->timing[PRODUCT_REFUND].scale, 1) : 1;
 }
 
 static void

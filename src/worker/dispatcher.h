@@ -23,6 +23,7 @@ typedef struct Call
 	int64		attempt_id;
 	int32		channel_id;
 	int32		merchant_id;
+	ProductKind product;
 	ChannelCall call;
 	char	   *wire_no;
 	int64		amount;

@@ -101,7 +101,7 @@ keys_open(OpenChannel *c, const char *config_json)
 	const char *base;
 	void	   *opened;
 
-	timing_from_config(&c->timing, c->channel, config_json);
+	timings_from_config(c->timing, c->channel, config_json);
 	config = json_loads(config_json, 0, NULL);
 	base = json_string_value(json_object_get(config, "public_base_url"));
 	strlcpy(c->public_base_url, base ? base : "", sizeof(c->public_base_url));

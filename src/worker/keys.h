@@ -24,7 +24,7 @@ typedef struct OpenChannel
 	char		merchant_no[CHANNEL_MERCHANT_MAX + 1];
 	int			revision;
 	bool		closed;
-	Timing		timing;
+	Timing		timing[PRODUCT_COUNT];
 	char		public_base_url[200];	/* its own, or ""; see keys_notify_url() */
 	char		problem[512];	/* why its keys could not be loaded; "" = fine */
 	bool		seen;			/* in the last refresh */

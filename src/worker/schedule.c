@@ -92,12 +92,13 @@ schedule_clear(void)
 {
 	HASH_SEQ_STATUS scan;
 	MerchantPace *m;
+	int			call;
 
 	hash_seq_init(&scan, merchants);
 	while ((m = hash_seq_search(&scan)) != NULL)
 	{
-		pairingheap_free(m->lane[CALL_SUBMIT].heap);
-		pairingheap_free(m->lane[CALL_QUERY].heap);
+		for (call = 0; call < LANE_COUNT; call++)
+			pairingheap_free(m->lane[call].heap);
 	}
 	hash_destroy(dues);
 	hash_destroy(merchants);
@@ -126,12 +127,13 @@ merchant_pace(int32 merchant_id)
 	if (!found)
 	{
 		MemoryContext old = MemoryContextSwitchTo(TopMemoryContext);
+		int			call;
 
 		memset((char *) m + sizeof(int32), 0, sizeof(*m) - sizeof(int32));
 		m->window = FIRST_WINDOW;
 		m->scale = 1;
-		m->lane[CALL_SUBMIT].heap = pairingheap_allocate(due_compare, NULL);
-		m->lane[CALL_QUERY].heap = pairingheap_allocate(due_compare, NULL);
+		for (call = 0; call < LANE_COUNT; call++)
+			m->lane[call].heap = pairingheap_allocate(due_compare, NULL);
 		MemoryContextSwitchTo(old);
 	}
 	return m;
@@ -162,7 +164,10 @@ dequeue(Due *d)
 static void
 unblock(MerchantPace *m)
 {
-	m->lane[CALL_SUBMIT].blocked_until = m->lane[CALL_QUERY].blocked_until = 0;
+	int			call;
+
+	for (call = 0; call < LANE_COUNT; call++)
+		m->lane[call].blocked_until = 0;
 }
 
 static PaymentPace *
@@ -225,8 +230,8 @@ count_undecided(Due *d, State before, State after)
 }
 
 void
-schedule_set(int64 instruction_id, State state, bool is_open, ChannelCall call,
-			 TimestampTz due_at, int32 merchant_id, int32 channel_id, int64 payment_id)
+schedule_set(int64 instruction_id, ProductKind product, State state, bool is_open,
+			 ChannelCall call, TimestampTz due_at, int32 merchant_id, int32 channel_id, int64 payment_id)
 {
 	bool		found;
 	Due		   *d;
@@ -251,6 +256,7 @@ schedule_set(int64 instruction_id, State state, bool is_open, ChannelCall call,
 	dequeue(d);					/* before its lane changes */
 	count_undecided(d, d->state, state);
 	d->state = state;
+	d->product = product;
 	d->call = call;
 	d->merchant_id = merchant_id;
 	d->channel_id = channel_id;
@@ -377,7 +383,7 @@ first_lane(TimestampTz now)
 	hash_seq_init(&scan, merchants);
 	while ((m = hash_seq_search(&scan)) != NULL)
 	{
-		for (call = CALL_SUBMIT; call <= CALL_QUERY; call++)
+		for (call = 0; call < LANE_COUNT; call++)
 		{
 			Lane	   *lane = &m->lane[call];
 			Due		   *d;
@@ -399,7 +405,8 @@ first_lane(TimestampTz now)
  * it is touched until then.  A payment that must wait puts off only its own.
  */
 Due *
-schedule_next(TimestampTz now, const ChannelLimits *(*limits_of) (int32 channel_id),
+schedule_next(TimestampTz now,
+			  const ChannelLimits *(*limits_of) (int32 channel_id, ProductKind product),
 			  int64 scale_of(int32 channel_id))
 {
 	Lane	   *lane;
@@ -407,7 +414,7 @@ schedule_next(TimestampTz now, const ChannelLimits *(*limits_of) (int32 channel_
 	while ((lane = first_lane(now)) != NULL)
 	{
 		Due		   *d = pairingheap_container(Due, node, pairingheap_first(lane->heap));
-		const ChannelLimits *limits = limits_of(d->channel_id);
+		const ChannelLimits *limits = limits_of(d->channel_id, d->product);
 		TimestampTz later;
 
 		if (limits == NULL)
@@ -603,7 +610,7 @@ schedule_first(void)
 	hash_seq_init(&scan, merchants);
 	while ((m = hash_seq_search(&scan)) != NULL)
 	{
-		for (call = CALL_SUBMIT; call <= CALL_QUERY; call++)
+		for (call = 0; call < LANE_COUNT; call++)
 		{
 			Lane	   *lane = &m->lane[call];
 			TimestampTz at;

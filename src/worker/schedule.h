@@ -24,6 +24,7 @@ typedef struct Due
 	pairingheap_node node;
 	bool		queued;			/* is in its lane's heap */
 	TimestampTz due_at;
+	ProductKind product;
 	ChannelCall call;
 	State		state;
 	State		state_before;	/* of a submit under way: if nothing comes of it */
@@ -33,6 +34,9 @@ typedef struct Due
 	bool		in_flight;		/* a call of ours is under way */
 	TimestampTz began_at;		/* of that call */
 } Due;
+
+/* CALL_SUBMIT, CALL_QUERY, CALL_CANCEL */
+#define LANE_COUNT	(CALL_CANCEL + 1)
 
 /* What is due of one merchant and one call, earliest first. */
 typedef struct Lane
@@ -49,7 +53,7 @@ typedef struct MerchantPace
 {
 	int32		merchant_id;	/* hash key, first */
 	Pace	   *pace;			/* NULL until the merchant has been read */
-	Lane		lane[2];		/* CALL_SUBMIT, CALL_QUERY */
+	Lane		lane[LANE_COUNT];	/* by call */
 	bool		paused;
 	TimestampTz probe_at;		/* while paused: when one may try */
 	bool		probing;		/* that one is under way */
@@ -78,8 +82,9 @@ extern void schedule_init(int database);	/* its slot */
 extern void schedule_clear(void);
 
 /* Enter or move an instruction; not open = forget it. */
-extern void schedule_set(int64 instruction_id, State state, bool is_open, ChannelCall call,
-						 TimestampTz due_at, int32 merchant_id, int32 channel_id, int64 payment_id);
+extern void schedule_set(int64 instruction_id, ProductKind product, State state, bool is_open,
+						 ChannelCall call, TimestampTz due_at, int32 merchant_id, int32 channel_id,
+						 int64 payment_id);
 extern void schedule_merchant(int32 merchant_id, const char *kind, const char *merchant_no,
 							  bool paused, TimestampTz probe_at);
 
@@ -93,7 +98,8 @@ extern void schedule_payment_started(int64 payment_id, int64 instruction_id, Tim
  * The next one that is due now and may go now by every pace; it is taken out
  * of the schedule, and limits are asked per channel.  NULL if there is none.
  */
-extern Due *schedule_next(TimestampTz now, const ChannelLimits *(*limits_of) (int32 channel_id),
+extern Due *schedule_next(TimestampTz now,
+						  const ChannelLimits *(*limits_of) (int32 channel_id, ProductKind product),
 						  int64 scale_of(int32 channel_id));
 
 /*

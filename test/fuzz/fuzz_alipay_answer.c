@@ -38,7 +38,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					(const char *) data + 2, size - 2, data[1] == 'c' ? fuzz_sn : NULL);
 	else
 		buf_add(&answer.body, data + 2, size - 2);
-	fuzz_channel->read_answer(data[1] == 'c' ? fuzz_cert_config : fuzz_config, call,
+	fuzz_channel->refund->read_answer(data[1] == 'c' ? fuzz_cert_config : fuzz_config, call,
 							  call == CALL_ECHO ? NULL : &instr, &answer, AKIT_NOW, &e);
 	fuzz_check_alipay(&e);
 

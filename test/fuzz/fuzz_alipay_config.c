@@ -46,7 +46,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_channel->close(config);
 	fuzz_channel->check(&source, AKIT_NOW, &findings);
 	fuzz_require(count > 0);
-	fuzz_require(channel_not_found_after(fuzz_channel, json) <= 10);
+	fuzz_require(channel_not_found_after(fuzz_channel->refund, json) <= 10);
 	fuzz_require(channel_time_scale(json) >= 1.0);
 	fuzz_require(ERR_peek_error() == 0);
 	free(json);

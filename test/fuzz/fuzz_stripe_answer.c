@@ -39,7 +39,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	http_header_add(&answer.headers, "Content-Type", "application/json");
 	if (data[1] == 'R')
 		http_header_add(&answer.headers, "Idempotent-Replayed", "true");
-	fuzz_channel->read_answer(fuzz_config, call, &instr, &answer, SKIT_NOW, &e);
+	fuzz_channel->refund->read_answer(fuzz_config, call, &instr, &answer, SKIT_NOW, &e);
 	fuzz_check_evidence(&e);
 
 	/* what proves something proves it of our own refund, and of a whole 200 */
@@ -61,7 +61,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		instr.cursor = e.cursor;
 		instr.channel_refund_id = NULL;
 		http_request_init(&request);
-		fuzz_require(fuzz_channel->build(fuzz_config, CALL_QUERY, &instr, NULL, &moment, &request,
+		fuzz_require(fuzz_channel->refund->build(fuzz_config, CALL_QUERY, &instr, NULL, &moment, &request,
 										 &err));
 		http_request_free(&request);
 	}

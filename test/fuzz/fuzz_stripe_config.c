@@ -33,10 +33,10 @@ freeze(const char *text)
 	Buf			form = BUF_INIT;
 	Buf			again = BUF_INIT;
 
-	if (fuzz_channel->acceptable(&instr, SKIT_NOW, &err))
+	if (fuzz_channel->refund->acceptable(&instr, SKIT_NOW, &err))
 	{
-		fuzz_require(fuzz_channel->freeze(fuzz_config, &instr, &form, &err));
-		fuzz_require(fuzz_channel->freeze(fuzz_config, &instr, &again, &err));
+		fuzz_require(fuzz_channel->refund->freeze(fuzz_config, &instr, &form, &err));
+		fuzz_require(fuzz_channel->refund->freeze(fuzz_config, &instr, &again, &err));
 		fuzz_require(form.len == again.len && memcmp(form.data, again.data, form.len) == 0);
 		fuzz_require(strspn(form.data, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 							"%=&_-.~") == form.len);
@@ -44,7 +44,7 @@ freeze(const char *text)
 	else
 		fuzz_require(err.message[0] != '\0');
 	instr.payment_data = NULL;
-	fuzz_channel->freeze(fuzz_config, &instr, &form, &err);
+	fuzz_channel->refund->freeze(fuzz_config, &instr, &form, &err);
 	buf_free(&form);
 	buf_free(&again);
 }
@@ -79,7 +79,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	fuzz_channel->close(config);
 	fuzz_channel->check(&source, SKIT_NOW, &findings);
 	fuzz_require(count > 0);
-	fuzz_require(channel_not_found_after(fuzz_channel, json) <= 120);
+	fuzz_require(channel_not_found_after(fuzz_channel->refund, json) <= 120);
 	fuzz_require(channel_time_scale(json) >= 1.0);
 	freeze(json);
 	fuzz_require(ERR_peek_error() == 0);

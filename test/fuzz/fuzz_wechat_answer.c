@@ -38,7 +38,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 					buf_str(&answer.body), answer.body.len);
 	else
 		http_header_add(&answer.headers, "Content-Type", "application/json");
-	fuzz_channel->read_answer(fuzz_config, call, &instr, &answer, KIT_NOW, &e);
+	fuzz_channel->refund->read_answer(fuzz_config, call, &instr, &answer, KIT_NOW, &e);
 	fuzz_check_evidence(&e);
 	fuzz_require(is_signed || (!e.proof && !e.authentic));
 

@@ -85,7 +85,7 @@ foreach my $setting (split /\n/, $rx->sql(q{
 
 # ---- likewise a channel's ----
 
-foreach my $kind (split /\n/, $rx->sql('SELECT kind FROM refundx.channel_kinds()'))
+foreach my $kind (split /\n/, $rx->sql(q(SELECT kind FROM refundx.channel_kinds() WHERE product = 'refund')))
 {
 	my ($table) = slurp_file("$root/doc/$kind.md") =~ /^## Configuration\n(.*?)^##/ms;
 	my $settings = hint(qq{SELECT refundx.channel_add('x', '$kind', '{"colour": "red"}')});

@@ -42,7 +42,7 @@ read_body(void *c, ChannelCall call, const ChannelInstruction *i, int status, co
 	buf_add(&a.body, body->data, body->len);
 	http_header_add(&a.headers, "trace_id", "0b2f1a");
 	memset(&e, 0x55, sizeof(e));
-	alipay->read_answer(c, call, i, &a, AKIT_NOW, &e);
+	alipay->refund->read_answer(c, call, i, &a, AKIT_NOW, &e);
 	http_answer_free(&a);
 	return e;
 }
@@ -93,9 +93,9 @@ test_every_row(void)
 {
 	int			i;
 
-	for (i = 0; i < alipay->verdict_count; i++)
+	for (i = 0; i < alipay->refund->verdict_count; i++)
 	{
-		const VerdictRule *rule = &alipay->verdicts[i];
+		const VerdictRule *rule = &alipay->refund->verdicts[i];
 		char		code[64];
 		char		node[1024];
 		ChannelEvidence e;
@@ -120,7 +120,7 @@ test_every_row(void)
 		ok(e.proof == rule->signed_only, "and proof only if the row says so");
 		ok(e.failing == (strstr(node, "\"10000\"") == NULL), "and failing only if it fails");
 		ok(rule->comment[0] != '\0' && rule->source[0] != '\0', "with a comment and a source");
-		ok(channel_judge(alipay, rule->call, 200, rule->code) == rule, "and no row before it hides it");
+		ok(channel_judge(alipay->refund, rule->call, 200, rule->code) == rule, "and no row before it hides it");
 	}
 }
 
@@ -281,12 +281,12 @@ test_transport(void)
 	http_answer_init(&a);
 	a.outcome = HTTP_NOT_SENT;
 	strcpy(a.error, "refused");
-	alipay->read_answer(config, CALL_SUBMIT, &instr, &a, AKIT_NOW, &e);
+	alipay->refund->read_answer(config, CALL_SUBMIT, &instr, &a, AKIT_NOW, &e);
 	ok(e.verdict == VERDICT_NOT_EXECUTED && !e.proof, "not sent is not executed");
-	alipay->read_answer(config, CALL_QUERY, &instr, &a, AKIT_NOW, &e);
+	alipay->refund->read_answer(config, CALL_QUERY, &instr, &a, AKIT_NOW, &e);
 	is_int(e.verdict, VERDICT_UNKNOWN, "of a query it says nothing");
 	a.outcome = HTTP_SENT_UNKNOWN;
-	alipay->read_answer(config, CALL_SUBMIT, &instr, &a, AKIT_NOW, &e);
+	alipay->refund->read_answer(config, CALL_SUBMIT, &instr, &a, AKIT_NOW, &e);
 	is_int(e.verdict, VERDICT_UNKNOWN, "a time-out is unknown");
 	is_str(e.wire_no, "R1", "but of our number");
 	akit_answer(&body, akit_alipay, AKIT_NODE, REFUNDED, strlen(REFUNDED), NULL);
@@ -589,7 +589,7 @@ test_certificates(void)
 		a.outcome = HTTP_ANSWERED;
 		a.status = 200;
 		buf_add(&a.body, body.data, body.len);
-		alipay->read_answer(cert_config, CALL_SUBMIT, &instr, &a, AKIT_NOW + 101 * 86400, &e);
+		alipay->refund->read_answer(cert_config, CALL_SUBMIT, &instr, &a, AKIT_NOW + 101 * 86400, &e);
 		http_answer_free(&a);
 	}
 	nothing(&e, "a certificate that has expired");

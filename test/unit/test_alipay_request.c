@@ -41,7 +41,7 @@ open_json(const char *json)
 static const char *
 freeze(void *config, const ChannelInstruction *i)
 {
-	if (!alipay->freeze(config, i, &frozen, &err))
+	if (!alipay->refund->freeze(config, i, &frozen, &err))
 		return err.message;
 	return buf_str(&frozen);
 }
@@ -191,7 +191,7 @@ test_payment_data(void *config)
 		"\"refund_goods_detail\":[{\"goods_id\":\"a\",\"refund_amount\":\"0.10\"}],"
 		"\"refund_royalty_parameters\":[{\"royalty_type\":\"transfer\",\"trans_in\":\"2088\","
 		"\"amount\":\"0.05\",\"desc\":\"d\"}]}";
-	ok(alipay->acceptable(&i, AKIT_NOW, &err), "channel_data about refunds");
+	ok(alipay->refund->acceptable(&i, AKIT_NOW, &err), "channel_data about refunds");
 	has(freeze(config, &i), "\"out_request_no\":\"R1\",\"store_id\":\"S1\",\"operator_id\":\"o\","
 		"\"related_settle_confirm_no\":\"c\",\"refund_goods_detail\":[{\"goods_id\":\"a\","
 		"\"refund_amount\":\"0.10\"}],\"refund_royalty_parameters\":[{\"royalty_type\":\"transfer\"",
@@ -200,8 +200,8 @@ test_payment_data(void *config)
 	for (k = 0; k < sizeof(bad) / sizeof(bad[0]); k++)
 	{
 		i.payment_data = bad[k];
-		ok(!alipay->acceptable(&i, AKIT_NOW, &err) && err.message[0] != '\0', "refused: %s", bad[k]);
-		ok(!alipay->freeze(config, &i, &frozen, &err), "and not frozen");
+		ok(!alipay->refund->acceptable(&i, AKIT_NOW, &err) && err.message[0] != '\0', "refused: %s", bad[k]);
+		ok(!alipay->refund->freeze(config, &i, &frozen, &err), "and not frozen");
 	}
 }
 
@@ -211,51 +211,51 @@ test_acceptable(void)
 	ChannelInstruction i = instruction();
 	char		text[400];
 
-	ok(alipay->acceptable(&i, AKIT_NOW, &err), "an ordinary refund");
+	ok(alipay->refund->acceptable(&i, AKIT_NOW, &err), "an ordinary refund");
 	i.paid_at = 1;
-	ok(alipay->acceptable(&i, AKIT_NOW, &err), "however old: the contract says how long");
+	ok(alipay->refund->acceptable(&i, AKIT_NOW, &err), "however old: the contract says how long");
 	i.parts_before = 1000;
-	ok(alipay->acceptable(&i, AKIT_NOW, &err), "however many parts");
+	ok(alipay->refund->acceptable(&i, AKIT_NOW, &err), "however many parts");
 	i.wire_no = "aZ09_-";
-	ok(alipay->acceptable(&i, AKIT_NOW, &err), "every kind of character");
+	ok(alipay->refund->acceptable(&i, AKIT_NOW, &err), "every kind of character");
 	i.wire_no = "a*";
-	ok(!alipay->acceptable(&i, AKIT_NOW, &err), "no others");
+	ok(!alipay->refund->acceptable(&i, AKIT_NOW, &err), "no others");
 	memset(text, 'a', 65);
 	text[65] = '\0';
 	i.wire_no = text;
-	ok(!alipay->acceptable(&i, AKIT_NOW, &err), "65 are too many");
+	ok(!alipay->refund->acceptable(&i, AKIT_NOW, &err), "65 are too many");
 	text[64] = '\0';
-	ok(alipay->acceptable(&i, AKIT_NOW, &err), "64 are not");
+	ok(alipay->refund->acceptable(&i, AKIT_NOW, &err), "64 are not");
 	i = instruction();
 	i.currency = "USD";
-	ok(!alipay->acceptable(&i, AKIT_NOW, &err), "another currency");
+	ok(!alipay->refund->acceptable(&i, AKIT_NOW, &err), "another currency");
 	i = instruction();
 	i.amount = 0;
-	ok(!alipay->acceptable(&i, AKIT_NOW, &err), "nothing");
+	ok(!alipay->refund->acceptable(&i, AKIT_NOW, &err), "nothing");
 	i.amount = 5001;
-	ok(!alipay->acceptable(&i, AKIT_NOW, &err), "more than was paid");
+	ok(!alipay->refund->acceptable(&i, AKIT_NOW, &err), "more than was paid");
 	i.amount = 5000;
-	ok(alipay->acceptable(&i, AKIT_NOW, &err), "all of it");
+	ok(alipay->refund->acceptable(&i, AKIT_NOW, &err), "all of it");
 	i.payment_amount = i.amount = INT64_C(1000000000000000);
-	ok(!alipay->acceptable(&i, AKIT_NOW, &err), "more than price(16) holds");
+	ok(!alipay->refund->acceptable(&i, AKIT_NOW, &err), "more than price(16) holds");
 	i = instruction();
 	memset(text, 'a', 257);
 	text[257] = '\0';
 	i.reason = text;
-	ok(!alipay->acceptable(&i, AKIT_NOW, &err), "a reason of 257 bytes");
+	ok(!alipay->refund->acceptable(&i, AKIT_NOW, &err), "a reason of 257 bytes");
 	text[256] = '\0';
-	ok(alipay->acceptable(&i, AKIT_NOW, &err), "of 256");
+	ok(alipay->refund->acceptable(&i, AKIT_NOW, &err), "of 256");
 	i.reason = "\xf0\x9f\x98\x80";
-	ok(!alipay->acceptable(&i, AKIT_NOW, &err), "an emoji");
+	ok(!alipay->refund->acceptable(&i, AKIT_NOW, &err), "an emoji");
 	i.reason = "\xff";
-	ok(!alipay->acceptable(&i, AKIT_NOW, &err), "not UTF-8");
+	ok(!alipay->refund->acceptable(&i, AKIT_NOW, &err), "not UTF-8");
 	i = instruction();
 	i.payment_no = "has a space";
-	ok(!alipay->acceptable(&i, AKIT_NOW, &err), "no order number");
+	ok(!alipay->refund->acceptable(&i, AKIT_NOW, &err), "no order number");
 	i.channel_payment_id = "2014112611001004680073956707";
-	ok(alipay->acceptable(&i, AKIT_NOW, &err), "unless Alipay's own number is there");
+	ok(alipay->refund->acceptable(&i, AKIT_NOW, &err), "unless Alipay's own number is there");
 	i.channel_payment_id = "";
-	ok(!alipay->acceptable(&i, AKIT_NOW, &err), "an empty one is none");
+	ok(!alipay->refund->acceptable(&i, AKIT_NOW, &err), "an empty one is none");
 }
 
 static void
@@ -271,7 +271,7 @@ test_submit(void *config)
 	http_request_init(&again);
 	i.reason = "\xe4\xb8\xad\xe6\x96\x87/a b+c%";
 	freeze(config, &i);
-	ok(alipay->build(config, CALL_SUBMIT, &i, &frozen, &moment, &r, &err), "built");
+	ok(alipay->refund->build(config, CALL_SUBMIT, &i, &frozen, &moment, &r, &err), "built");
 	is_str(r.method, "POST", "a POST");
 	has(buf_str(&r.url), "https://openapi.alipay.com/gateway.do?app_id=" AKIT_APP
 		"&charset=utf-8&method=alipay.trade.refund&sign_type=RSA2&timestamp=2026-09-21%2022%3A13%3A20"
@@ -286,7 +286,7 @@ test_submit(void *config)
 			 "&method=alipay.trade.refund&sign_type=RSA2&timestamp=2026-09-21 22:13:20&version=1.0",
 			 buf_str(&frozen));
 	ok(signed_by_app(&r, string), "signed is the documented string");
-	ok(alipay->build(config, CALL_SUBMIT, &i, &frozen, &moment, &again, &err), "again");
+	ok(alipay->refund->build(config, CALL_SUBMIT, &i, &frozen, &moment, &again, &err), "again");
 	is_str(buf_str(&again.url), buf_str(&r.url), "the same moment, the same request");
 
 	/* the string that the documentation's SDK makes of these parameters */
@@ -294,15 +294,15 @@ test_submit(void *config)
 	buf_adds(&frozen, "{\"trade_no\":\"1\",\"refund_amount\":\"0.10\",\"out_request_no\":"
 			 "\"\xe4\xb8\xad\xe6\x96\x87/a b\"}");
 	moment.now = 1795368433;	/* 2026-11-23 01:27:13 */
-	ok(alipay->build(config, CALL_SUBMIT, &i, &frozen, &moment, &r, &err), "the vector's");
+	ok(alipay->refund->build(config, CALL_SUBMIT, &i, &frozen, &moment, &r, &err), "the vector's");
 	ok(signed_by_app(&r, "app_id=2014072300007148&biz_content={\"trade_no\":\"1\",\"refund_amount\":"
 					 "\"0.10\",\"out_request_no\":\"\xe4\xb8\xad\xe6\x96\x87/a b\"}&charset=utf-8"
 					 "&method=alipay.trade.refund&sign_type=RSA2&timestamp=2026-11-23 01:27:13"
 					 "&version=1.0"), "gives the vector's string");
-	ok(!alipay->build(config, CALL_SUBMIT, &i, NULL, &moment, &r, &err) &&
+	ok(!alipay->refund->build(config, CALL_SUBMIT, &i, NULL, &moment, &r, &err) &&
 	   r.url.len == 0, "nothing frozen, nothing sent");
 	moment.nonce = NULL;
-	ok(!alipay->build(config, CALL_SUBMIT, &i, &frozen, &moment, &r, &err), "no nonce");
+	ok(!alipay->refund->build(config, CALL_SUBMIT, &i, &frozen, &moment, &r, &err), "no nonce");
 	http_request_free(&r);
 	http_request_free(&again);
 }
@@ -315,18 +315,18 @@ test_query(void *config)
 	HttpRequest r;
 
 	http_request_init(&r);
-	ok(alipay->build(config, CALL_QUERY, &i, NULL, &moment, &r, &err), "a query");
+	ok(alipay->refund->build(config, CALL_QUERY, &i, NULL, &moment, &r, &err), "a query");
 	has(buf_str(&r.url), "&method=alipay.trade.fastpay.refund.query&", "its method");
 	is_str(param(buf_str(&r.body), "biz_content"), "{\"out_trade_no\":\"20150320010101001\","
 		   "\"out_request_no\":\"R1\",\"query_options\":[\"refund_detail_item_list\",\"gmt_refund_pay\","
 		   "\"deposit_back_info\"]}", "by order number");
 	i.channel_payment_id = "2014";
-	alipay->build(config, CALL_QUERY, &i, NULL, &moment, &r, &err);
+	alipay->refund->build(config, CALL_QUERY, &i, NULL, &moment, &r, &err);
 	has(param(buf_str(&r.body), "biz_content"), "{\"trade_no\":\"2014\",\"out_request_no\"",
 		"by trade number");
 	i.wire_no = "";
-	ok(!alipay->build(config, CALL_QUERY, &i, NULL, &moment, &r, &err), "about nothing");
-	ok(alipay->build(config, CALL_ECHO, NULL, NULL, &moment, &r, &err), "the self-test");
+	ok(!alipay->refund->build(config, CALL_QUERY, &i, NULL, &moment, &r, &err), "about nothing");
+	ok(alipay->refund->build(config, CALL_ECHO, NULL, NULL, &moment, &r, &err), "the self-test");
 	has(buf_str(&r.url), "&method=alipay.trade.fastpay.refund.query&", "is a query");
 	has(param(buf_str(&r.body), "biz_content"),
 		"\"out_trade_no\":\"refundx_echo_0123456789abcdef0123456789abcdef\"", "about nobody's order");
@@ -348,7 +348,7 @@ test_certificates(void)
 	akit_sn("CN=" AKIT_CLASS ",C=CN", "42701552708448241360226107228231049510", sn);
 	akit_sn("CN=" AKIT_ROOT ",C=CN", "1", root);
 	freeze(config, &i);
-	ok(alipay->build(config, CALL_SUBMIT, &i, &frozen, &moment, &r, &err), "built");
+	ok(alipay->refund->build(config, CALL_SUBMIT, &i, &frozen, &moment, &r, &err), "built");
 	snprintf(string, sizeof(string), "alipay_root_cert_sn=%s&app_cert_sn=%s&app_id=" AKIT_APP
 			 "&biz_content=%s&charset=utf-8&method=alipay.trade.refund&sign_type=RSA2"
 			 "&timestamp=2026-09-21 22:13:20&version=1.0", root, sn, buf_str(&frozen));
@@ -372,7 +372,7 @@ test_sub_merchant(void)
 
 	http_request_init(&r);
 	freeze(config, &i);
-	ok(alipay->build(config, CALL_SUBMIT, &i, &frozen, &moment, &r, &err), "built");
+	ok(alipay->refund->build(config, CALL_SUBMIT, &i, &frozen, &moment, &r, &err), "built");
 	snprintf(string, sizeof(string), "app_auth_token=201510BBb507dc9f5efe41a0b98ae22f01519X62"
 			 "&app_id=" AKIT_APP "&biz_content=%s&charset=utf-8&method=alipay.trade.refund"
 			 "&sign_type=RSA2&timestamp=2026-09-21 22:13:20&version=1.0", buf_str(&frozen));

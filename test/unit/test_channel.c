@@ -62,7 +62,7 @@ test_judge(void)
 		{CALL_SUBMIT, 0, "ANYWHERE", VERDICT_HOLD, false, "", ""},
 		{CALL_QUERY, 404, "GONE", VERDICT_NOT_FOUND, false, "", ""},
 	};
-	Channel		c = *channel_lookup("wechat");
+	ChannelProduct c = *channel_lookup("wechat")->refund;
 
 	c.verdicts = rules;
 	c.verdict_count = 4;
@@ -83,25 +83,25 @@ test_numbers(void)
 	char		no[80];
 	int			c;
 
-	ok(channel_number_acceptable(wechat, "aZ09_-|*@", &err), "every kind of character");
+	ok(channel_number_acceptable(wechat->refund, "aZ09_-|*@", &err), "every kind of character");
 	memset(no, 'x', 64);
 	no[64] = '\0';
-	ok(channel_number_acceptable(wechat, no, &err), "64 characters");
+	ok(channel_number_acceptable(wechat->refund, no, &err), "64 characters");
 	memset(no, 'x', 65);
 	no[65] = '\0';
-	ok(!channel_number_acceptable(wechat, no, &err), "65 are too many");
+	ok(!channel_number_acceptable(wechat->refund, no, &err), "65 are too many");
 	has(err.message, "65 bytes", "and the message says so");
 	has(err.hint, "1 to 64", "with the rule");
-	ok(!channel_number_acceptable(wechat, "", &err), "none are too few");
-	ok(!channel_number_acceptable(wechat, NULL, &err), "likewise");
+	ok(!channel_number_acceptable(wechat->refund, "", &err), "none are too few");
+	ok(!channel_number_acceptable(wechat->refund, NULL, &err), "likewise");
 	for (c = 1; c < 256; c++)
 	{
-		bool		fine = c < 128 && strchr(wechat->limits.number_charset, c) != NULL;
+		bool		fine = c < 128 && strchr(wechat->refund->limits.number_charset, c) != NULL;
 
 		no[0] = 'r';
 		no[1] = (char) c;
 		no[2] = '\0';
-		if (channel_number_acceptable(wechat, no, &err) != fine ||
+		if (channel_number_acceptable(wechat->refund, no, &err) != fine ||
 			(!fine && !utf8_valid(err.message, strlen(err.message))))
 			ok(false, "character %d", c);
 	}
@@ -272,14 +272,14 @@ test_sandbox_settings(void)
 {
 	const Channel *wechat = channel_lookup("wechat");
 
-	is_int(channel_not_found_after(wechat, "{}"), 60, "a minute, by default");
-	is_int(channel_not_found_after(wechat, "{\"base_url\":\"http://127.0.0.1:9\","
+	is_int(channel_not_found_after(wechat->refund, "{}"), 60, "a minute, by default");
+	is_int(channel_not_found_after(wechat->refund, "{\"base_url\":\"http://127.0.0.1:9\","
 								   "\"not_found_after\":2}"), 2, "less for a sandbox");
-	is_int(channel_not_found_after(wechat, "{\"base_url\":\"https://pay.example.com\","
+	is_int(channel_not_found_after(wechat->refund, "{\"base_url\":\"https://pay.example.com\","
 								   "\"not_found_after\":2}"), 60, "but nowhere else");
-	is_int(channel_not_found_after(wechat, "{\"not_found_after\":2}"), 60,
+	is_int(channel_not_found_after(wechat->refund, "{\"not_found_after\":2}"), 60,
 		   "nor where base_url is WeChat's own");
-	is_int(channel_not_found_after(wechat, NULL), 60, "nothing is no sandbox");
+	is_int(channel_not_found_after(wechat->refund, NULL), 60, "nothing is no sandbox");
 	ok(channel_time_scale("{\"base_url\":\"http://localhost:9\",\"time_scale\":60}") == 60.0,
 	   "a fast clock for a sandbox");
 	ok(channel_time_scale("{\"base_url\":\"https://pay.example.com\",\"time_scale\":60}") == 1.0 &&

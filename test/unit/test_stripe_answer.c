@@ -48,7 +48,7 @@ read_with(ChannelCall call, const ChannelInstruction *i, HttpAnswer *a)
 	ChannelEvidence e;
 
 	memset(&e, 0x55, sizeof(e));
-	stripe->read_answer(config, call, i, a, SKIT_NOW, &e);
+	stripe->refund->read_answer(config, call, i, a, SKIT_NOW, &e);
 	http_answer_free(a);
 	return e;
 }
@@ -117,9 +117,9 @@ test_every_row(void)
 	Buf			body = BUF_INIT;
 	int			i;
 
-	for (i = 0; i < stripe->verdict_count; i++)
+	for (i = 0; i < stripe->refund->verdict_count; i++)
 	{
-		const VerdictRule *rule = &stripe->verdicts[i];
+		const VerdictRule *rule = &stripe->refund->verdicts[i];
 		int			status = rule->http_status ? rule->http_status : 400;
 		ChannelEvidence e;
 
@@ -133,7 +133,7 @@ test_every_row(void)
 		ok(e.proof == rule->signed_only, "and proof only of a refund");
 		is_int(e.http_status, status, "its status");
 		ok(rule->comment[0] != '\0' && rule->source[0] != '\0', "with a comment and a source");
-		ok(channel_judge(stripe, rule->call, rule->http_status, rule->code) == rule,
+		ok(channel_judge(stripe->refund, rule->call, rule->http_status, rule->code) == rule,
 		   "and no row before it hides it");
 	}
 	buf_free(&body);

@@ -28,7 +28,7 @@ frozen_is(ChannelInstruction i, const char *want, const char *name)
 	Buf			form = BUF_INIT;
 	ChannelError err = {"", ""};
 
-	ok(stripe->freeze(config, &i, &form, &err), "freezes: %s", name);
+	ok(stripe->refund->freeze(config, &i, &form, &err), "freezes: %s", name);
 	is_str(buf_str(&form), want, name);
 	buf_free(&form);
 }
@@ -39,7 +39,7 @@ not_frozen(ChannelInstruction i, const char *words, const char *name)
 	Buf			form = BUF_INIT;
 	ChannelError err = {"", ""};
 
-	ok(!stripe->freeze(config, &i, &form, &err), "does not freeze: %s", name);
+	ok(!stripe->refund->freeze(config, &i, &form, &err), "does not freeze: %s", name);
 	has(err.message, words, "in plain words");
 	buf_free(&form);
 }
@@ -49,7 +49,7 @@ acceptable(ChannelInstruction i, const char *name)
 {
 	ChannelError err = {"", ""};
 
-	if (!ok(stripe->acceptable(&i, SKIT_NOW, &err), "acceptable: %s", name))
+	if (!ok(stripe->refund->acceptable(&i, SKIT_NOW, &err), "acceptable: %s", name))
 		printf("#   %s\n", err.message);
 }
 
@@ -58,7 +58,7 @@ refused(ChannelInstruction i, const char *words, const char *name)
 {
 	ChannelError err = {"", ""};
 
-	ok(!stripe->acceptable(&i, SKIT_NOW, &err), "refused: %s", name);
+	ok(!stripe->refund->acceptable(&i, SKIT_NOW, &err), "refused: %s", name);
 	has(err.message, words, "in plain words");
 }
 
@@ -91,7 +91,7 @@ test_freeze(void)
 			  "everything, escaped");
 
 	/* whatever differs between two attempts must not be in it */
-	ok(stripe->freeze(config, &i, &form, &err), "frozen once");
+	ok(stripe->refund->freeze(config, &i, &form, &err), "frozen once");
 	for (n = 0; n < 3; n++)
 	{
 		i.generation = n;
@@ -99,7 +99,7 @@ test_freeze(void)
 		i.channel_refund_id = n ? "re_1" : NULL;
 		i.cursor = n ? "2:re_1" : NULL;
 		i.notify_url = n ? "https://a.example/v1/x" : NULL;
-		ok(stripe->freeze(n ? connected : config, &i, &again, &err), "and again");
+		ok(stripe->refund->freeze(n ? connected : config, &i, &again, &err), "and again");
 		is_mem(again.data, again.len, form.data, form.len, "the same bytes");
 	}
 	buf_free(&again);
@@ -140,8 +140,8 @@ test_submit(void)
 	char		no[65];
 
 	http_request_init(&r);
-	stripe->freeze(config, &i, &form, &err);
-	ok(stripe->build(config, CALL_SUBMIT, &i, &form, &moment, &r, &err), "a submit");
+	stripe->refund->freeze(config, &i, &form, &err);
+	ok(stripe->refund->build(config, CALL_SUBMIT, &i, &form, &moment, &r, &err), "a submit");
 	is_str(r.method, "POST", "is a POST");
 	is_str(buf_str(&r.url), "https://api.stripe.com/v1/refunds", "to the refunds");
 	is_mem(r.body.data, r.body.len, form.data, form.len, "of the frozen bytes");
@@ -150,9 +150,9 @@ test_submit(void)
 	is_str(header(&r, "Content-Type"), "application/x-www-form-urlencoded", "as a form");
 	is_str(header(&r, "Idempotency-Key"), "refundx-R-1-0", "the first generation");
 	ok(header(&r, "Stripe-Account") == NULL, "for the account itself");
-	ok(r.total_timeout_ms == stripe->limits.call_timeout_ms && r.max_answer > 0, "bounded");
+	ok(r.total_timeout_ms == stripe->refund->limits.call_timeout_ms && r.max_answer > 0, "bounded");
 	i.generation = 1;
-	stripe->build(connected, CALL_SUBMIT, &i, &form, &moment, &r, &err);
+	stripe->refund->build(connected, CALL_SUBMIT, &i, &form, &moment, &r, &err);
 	is_str(header(&r, "Idempotency-Key"), "refundx-R-1-1", "the next generation, another key");
 	is_mem(r.body.data, r.body.len, form.data, form.len, "with the same bytes");
 	is_str(header(&r, "Stripe-Account"), SKIT_ACCOUNT, "for a connected account");
@@ -161,18 +161,18 @@ test_submit(void)
 	no[64] = '\0';
 	i.wire_no = no;
 	i.generation = 2147483647;
-	stripe->build(config, CALL_SUBMIT, &i, &form, &moment, &r, &err);
+	stripe->refund->build(config, CALL_SUBMIT, &i, &form, &moment, &r, &err);
 	ok(header(&r, "Idempotency-Key") != NULL && strlen(header(&r, "Idempotency-Key")) <= 255,
 	   "no key is too long");
 	i = instr;
-	ok(!stripe->build(config, CALL_SUBMIT, &i, NULL, &moment, &r, &err), "nothing without frozen bytes");
+	ok(!stripe->refund->build(config, CALL_SUBMIT, &i, NULL, &moment, &r, &err), "nothing without frozen bytes");
 	i.wire_no = "a\r\nb";
-	ok(!stripe->build(config, CALL_SUBMIT, &i, &form, &moment, &r, &err), "no header in a number");
+	ok(!stripe->refund->build(config, CALL_SUBMIT, &i, &form, &moment, &r, &err), "no header in a number");
 	ok(r.headers.count == 0 && r.url.len == 0, "and nothing is left of it");
 	i = instr;
 	i.generation = -1;
-	ok(!stripe->build(config, CALL_SUBMIT, &i, &form, &moment, &r, &err), "no negative generation");
-	ok(!stripe->build(config, CALL_SUBMIT, NULL, &form, &moment, &r, &err), "nothing for nobody");
+	ok(!stripe->refund->build(config, CALL_SUBMIT, &i, &form, &moment, &r, &err), "no negative generation");
+	ok(!stripe->refund->build(config, CALL_SUBMIT, NULL, &form, &moment, &r, &err), "nothing for nobody");
 	buf_free(&form);
 	http_request_free(&r);
 }
@@ -184,7 +184,7 @@ query_is(ChannelInstruction i, const char *want, const char *name)
 	ChannelError err = {"", ""};
 
 	http_request_init(&r);
-	ok(stripe->build(config, CALL_QUERY, &i, NULL, &moment, &r, &err), "a query: %s", name);
+	ok(stripe->refund->build(config, CALL_QUERY, &i, NULL, &moment, &r, &err), "a query: %s", name);
 	is_str(buf_str(&r.url), want, name);
 	is_str(r.method, "GET", "is a GET");
 	ok(r.body.len == 0 && header(&r, "Idempotency-Key") == NULL, "without a body or a key");
@@ -198,7 +198,7 @@ no_query(ChannelInstruction i, const char *words, const char *name)
 	ChannelError err = {"", ""};
 
 	http_request_init(&r);
-	ok(!stripe->build(config, CALL_QUERY, &i, NULL, &moment, &r, &err), "no query: %s", name);
+	ok(!stripe->refund->build(config, CALL_QUERY, &i, NULL, &moment, &r, &err), "no query: %s", name);
 	has(err.message, words, "in plain words");
 	http_request_free(&r);
 }
@@ -237,7 +237,7 @@ test_query(void)
 	no_query(i, "cannot go on", "a parameter in a cursor");
 
 	http_request_init(&r);
-	ok(stripe->build(connected, CALL_ECHO, NULL, NULL, &moment, &r, &err), "the self-test");
+	ok(stripe->refund->build(connected, CALL_ECHO, NULL, NULL, &moment, &r, &err), "the self-test");
 	is_str(buf_str(&r.url), "https://api.stripe.com/v1/account", "asks for the account");
 	is_str(header(&r, "Stripe-Account"), SKIT_ACCOUNT, "for the connected one");
 	http_request_free(&r);
@@ -319,8 +319,8 @@ test_acceptable(void)
 	refused(i, "none of a Stripe refund", "a word spelled wrong");
 	i.payment_data = "[]";
 	refused(i, "not a JSON object", "a list");
-	is_int(stripe->limits.send_window, 72000, "sent again for 20 hours");
-	is_int(stripe->limits.not_found_after, 120, "and not found after two minutes");
+	is_int(stripe->refund->limits.send_window, 72000, "sent again for 20 hours");
+	is_int(stripe->refund->limits.not_found_after, 120, "and not found after two minutes");
 }
 
 /* ---- currencies ---- */

@@ -52,7 +52,7 @@ read_with(ChannelCall call, const ChannelInstruction *i, HttpAnswer *a)
 	ChannelEvidence e;
 
 	memset(&e, 0x55, sizeof(e));
-	wechat->read_answer(config, call, i, a, KIT_NOW, &e);
+	wechat->refund->read_answer(config, call, i, a, KIT_NOW, &e);
 	http_answer_free(a);
 	return e;
 }
@@ -72,9 +72,9 @@ test_every_row(void)
 {
 	int			i;
 
-	for (i = 0; i < wechat->verdict_count; i++)
+	for (i = 0; i < wechat->refund->verdict_count; i++)
 	{
-		const VerdictRule *rule = &wechat->verdicts[i];
+		const VerdictRule *rule = &wechat->refund->verdicts[i];
 		int			status = rule->http_status ? rule->http_status : 403;
 		bool		returned = rule->code && strstr(rule->code, "/merchant") != NULL;
 		char		body[2048];
@@ -95,7 +95,7 @@ test_every_row(void)
 		ok(e.proof == rule->signed_only, "and proof only if it is signed");
 		is_int(e.http_status, status, "its status");
 		ok(rule->comment[0] != '\0' && rule->source[0] != '\0', "with a comment and a source");
-		ok(channel_judge(wechat, rule->call, rule->http_status, rule->code) == rule,
+		ok(channel_judge(wechat->refund, rule->call, rule->http_status, rule->code) == rule,
 		   "and no row before it hides it");
 	}
 }
@@ -304,9 +304,9 @@ test_digests(void)
 	HttpAnswer	answer;
 
 	make_answer(&answer, 404, "{\"code\":\"RESOURCE_NOT_EXISTS\"}", false);
-	wechat->read_answer(config, CALL_QUERY, &instr, &answer, KIT_NOW, &b);
+	wechat->refund->read_answer(config, CALL_QUERY, &instr, &answer, KIT_NOW, &b);
 	ok(memcmp(a.digest, b.digest, 32) == 0, "one answer read twice has one digest");
-	wechat->read_answer(config, CALL_QUERY, &instr, &answer, KIT_NOW + 60, &b);
+	wechat->refund->read_answer(config, CALL_QUERY, &instr, &answer, KIT_NOW + 60, &b);
 	ok(memcmp(a.digest, b.digest, 32) != 0, "a minute later it is another answer");
 	http_answer_free(&answer);
 }

@@ -25,7 +25,7 @@ static const ChannelMoment moment = {KIT_NOW, "593bec0c930bf1afeb40b4a08c8fb242"
 static void
 refuses(ChannelInstruction instr, const char *words, const char *name)
 {
-	ok(!wechat->acceptable(&instr, KIT_NOW, &err), "not acceptable: %s", name);
+	ok(!wechat->refund->acceptable(&instr, KIT_NOW, &err), "not acceptable: %s", name);
 	has(err.message, words, "the value is named");
 	ok(err.hint[0] != '\0', "with a hint");
 }
@@ -45,15 +45,15 @@ test_acceptable(void)
 	ChannelInstruction i = plain;
 	char		reason[100];
 
-	ok(wechat->acceptable(&i, KIT_NOW, &err), "a plain refund");
+	ok(wechat->refund->acceptable(&i, KIT_NOW, &err), "a plain refund");
 	i.amount = 1000;
 	i.parts_before = 49;
 	i.paid_at = KIT_NOW - 365 * 86400;
-	ok(wechat->acceptable(&i, KIT_NOW, &err), "all of it, the 50th, on the last day");
+	ok(wechat->refund->acceptable(&i, KIT_NOW, &err), "all of it, the 50th, on the last day");
 	i.paid_at = KIT_NOW - 365 * 86400 - 1;
 	refuses(i, "365 days old", "one second later");
 	i.paid_at = 0;
-	ok(wechat->acceptable(&i, KIT_NOW, &err), "an unknown time of payment");
+	ok(wechat->refund->acceptable(&i, KIT_NOW, &err), "an unknown time of payment");
 	i.parts_before = 50;
 	refuses(i, "refund 51", "the 51st");
 	i = plain;
@@ -77,7 +77,7 @@ test_acceptable(void)
 	i.payment_no = "123456789012345678901234567890123";
 	refuses(i, "123456789012345678901234567890123", "a payment number of 33");
 	i.channel_payment_id = "1008450740201411110005820873";
-	ok(wechat->acceptable(&i, KIT_NOW, &err), "which does not matter beside WeChat's own");
+	ok(wechat->refund->acceptable(&i, KIT_NOW, &err), "which does not matter beside WeChat's own");
 	i = plain;
 	i.payment_no = NULL;
 	refuses(i, "no payment", "none at all");
@@ -85,20 +85,20 @@ test_acceptable(void)
 	memset(reason, 'x', sizeof(reason));
 	reason[80] = '\0';
 	i = with_reason(reason);
-	ok(wechat->acceptable(&i, KIT_NOW, &err), "80 bytes of reason");
+	ok(wechat->refund->acceptable(&i, KIT_NOW, &err), "80 bytes of reason");
 	reason[80] = 'x';
 	reason[81] = '\0';
 	refuses(with_reason(reason), "81 bytes", "81 bytes");
 	i = with_reason("\xe5\x95\x86\xe5\x93\x81");
-	ok(wechat->acceptable(&i, KIT_NOW, &err), "Chinese");
+	ok(wechat->refund->acceptable(&i, KIT_NOW, &err), "Chinese");
 	refuses(with_reason("sorry \xf0\x9f\x98\x80"), "emoji", "an emoji");
-	ok(!wechat->acceptable(&(ChannelInstruction) {
+	ok(!wechat->refund->acceptable(&(ChannelInstruction) {
 		.wire_no = "1", .amount = 1, .currency = "CNY", .payment_no = "1", .payment_amount = 1,
 		.reason = "\xff"
 	}, KIT_NOW, &err), "no UTF-8");
 	i = plain;
 	i.notify_url = "https://pay.example.com/v1/wx";
-	ok(wechat->acceptable(&i, KIT_NOW, &err), "a callback address");
+	ok(wechat->refund->acceptable(&i, KIT_NOW, &err), "a callback address");
 	i.notify_url = "http://pay.example.com/v1/wx";
 	refuses(i, "not https", "a plain one");
 	i.notify_url = "https://pay.example.com/v1/wx?a=b";
@@ -115,7 +115,7 @@ freezes(void *cfg, ChannelInstruction instr, const char *want, const char *name)
 	Buf			b = BUF_INIT;
 
 	buf_adds(&b, "old contents");
-	ok(wechat->freeze(cfg, &instr, &b, &err), "freezes: %s", name);
+	ok(wechat->refund->freeze(cfg, &instr, &b, &err), "freezes: %s", name);
 	is_str(buf_str(&b), want, name);
 	buf_free(&b);
 }
@@ -125,7 +125,7 @@ not_frozen(ChannelInstruction instr, const char *words, const char *name)
 {
 	Buf			b = BUF_INIT;
 
-	ok(!wechat->freeze(config, &instr, &b, &err), "not frozen: %s", name);
+	ok(!wechat->refund->freeze(config, &instr, &b, &err), "not frozen: %s", name);
 	has(err.message, words, "in plain words");
 	buf_free(&b);
 }
@@ -238,8 +238,8 @@ test_build(void)
 	const char *base = "https://api.mch.weixin.qq.com";
 
 	http_request_init(&r);
-	wechat->freeze(config, &plain, &frozen, &err);
-	ok(wechat->build(config, CALL_SUBMIT, &plain, &frozen, &moment, &r, &err), "a submit");
+	wechat->refund->freeze(config, &plain, &frozen, &err);
+	ok(wechat->refund->build(config, CALL_SUBMIT, &plain, &frozen, &moment, &r, &err), "a submit");
 	is_str(r.method, "POST", "is a POST");
 	is_str(buf_str(&r.url), "https://api.mch.weixin.qq.com/v3/refund/domestic/refunds", "to here");
 	is_mem(r.body.data, r.body.len, frozen.data, frozen.len, "of exactly the frozen bytes");
@@ -252,33 +252,33 @@ test_build(void)
 
 	later.now += 60;
 	later.use_backup = true;
-	ok(wechat->build(config, CALL_SUBMIT, &plain, &frozen, &later, &r, &err), "again, elsewhere");
+	ok(wechat->refund->build(config, CALL_SUBMIT, &plain, &frozen, &later, &r, &err), "again, elsewhere");
 	has(buf_str(&r.url), "https://api2.mch.weixin.qq.com/v3/", "at the backup host");
 	is_mem(r.body.data, r.body.len, frozen.data, frozen.len, "the same bytes");
 	signature_is_good(&r, "https://api2.mch.weixin.qq.com", KIT_NOW + 60, "a fresh signature");
 
-	ok(wechat->build(config, CALL_QUERY, &plain, NULL, &moment, &r, &err), "a query");
+	ok(wechat->refund->build(config, CALL_QUERY, &plain, NULL, &moment, &r, &err), "a query");
 	is_str(r.method, "GET", "is a GET");
 	is_str(buf_str(&r.url), "https://api.mch.weixin.qq.com/v3/refund/domestic/refunds/"
 		   "r%7C1%2A2%403", "whose number is escaped once");
 	is_int(r.body.len, 0, "without a body");
 	ok(http_header_get(&r.headers, "Content-Type") == NULL, "and without its type");
 	signature_is_good(&r, base, KIT_NOW, "query");
-	ok(wechat->build(partner, CALL_QUERY, &plain, NULL, &moment, &r, &err), "a partner's query");
+	ok(wechat->refund->build(partner, CALL_QUERY, &plain, NULL, &moment, &r, &err), "a partner's query");
 	has(buf_str(&r.url), "r%7C1%2A2%403?sub_mchid=1900000109", "names the sub-merchant");
 	signature_is_good(&r, "http://127.0.0.1:8080", KIT_NOW, "path and query");
-	ok(wechat->build(partner, CALL_QUERY, &plain, NULL, &later, &r, &err) &&
+	ok(wechat->refund->build(partner, CALL_QUERY, &plain, NULL, &later, &r, &err) &&
 	   strncmp(buf_str(&r.url), "http://127.0.0.1:8080/", 22) == 0,
 	   "a sandbox never falls back to WeChat");
 
-	ok(wechat->build(config, CALL_ECHO, NULL, NULL, &moment, &r, &err), "the self-test");
+	ok(wechat->refund->build(config, CALL_ECHO, NULL, NULL, &moment, &r, &err), "the self-test");
 	is_str(buf_str(&r.url), "https://api.mch.weixin.qq.com/v3/security/echo", "has its address");
 	has(buf_str(&r.body), "\"echo_message\":\"", "and its body");
 	signature_is_good(&r, base, KIT_NOW, "echo");
 
-	ok(!wechat->build(config, CALL_SUBMIT, &plain, NULL, &moment, &r, &err), "nothing frozen");
+	ok(!wechat->refund->build(config, CALL_SUBMIT, &plain, NULL, &moment, &r, &err), "nothing frozen");
 	has(err.message, "frozen", "is said");
-	ok(!wechat->build(config, CALL_QUERY, NULL, NULL, &moment, &r, &err), "nothing asked about");
+	ok(!wechat->refund->build(config, CALL_QUERY, NULL, NULL, &moment, &r, &err), "nothing asked about");
 	is_int(r.url.len, 0, "leaves an empty request");
 	http_request_free(&r);
 	buf_free(&frozen);
@@ -287,7 +287,7 @@ test_build(void)
 static void
 test_limits(void)
 {
-	const ChannelLimits *l = &wechat->limits;
+	const ChannelLimits *l = &wechat->refund->limits;
 
 	is_int(l->number_max, 64, "numbers");
 	is_int(l->reason_max, 80, "reasons");

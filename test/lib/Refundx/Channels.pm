@@ -48,7 +48,7 @@ sub new
 			'refundx.clerk_interval' => '1s',
 			%{ $options{settings} || {} } });
 	my $self = bless { rx => $rx }, $class;
-	my %built_in = map { $_ => 1 } split /\n/, $rx->sql('SELECT kind FROM refundx.channel_kinds()');
+	my %built_in = map { $_ => 1 } split /\n/, $rx->sql(q(SELECT kind FROM refundx.channel_kinds() WHERE product = 'refund'));
 
 	$self->{names} = [ grep { $built_in{ kind($_) } } @{ $options{only} || \@ALL } ];
 	foreach my $channel ($self->names)
