@@ -251,6 +251,8 @@ typedef struct ChannelLimits
 								 * repeats for ever */
 	const int  *poll_unknown;
 	const int  *poll_abnormal;
+	const int  *poll_succeeded; /* likewise for what may still come back, but these
+								 * end; NULL: nothing comes back */
 } ChannelLimits;
 
 /*

@@ -163,7 +163,7 @@ CREATE VIEW refundx.check_i18 AS
 				THEN format('it is %s since %s, with no due time and no person', i.state, i.state_since)
 				ELSE format('it is %s and was due at %s', i.state, i.due_at) END AS finding
 	  FROM refundx.instruction i
-	  JOIN refundx.merchant m USING (merchant_id)
+	  LEFT JOIN refundx.merchant_pause m ON m.merchant_id = i.merchant_id AND m.about = i.kind
 	  LEFT JOIN refundx.payment p USING (payment_id)
 	 CROSS JOIN (SELECT clock_timestamp() + current_setting('refundx.clock_offset')::interval
 						- interval '15 min' AS at) late

@@ -122,7 +122,7 @@ CREATE VIEW refundx.evidence_log AS
 		   x.at AS weighed_at, x.type AS outcome, x.note
 	  FROM refundx.evidence e
 	  JOIN refundx.channel c USING (channel_id)
-	  LEFT JOIN refundx.instruction i ON i.merchant_id = e.merchant_id AND i.wire_no = e.wire_no
+	  LEFT JOIN refundx.instruction i ON i.merchant_id = e.merchant_id AND i.wire_no = e.wire_no AND i.kind = e.about
 	  LEFT JOIN refundx.event x ON x.evidence_id = e.evidence_id;
 COMMENT ON VIEW refundx.evidence_log IS 'What channels said, and what it came to; no weighed_at: waits for the settler, or for a row that somebody has locked';
 COMMENT ON COLUMN refundx.evidence_log.proof IS 'Whether it may move money; otherwise it only makes us ask';
@@ -146,16 +146,22 @@ COMMENT ON COLUMN refundx.notices.phone IS 'Masked';
 
 CREATE VIEW refundx.channels AS
 	SELECT c.name, c.kind, m.merchant_no, c.closed, c.config, c.revision, c.created_at,
-		   m.paused AS merchant_paused
+		   (SELECT string_agg(p.about || 's: ' || p.paused, ', ' ORDER BY p.about)
+			  FROM refundx.merchant_pause p WHERE p.merchant_id = m.merchant_id) AS merchant_paused
 	  FROM refundx.channel c JOIN refundx.merchant m USING (merchant_id);
 COMMENT ON VIEW refundx.channels IS 'Configured channels; config names key files, no key is in it';
 
 CREATE VIEW refundx.merchants AS
-	SELECT m.kind, m.merchant_no, m.paused, m.paused_reason, m.paused_since, m.probe_at, m.probes,
+	SELECT m.kind, m.merchant_no, r.paused, r.reason AS paused_reason, r.since AS paused_since,
+		   r.probe_at, r.probes, w.paused AS withdrawals_paused, w.reason AS withdrawals_paused_reason,
+		   w.since AS withdrawals_paused_since, w.probe_at AS withdrawals_probe_at,
 		   (SELECT array_agg(c.name ORDER BY c.name) FROM refundx.channel c
 			 WHERE c.merchant_id = m.merchant_id) AS channels
-	  FROM refundx.merchant m;
-COMMENT ON VIEW refundx.merchants IS 'Merchants as channels know them; a paused one is probed at probe_at, and resumes by itself unless an operator paused it';
+	  FROM refundx.merchant m
+	  LEFT JOIN refundx.merchant_pause r ON r.merchant_id = m.merchant_id AND r.about = 'refund'
+	  LEFT JOIN refundx.merchant_pause w ON w.merchant_id = m.merchant_id AND w.about = 'withdrawal';
+COMMENT ON VIEW refundx.merchants IS 'Merchants as channels know them; what is paused is probed at probe_at, and resumes by itself unless an operator paused it';
+COMMENT ON COLUMN refundx.merchants.paused IS 'Why no refund of it is sent; withdrawals are paid from another balance and have a pause of their own';
 
 CREATE VIEW refundx.verdicts AS SELECT * FROM refundx.verdict_table();
 COMMENT ON VIEW refundx.verdicts IS 'What each answer of a channel means; the first row (n) that fits decides, null fits everything, unlisted is unknown';
@@ -169,7 +175,7 @@ CREATE VIEW refundx.callbacks AS
 COMMENT ON VIEW refundx.callbacks IS 'Callbacks that were refused or ignored, by reason; those that were kept are in refundx.evidence_log';
 
 CREATE VIEW refundx.external_refunds AS
-	SELECT c.name AS channel, x.wire_no, p.payment_no, x.amount, x.counted, x.seen_at,
+	SELECT c.name AS channel, x.about, x.wire_no, p.payment_no, x.amount, x.counted, x.seen_at,
 		   x.person_reason AS with_person, x.person_suggestion AS suggestion, x.evidence_id
 	  FROM refundx.external_refund x
 	  JOIN refundx.channel c USING (channel_id)
@@ -177,26 +183,26 @@ CREATE VIEW refundx.external_refunds AS
 COMMENT ON VIEW refundx.external_refunds IS 'Refunds that were not made here, as evidence showed; counted: how much of the payment they take up, in minor units';
 
 CREATE VIEW refundx.with_person AS
-	SELECT 'refund' AS what, i.instruction_no AS subject, c.name AS channel, i.state,
+	SELECT i.kind::text AS what, i.instruction_no AS subject, c.name AS channel, i.state,
 		   i.person_since AS since, i.person_reason AS reason, i.person_suggestion AS suggestion
 	  FROM refundx.instruction i JOIN refundx.channel c USING (channel_id)
 	 WHERE i.person_since IS NOT NULL
 	UNION ALL
-	SELECT 'external refund', x.wire_no, c.name, NULL, x.seen_at, x.person_reason, x.person_suggestion
+	SELECT 'external ' || x.about, x.wire_no, c.name, NULL, x.seen_at, x.person_reason, x.person_suggestion
 	  FROM refundx.external_refund x JOIN refundx.channel c USING (channel_id)
 	 WHERE NOT EXISTS (SELECT FROM refundx.instruction i
-						WHERE i.merchant_id = x.merchant_id AND i.wire_no = x.wire_no)
+						WHERE i.merchant_id = x.merchant_id AND i.kind = x.about AND i.wire_no = x.wire_no)
 	UNION ALL
 	SELECT 'payment on hold', p.payment_no, c.name, NULL, NULL, p.hold,
 		   'Resolve what it says; until then no refund of the payment is accepted or sent.'
 	  FROM refundx.payment p JOIN refundx.channel c USING (channel_id)
 	 WHERE p.hold IS NOT NULL
 	UNION ALL
-	SELECT 'merchant paused', m.merchant_no, m.kind, m.paused, m.paused_since, m.paused_reason,
-		   CASE m.paused WHEN 'hold' THEN 'Do what the channel asks the merchant for, such as to fill up the balance.'
+	SELECT 'merchant''s ' || p.about || 's paused', m.merchant_no, m.kind, p.paused, p.since, p.reason,
+		   CASE p.paused WHEN 'hold' THEN 'Do what the channel asks the merchant for, such as to fill up the balance.'
 						 WHEN 'config' THEN 'See refundx.channel_check(): keys, clock, rights.'
 						 ELSE 'An operator paused it.' END
-	  FROM refundx.merchant m WHERE m.paused IS NOT NULL
+	  FROM refundx.merchant_pause p JOIN refundx.merchant m USING (merchant_id)
 	UNION ALL
 	SELECT 'notice', i.instruction_no, n.provider, n.state, n.done_at, coalesce(n.message, n.outcome),
 		   'Find out at the provider whether it was sent; tell the payer otherwise.'

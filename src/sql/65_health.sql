@@ -101,9 +101,9 @@ CREATE VIEW refundx.health AS
 					 'holds', b.holds)
 	  FROM refundx.blockers() b
 	UNION ALL
-	SELECT 'merchant', 'error', NULL, m.paused_since, clock_timestamp() - m.paused_since, NULL,
-		   format('merchant %s is paused (%s): %s', m.merchant_no, m.paused, m.paused_reason)
-	  FROM refundx.merchant m WHERE m.paused IS NOT NULL
+	SELECT 'merchant', 'error', NULL, p.since, clock_timestamp() - p.since, NULL,
+		   format('%ss of merchant %s are paused (%s): %s', p.about, m.merchant_no, p.paused, p.reason)
+	  FROM refundx.merchant_pause p JOIN refundx.merchant m USING (merchant_id)
 	UNION ALL
 	SELECT 'overdue', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END, NULL, min(i.due_at),
 		   clock_timestamp() - min(i.due_at), count(*),

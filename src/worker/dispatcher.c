@@ -234,16 +234,22 @@ static void
 load_merchants(void)
 {
 	static Statement read = {
-		"SELECT merchant_id, kind, merchant_no, paused IS NOT NULL,"
-		"       CASE WHEN paused = 'operator' THEN 'infinity' ELSE probe_at END"
-		"  FROM refundx.merchant", NO_ARGS
+		"SELECT m.merchant_id, m.kind, m.merchant_no, a.about, p.paused IS NOT NULL,"
+		"       CASE WHEN p.paused = 'operator' THEN 'infinity' ELSE p.probe_at END"
+		"  FROM refundx.merchant m CROSS JOIN (VALUES ('refund'), ('withdrawal')) a(about)"
+		"  LEFT JOIN refundx.merchant_pause p ON p.merchant_id = m.merchant_id AND p.about = a.about", NO_ARGS
 	};
 	uint64		n = statement_read(&read, NULL);
 	uint64		row;
 
 	for (row = 0; row < n; row++)
-		schedule_merchant(row_int4(row, 1), row_text(row, 2), row_text(row, 3), row_bool(row, 4),
-						  row_time(row, 5));
+	{
+		ProductKind product;
+
+		schedule_merchant(row_int4(row, 1), row_text(row, 2), row_text(row, 3));
+		if (product_from_name(row_text(row, 4), &product))
+			schedule_pause(row_int4(row, 1), product, row_bool(row, 5), row_time(row, 6));
+	}
 }
 
 /* ------------------------------------------------------------------------
