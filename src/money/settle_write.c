@@ -204,7 +204,9 @@ write_holds(Batch *b)
 		ARGS(INT8OID, TEXTOID)
 	};
 	static Statement hold_account = {
-		"UPDATE refundx.account SET hold = coalesce(hold, $2) WHERE account_id = $1",
+		/* at the account's own row, which speaks for its slots */
+		"UPDATE refundx.account SET hold = coalesce(hold, $2)"
+		" WHERE account_id = (SELECT coalesce(slot_of, account_id) FROM refundx.account WHERE account_id = $1)",
 		ARGS(INT8OID, TEXTOID)
 	};
 	int			n;

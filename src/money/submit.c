@@ -183,6 +183,8 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 	}
 	else
 	{
+		if (r.account_id != 0)
+			r.account_id = journal_choose_slot(r.account_id, w->amount);
 		instruction_insert(w, &r, &in);
 
 		/*
@@ -417,7 +419,7 @@ instruction_insert(const RefundWords *w, const Reserved *r, Inserted *in)
 {
 	static RowTarget instruction = {"instruction", {
 		"instruction_id", "kind", "instruction_no", "wire_no", "channel_id", "merchant_id",
-			"payment_id", "account_id", "amount", "currency", "reason", "state", "is_open",
+			"payment_id", "account_id", "amount", "fee", "currency", "reason", "state", "is_open",
 			"state_since", "due_at", "due_call", "attempts", "polls", "unexplained", "generation",
 			"may_send", "submitted_at", "submitted_by", NULL
 	}};
@@ -436,6 +438,7 @@ instruction_insert(const RefundWords *w, const Reserved *r, Inserted *in)
 	row_value(&v, Int64GetDatum(r->payment_id), false);
 	row_value(&v, Int64GetDatum(r->account_id), r->account_id == 0);
 	row_value(&v, Int64GetDatum(w->amount), false);
+	row_value(&v, Int64GetDatum(0), false); /* fee: a refund has none */
 	row_value_text(&v, r->currency);
 	row_value_text(&v, w->reason);
 	row_value_text(&v, state_name(first_state(w)));

@@ -42,7 +42,8 @@ COMMENT ON DOMAIN refundx.evidence_source IS 'Where evidence comes from';
 
 CREATE DOMAIN refundx.journal_type AS text
 	CONSTRAINT journal_type_known CHECK (VALUE IN
-		('credit', 'debit', 'freeze', 'release', 'pay_out', 'return'));
+		('credit', 'debit', 'freeze', 'release', 'pay_out', 'return', 'fee', 'fee_return',
+		 'slot_out', 'slot_in'));
 COMMENT ON DOMAIN refundx.journal_type IS 'What a line of the journal does';
 
 CREATE FUNCTION refundx.journal_line_good(version bigint, type refundx.journal_type, reference text,
@@ -50,7 +51,7 @@ CREATE FUNCTION refundx.journal_line_good(version bigint, type refundx.journal_t
 LANGUAGE c IMMUTABLE
 AS 'MODULE_PATHNAME', 'refundx_journal_line_good';
 COMMENT ON FUNCTION refundx.journal_line_good(bigint, refundx.journal_type, text, bigint, bigint, bigint, bigint) IS
-'Constraint of the journal: the line balances (d_available + d_frozen + d_outside = 0, minor units), its version is positive, and it is a credit or debit by reference, or else an instruction''s';
+'Constraint of the journal: the line balances (d_available + d_frozen + d_outside = 0, minor units), each amount goes where its type says, its version is positive, and it is a credit or debit by reference, a move between slots of neither, or else an instruction''s';
 
 CREATE FUNCTION refundx.instruction_whole(kind refundx.instruction_kind, payment_id bigint,
 	person_reason text, person_since timestamptz, state refundx.instruction_state, is_open boolean) RETURNS boolean

@@ -23,7 +23,7 @@ CREATE VIEW refundx.refunds WITH (security_barrier) AS
 	  FROM refundx.instruction i
 	  JOIN refundx.channel c USING (channel_id)
 	  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id
-	  LEFT JOIN refundx.account a ON a.account_id = i.account_id
+	  LEFT JOIN refundx.account_name a ON a.account_id = i.account_id
 	 WHERE i.kind = 'refund'
 	   AND (i.submitted_by = session_user OR (SELECT refundx.reads_all()));
 COMMENT ON VIEW refundx.refunds IS 'Refunds, to an application its own; refundx.refund_explain(refund_no) says what one waits for';
@@ -80,26 +80,46 @@ COMMENT ON COLUMN refundx.payments.returned IS 'Came back after it was refunded;
 COMMENT ON COLUMN refundx.payments.elsewhere IS 'Refunded by others, as evidence showed: see refundx.external_refunds';
 COMMENT ON COLUMN refundx.payments.hold IS 'Why no refund of it is accepted or sent until a person has resolved that';
 
+-- The further slots are only looked for where there are any.
 CREATE VIEW refundx.accounts WITH (security_barrier) AS
-	SELECT a.account_no AS account, a.currency, coalesce(j.available, 0) AS available,
-		   refundx.format_amount(coalesce(j.available, 0), a.currency) AS available_text,
-		   coalesce(j.frozen, 0) AS frozen,
-		   refundx.format_amount(coalesce(j.frozen, 0), a.currency) AS frozen_text,
-		   coalesce(j.version, 0) AS version, a.hold, j.at AS moved_at, a.opened_at
+	SELECT a.account_no AS account, a.currency, b.available,
+		   refundx.format_amount(b.available, a.currency) AS available_text,
+		   b.frozen, refundx.format_amount(b.frozen, a.currency) AS frozen_text,
+		   b.version, a.slots, a.hold, a.closed, b.moved_at, a.opened_at
 	  FROM refundx.account a
 	  LEFT JOIN LATERAL (
 		SELECT * FROM refundx.journal j WHERE j.account_id = a.account_id
 		 ORDER BY j.version DESC LIMIT 1) j ON true
-	 WHERE a.opened_by = session_user OR (SELECT refundx.reads_all());
-COMMENT ON VIEW refundx.accounts IS 'Accounts, to an application those that it has opened, with their balance, which is their newest journal line; minor units of currency';
+	  LEFT JOIN LATERAL (
+		SELECT sum(j.available) AS available, sum(j.frozen) AS frozen, sum(j.version) AS version, max(j.at) AS at
+		  FROM refundx.account s
+		 CROSS JOIN LATERAL (
+			SELECT * FROM refundx.journal j WHERE j.account_id = s.account_id
+			 ORDER BY j.version DESC LIMIT 1) j
+		 WHERE a.slots > 1 AND s.slot_of = a.account_id) o ON true
+	 CROSS JOIN LATERAL (
+		SELECT (coalesce(j.available, 0) + coalesce(o.available, 0))::bigint AS available,
+			   (coalesce(j.frozen, 0) + coalesce(o.frozen, 0))::bigint AS frozen,
+			   (coalesce(j.version, 0) + coalesce(o.version, 0))::bigint AS version,
+			   greatest(j.at, o.at) AS moved_at) b
+	 WHERE a.slot = 0
+	   AND (a.opened_by = session_user OR (SELECT refundx.reads_all()));
+COMMENT ON VIEW refundx.accounts IS 'Accounts, to an application those that it has opened, with their balance, which is their newest journal line, summed over their slots; minor units of currency';
+COMMENT ON COLUMN refundx.accounts.version IS 'How many journal lines it has';
+COMMENT ON COLUMN refundx.accounts.slots IS 'Over how many rows its balance is spread';
+COMMENT ON COLUMN refundx.accounts.hold IS 'Why nothing is taken from it until a person has resolved that';
+COMMENT ON COLUMN refundx.accounts.closed IS 'Why it was closed; null: it is open';
 
 CREATE VIEW refundx.journal_lines AS
-	SELECT a.account_no AS account, j.version, j.at, j.type, i.instruction_no AS refund_no, j.reference,
+	SELECT a.account_no AS account, s.slot, j.version, j.at, j.type, i.instruction_no AS refund_no, j.reference,
 		   j.d_available, j.d_frozen, j.d_outside, j.available, j.frozen, a.currency, j.note, j.by
 	  FROM refundx.journal j
-	  JOIN refundx.account a USING (account_id)
+	  JOIN refundx.account s USING (account_id)
+	  JOIN refundx.account a ON a.account_id = coalesce(s.slot_of, s.account_id)
 	  LEFT JOIN refundx.instruction i ON i.instruction_id = j.instruction_id;
 COMMENT ON VIEW refundx.journal_lines IS '流水: one line for each change of an account, with the balance after it; d_* sum to zero; minor units of currency';
+COMMENT ON COLUMN refundx.journal_lines.slot IS 'Which part of the account, if it was opened with slots; version, available and frozen are that slot''s';
+COMMENT ON COLUMN refundx.journal_lines.type IS 'slot_out and slot_in move money between slots; all others are the account''s';
 
 CREATE VIEW refundx.attempts AS
 	SELECT a.attempt_id, i.instruction_no AS refund_no, c.name AS channel, a.call, a.wire_no, a.backup_host,

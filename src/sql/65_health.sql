@@ -28,8 +28,10 @@ AS $$
 		SELECT i.xmax, 'refund ' || i.instruction_no, count(*)
 		  FROM waiting w JOIN refundx.instruction i USING (instruction_id) GROUP BY 1, 2
 		UNION ALL
-		SELECT a.xmax, 'account ' || a.account_no, count(*)
-		  FROM waiting w JOIN refundx.account a USING (account_id) GROUP BY 1, 2
+		SELECT a.xmax, 'account ' || n.name, count(*)
+		  FROM waiting w
+		  JOIN refundx.account a USING (account_id)
+		  JOIN refundx.account_name n USING (account_id) GROUP BY 1, 2
 	), holders AS (
 		SELECT l.pid, l.virtualtransaction, min(n.row) AS holds, sum(n.waiting)::bigint AS waiting
 		  FROM needed n

@@ -89,7 +89,7 @@ GRANT EXECUTE ON FUNCTION
 	refundx.refund_submit(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb),
 	refundx.refund_cancel(text, text),
 	refundx.callback_ingest(text, jsonb, bytea),
-	refundx.account_open(text, text),
+	refundx.account_open(text, text, int),
 	refundx.account_credit(text, bigint, text, text),
 	refundx.account_debit(text, bigint, text, text)
 	TO refundx_app, refundx_operator;
@@ -135,6 +135,8 @@ GRANT SELECT ON refundx.states, refundx.verdicts TO refundx_app, refundx_operato
 GRANT EXECUTE ON FUNCTION
 	refundx.refund_adopt(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb),
 	refundx.refund_allow(text, text),
+	refundx.account_close(text, text),
+	refundx.account_reopen(text, text),
 	refundx.channel_add(text, text, jsonb),
 	refundx.channel_set(text, jsonb, boolean),
 	refundx.channel_check(text, boolean),
