@@ -35,5 +35,7 @@
 #define ERRCODE_RX_NOT_ARMED			RX_SQLSTATE('0', '1', '7')
 #define ERRCODE_RX_CHANNEL_PAUSED		RX_SQLSTATE('0', '1', '8')
 #define ERRCODE_RX_ACCOUNT_CLOSED		RX_SQLSTATE('0', '1', '9')
+#define ERRCODE_RX_LIMIT				RX_SQLSTATE('0', '2', '0')
+#define ERRCODE_RX_FOUR_EYES			RX_SQLSTATE('0', '2', '1')
 
 #endif							/* REFUNDX_ERRORS_H */

@@ -284,10 +284,13 @@ write_notices(Batch *b)
 		" SELECT u.instruction_id, u.transition, t.provider"
 		"   FROM unnest($1, $2) u(instruction_id, transition)"
 		"   JOIN refundx.instruction i ON i.instruction_id = u.instruction_id"
-		"   JOIN refundx.payment_contact c ON c.payment_id = i.payment_id"
+		"   LEFT JOIN refundx.payment_contact c ON c.payment_id = i.payment_id"
+		"   LEFT JOIN refundx.payout_contact d ON d.instruction_id = i.instruction_id"
 		"   JOIN LATERAL (SELECT provider FROM refundx.notice_template"
-		"                  WHERE transition = u.transition AND language IN (c.language, '*')"
+		"                  WHERE about = i.kind AND transition = u.transition"
+		"                    AND language IN (coalesce(c.language, d.language), '*')"
 		"                  ORDER BY language = '*' LIMIT 1) t ON true"
+		"  WHERE coalesce(c.language, d.language) IS NOT NULL"
 		" ON CONFLICT (instruction_id, transition, sink) DO NOTHING",
 		ARGS(INT8ARRAYOID, TEXTARRAYOID)
 	};

@@ -68,6 +68,12 @@ AS 'MODULE_PATHNAME', 'refundx_payment_covers';
 COMMENT ON FUNCTION refundx.payment_covers(refundx.positive_minor_units, refundx.minor_units, refundx.minor_units, refundx.minor_units, refundx.minor_units, refundx.minor_units) IS
 'Constraint of payments: refunding + refunded + returned + elsewhere + already_refunded <= paid (minor units)';
 
+CREATE FUNCTION refundx.actor() RETURNS text
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'refundx_actor';
+COMMENT ON FUNCTION refundx.actor() IS
+'Who acts, where many share a login: the setting refundx.actor, null if it is not set. Error: 42501 the login does not have the role refundx_delegate';
+
 CREATE FUNCTION refundx.state_is_open(state text) RETURNS boolean
 LANGUAGE c IMMUTABLE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'refundx_state_is_open';

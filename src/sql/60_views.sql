@@ -42,7 +42,8 @@ CREATE VIEW refundx.inflight AS
 COMMENT ON VIEW refundx.inflight IS 'Refunds that are not finished: their amounts are frozen, and each has a due time or is with a person';
 
 CREATE VIEW refundx.unknown AS
-	SELECT i.instruction_no AS refund_no, c.name AS channel, i.wire_no, i.amount, i.currency,
+	SELECT CASE WHEN i.kind = 'refund' THEN i.instruction_no END AS refund_no,
+		   CASE WHEN i.kind = 'withdrawal' THEN i.instruction_no END AS withdrawal_no, c.name AS channel, i.wire_no, i.amount, i.currency,
 		   i.state_since, clock_timestamp() - i.state_since AS unknown_for, i.attempts, i.polls,
 		   i.unexplained, i.refusal, e.source AS last_source, e.http_status, e.code, e.message,
 		   e.received_at AS last_heard, i.due_at, i.person_reason AS with_person
@@ -111,7 +112,8 @@ COMMENT ON COLUMN refundx.accounts.hold IS 'Why nothing is taken from it until a
 COMMENT ON COLUMN refundx.accounts.closed IS 'Why it was closed; null: it is open';
 
 CREATE VIEW refundx.journal_lines AS
-	SELECT a.account_no AS account, s.slot, j.version, j.at, j.type, i.instruction_no AS refund_no, j.reference,
+	SELECT a.account_no AS account, s.slot, j.version, j.at, j.type, CASE WHEN i.kind = 'refund' THEN i.instruction_no END AS refund_no,
+		   CASE WHEN i.kind = 'withdrawal' THEN i.instruction_no END AS withdrawal_no, j.reference,
 		   j.d_available, j.d_frozen, j.d_outside, j.available, j.frozen, a.currency, j.note, j.by
 	  FROM refundx.journal j
 	  JOIN refundx.account s USING (account_id)
@@ -122,7 +124,8 @@ COMMENT ON COLUMN refundx.journal_lines.slot IS 'Which part of the account, if i
 COMMENT ON COLUMN refundx.journal_lines.type IS 'slot_out and slot_in move money between slots; all others are the account''s';
 
 CREATE VIEW refundx.attempts AS
-	SELECT a.attempt_id, i.instruction_no AS refund_no, c.name AS channel, a.call, a.wire_no, a.backup_host,
+	SELECT a.attempt_id, CASE WHEN i.kind = 'refund' THEN i.instruction_no END AS refund_no,
+		   CASE WHEN i.kind = 'withdrawal' THEN i.instruction_no END AS withdrawal_no, c.name AS channel, a.call, a.wire_no, a.backup_host,
 		   a.started_at, e.received_at AS ended_at, e.received_at - a.started_at AS took,
 		   e.http_status, e.code, e.verdict, e.proof, e.message, e.request_id
 	  FROM refundx.attempt a
@@ -135,7 +138,8 @@ CREATE VIEW refundx.attempts AS
 COMMENT ON VIEW refundx.attempts IS 'Every call to a channel, committed before it was made, with its answer; no ended_at: under way, or lost in a crash';
 
 CREATE VIEW refundx.evidence_log AS
-	SELECT e.evidence_id, e.received_at, c.name AS channel, e.source, e.wire_no, i.instruction_no AS refund_no,
+	SELECT e.evidence_id, e.received_at, c.name AS channel, e.source, e.wire_no, CASE WHEN i.kind = 'refund' THEN i.instruction_no END AS refund_no,
+		   CASE WHEN i.kind = 'withdrawal' THEN i.instruction_no END AS withdrawal_no,
 		   e.verdict, e.proof, e.http_status, e.code, e.message, e.detail, e.payment_no,
 		   e.channel_payment_id, e.channel_refund_id, e.amount, e.payer_amount, e.currency,
 		   e.occurred_at, e.request_id, encode(e.digest, 'hex') AS digest,
@@ -148,19 +152,22 @@ COMMENT ON VIEW refundx.evidence_log IS 'What channels said, and what it came to
 COMMENT ON COLUMN refundx.evidence_log.proof IS 'Whether it may move money; otherwise it only makes us ask';
 
 CREATE VIEW refundx.events AS
-	SELECT x.seq, x.at, i.instruction_no AS refund_no, x.type, x.from_state, x.to_state,
+	SELECT x.seq, x.at, CASE WHEN i.kind = 'refund' THEN i.instruction_no END AS refund_no,
+		   CASE WHEN i.kind = 'withdrawal' THEN i.instruction_no END AS withdrawal_no, x.type, x.from_state, x.to_state,
 		   x.actor, x.note, x.evidence_id
 	  FROM refundx.event x
 	  LEFT JOIN refundx.instruction i USING (instruction_id);
 COMMENT ON VIEW refundx.events IS 'What happened, one row for each transition and each piece of evidence weighed';
 
 CREATE VIEW refundx.notices WITH (security_barrier) AS
-	SELECT n.notice_id, i.instruction_no AS refund_no, n.transition, n.sink, n.provider, n.state, n.tries,
-		   n.next_at, coalesce(n.phone_masked, refundx.mask_phone(t.phone)) AS phone,
+	SELECT n.notice_id, CASE WHEN i.kind = 'refund' THEN i.instruction_no END AS refund_no,
+		   CASE WHEN i.kind = 'withdrawal' THEN i.instruction_no END AS withdrawal_no, n.transition, n.sink, n.provider, n.state, n.tries,
+		   n.next_at, coalesce(n.phone_masked, refundx.mask_phone(coalesce(t.phone, d.phone))) AS phone,
 		   n.outcome, n.code, n.message, n.provider_id, n.created_at, n.done_at
 	  FROM refundx.notice n
 	  JOIN refundx.instruction i USING (instruction_id)
-	  LEFT JOIN refundx.payment_contact t ON t.payment_id = i.payment_id;
+	  LEFT JOIN refundx.payment_contact t ON t.payment_id = i.payment_id
+	  LEFT JOIN refundx.payout_contact d ON d.instruction_id = i.instruction_id;
 COMMENT ON VIEW refundx.notices IS 'Messages to payers, at most one per refund, transition and sink; a state of ambiguous may have been sent and is not repeated';
 COMMENT ON COLUMN refundx.notices.phone IS 'Masked';
 
