@@ -50,7 +50,6 @@ set_text(json_t *body, const char *name, const char *text)
 	return json_object_set_new(body, name, json_string(text)) == 0;
 }
 
-/* An expired certificate is none that WeChat still decrypts with. */
 static bool
 add_name(const WechatConfig *config, json_t *body, const WechatPayee *payee, ChannelError *err)
 {
