@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * wechat.c
- *	  WeChat Pay v3: its limits, what it takes, and how it is acknowledged.
+ *	  WeChat Pay v3: the limits of its refunds, what it takes, and how it is
+ *	  acknowledged.
  *
  * The limits are documented with the call that creates a refund (page
  * 4013071036 of pay.weixin.qq.com/doc/v3/merchant/), unless noted otherwise.
@@ -80,6 +81,7 @@ const Channel wechat_channel = {
 	.kind = "wechat",
 	.label = "WeChat Pay",
 	.refund = &wechat_refunds,
+	.transfer = &wechat_transfers,
 	.merchant = wechat_merchant,
 	.open = wechat_open,
 	.close = wechat_close,
@@ -186,7 +188,7 @@ wechat_acknowledge(CallbackResult result, bool stored, ChannelReply *out)
 			break;
 		case CALLBACK_NOT_OURS:
 			out->status = stored ? 204 : 404;
-			why = stored ? NULL : "this address takes notifications of refunds only";
+			why = stored ? NULL : "this address takes notifications of refunds and transfers only";
 			break;
 		case CALLBACK_BAD_HEADERS:
 			out->status = 401;

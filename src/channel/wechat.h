@@ -12,6 +12,14 @@
  *	wechat_answer.c		answers, and the refund object that they carry
  *	wechat_callback.c	callbacks
  *
+ * and, for transfers to a payee's wallet:
+ *
+ *	wechat_transfer.c			limits, whom it can pay, what is acceptable
+ *	wechat_transfer_data.c		settings and channel_data of a transfer
+ *	wechat_transfer_verdict.c	verdicts, and reasons of failures
+ *	wechat_transfer_request.c	the frozen request
+ *	wechat_transfer_answer.c	answers, and the transfer object that they carry
+ *
  * Private to src/channel/.  This header must not include postgres.h.
  *
  * src/channel/wechat.h
@@ -33,6 +41,13 @@
 #define WECHAT_PUB_KEY_PREFIX	"PUB_KEY_ID_"
 #define WECHAT_SIGNATURE_TYPE	"WECHATPAY2-SHA256-RSA2048"
 #define WECHAT_SIGNTEST_PREFIX	"WECHATPAY/SIGNTEST/"
+#define WECHAT_APPID_MAX		32
+#define WECHAT_OPENID_MAX		64
+#define WECHAT_OPENID_MIN		20
+#define WECHAT_NAME_MAX			64	/* characters */
+#define WECHAT_NAME_BYTES_MAX	214 /* what OAEP takes with a key of 2048 bits */
+#define WECHAT_REMARK_MAX		32	/* characters */
+#define WECHAT_RED_PACKET_MAX	20000	/* fen */
 #define WECHAT_BASE_URL			"https://api.mch.weixin.qq.com"
 #define WECHAT_BACKUP_URL		"https://api2.mch.weixin.qq.com"
 
@@ -68,6 +83,7 @@ typedef struct WechatSettings
 	char		base_url[WECHAT_URL_MAX + 1];
 	char		backup_url[WECHAT_URL_MAX + 1]; /* "" = none */
 	const char *public_base_url;	/* or NULL */
+	json_t	   *transfer;		/* how transfers are paid; or NULL */
 	bool		loopback;
 	bool		has_sandbox_settings;
 } WechatSettings;
@@ -86,10 +102,29 @@ typedef struct WechatConfig
 	int			key_count;
 	unsigned char apiv3_keys[WECHAT_APIV3_KEYS_MAX][WECHAT_APIV3_KEY_LEN];
 	int			apiv3_key_count;
+	json_t	   *transfer;		/* checked by wechat_transfer_settings(); or NULL */
 } WechatConfig;
+
+/* Whom a transfer goes to. */
+typedef struct WechatPayee
+{
+	char		openid[WECHAT_OPENID_MAX + 1];
+	char		name[WECHAT_NAME_BYTES_MAX + 1];	/* "" = not given */
+	char		appid[WECHAT_APPID_MAX + 1];	/* "" = the configuration's */
+} WechatPayee;
+
+/* What a transfer is for: of settings or of channel_data, and valid as long as they. */
+typedef struct WechatScene
+{
+	const char *id;				/* each of these is NULL if it is not given */
+	json_t	   *report_infos;
+	const char *perception;
+	const char *style;
+} WechatScene;
 
 extern const Channel wechat_channel;
 extern const ChannelProduct wechat_refunds;
+extern const ChannelProduct wechat_transfers;
 
 /* wechat_verdict.c */
 #define WECHAT_VERDICT_COUNT	51
@@ -129,6 +164,16 @@ extern bool wechat_build(void *config, ChannelCall call, const ChannelInstructio
 						 const Buf *frozen, const ChannelMoment *moment,
 						 HttpRequest *out, ChannelError *err);
 
+/*
+ * The rest of a request whose method, url and body are there: headers, the
+ * signature over path (which begins at `path` in the url) and body, timeouts.
+ * `serial` names the key that WeChat is to use.
+ */
+extern bool wechat_finish_request(const WechatConfig *config, const ChannelLimits *limits,
+								  const char *serial, size_t path,
+								  const ChannelMoment *moment, HttpRequest *out,
+								  ChannelError *err);
+
 /* wechat_verify.c */
 /* CALLBACK_EVIDENCE if WeChat signed these bytes; otherwise why not. */
 extern CallbackResult wechat_verify(const WechatConfig *config, const HttpHeaders *headers,
@@ -138,6 +183,17 @@ extern CallbackResult wechat_verify(const WechatConfig *config, const HttpHeader
 /* wechat_answer.c */
 extern void wechat_read_answer(void *config, ChannelCall call, const ChannelInstruction *instr,
 							   const HttpAnswer *answer, int64_t now, ChannelEvidence *out);
+
+/*
+ * An answer with an error: its code judged, its words noted.  What WeChat says
+ * of a transfer is kept without what could name the payee.
+ */
+extern void wechat_read_error(const ChannelProduct *product, ChannelCall call,
+							  const HttpAnswer *answer, ChannelEvidence *out);
+
+/* Whether a 2xx is WeChat's; if not, the message says so and nothing of it counts. */
+extern bool wechat_answer_verified(const WechatConfig *config, const HttpAnswer *answer,
+								   int64_t now, ChannelEvidence *out);
 
 /*
  * Fill evidence from a refund object, whose state stands under `status_key`
@@ -151,5 +207,56 @@ extern bool wechat_read_refund(const json_t *refund, const char *status_key,
 extern CallbackResult wechat_read_callback(void *config, const HttpHeaders *headers,
 										   const void *body, size_t len, int64_t now,
 										   const ChannelFindings *trace, ChannelEvidence *out);
+
+/* wechat_transfer.c */
+/* False, and *err that names the member; never what stands in it. */
+extern bool wechat_payee_read(const char *payee_json, WechatPayee *payee, ChannelError *err);
+extern bool wechat_transfer_payee(const char *payee_json, ChannelPayee *out, ChannelError *err);
+extern bool wechat_transfer_acceptable(const ChannelInstruction *instr, int64_t now,
+									   ChannelError *err);
+
+/* wechat_transfer_data.c */
+/* 1 to max characters of UTF-8, none of them a control character. */
+extern bool wechat_text_plain(const char *s, size_t max);
+extern bool wechat_appid_good(const char *s);
+
+/* The setting "transfer": everything in it, and nothing more. */
+extern bool wechat_transfer_settings(const json_t *transfer, ChannelError *err);
+
+/*
+ * The withdrawal's channel_data, a text that may be NULL.  *data is what
+ * *scene points into; the caller releases it, also after a failure.
+ */
+extern bool wechat_transfer_data(const char *text, int64_t amount, json_t **data,
+								 WechatScene *scene, ChannelError *err);
+
+/* What of it is left out, from checked settings. */
+extern void wechat_scene_complete(WechatScene *scene, const json_t *transfer, int64_t amount);
+
+/* wechat_transfer_verdict.c */
+#define WECHAT_TRANSFER_VERDICT_COUNT	65
+extern const VerdictRule wechat_transfer_verdicts[];
+
+/* What a fail_reason means, in plain words; NULL if it is none that we know. */
+extern const char *wechat_fail_reason(const char *reason);
+
+/* wechat_transfer_request.c */
+extern bool wechat_transfer_freeze(void *config, const ChannelInstruction *instr,
+								   Buf *request, ChannelError *err);
+extern bool wechat_transfer_build(void *config, ChannelCall call, const ChannelInstruction *instr,
+								  const Buf *frozen, const ChannelMoment *moment,
+								  HttpRequest *out, ChannelError *err);
+
+/* wechat_transfer_answer.c */
+extern void wechat_transfer_read_answer(void *config, ChannelCall call,
+										const ChannelInstruction *instr,
+										const HttpAnswer *answer, int64_t now,
+										ChannelEvidence *out);
+
+/* The decrypted resource of a callback about a transfer. */
+extern CallbackResult wechat_read_transfer_callback(const Buf *plain, ChannelEvidence *out);
+
+/* WeChat's own words, without what could be an openid. */
+extern void wechat_note_without_payee(ChannelEvidence *out, const char *text);
 
 #endif							/* REFUNDX_WECHAT_H */

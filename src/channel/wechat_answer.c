@@ -28,7 +28,6 @@
 /* "merchant": how WeChat begins the name of an account of the merchant's own */
 #define MERCHANT_ACCOUNT		"\345\225\206\346\210\267"
 
-static void read_error(ChannelCall call, const HttpAnswer *answer, ChannelEvidence *out);
 static void read_success(const WechatConfig *config, ChannelCall call,
 						 const ChannelInstruction *instr, const HttpAnswer *answer,
 						 int64_t now, ChannelEvidence *out);
@@ -130,8 +129,9 @@ answers_our_call(const json_t *refund, const ChannelInstruction *instr, ChannelE
  * A gateway's 404 has no body, the service's has a code: a body that is not
  * the service's JSON gives no code, and the row without one is judged.
  */
-static void
-read_error(ChannelCall call, const HttpAnswer *answer, ChannelEvidence *out)
+void
+wechat_read_error(const ChannelProduct *product, ChannelCall call, const HttpAnswer *answer,
+				  ChannelEvidence *out)
 {
 	const VerdictRule *rule;
 	json_t	   *body = NULL;
@@ -143,10 +143,13 @@ read_error(ChannelCall call, const HttpAnswer *answer, ChannelEvidence *out)
 	{
 		copy_member(body, "code", out->code, sizeof(out->code));
 		text = json_text(body, "message");
-		answer_note(out, text ? text : "");
+		if (product->kind == PRODUCT_TRANSFER)
+			wechat_note_without_payee(out, text ? text : "");
+		else
+			answer_note(out, text ? text : "");
 	}
 	json_decref(body);
-	rule = channel_judge(&wechat_refunds, call, answer->status,
+	rule = channel_judge(product, call, answer->status,
 						 out->code[0] != '\0' ? out->code : NULL);
 	out->verdict = rule ? rule->verdict : VERDICT_UNKNOWN;
 	if (out->message[0] == '\0')
@@ -157,23 +160,30 @@ read_error(ChannelCall call, const HttpAnswer *answer, ChannelEvidence *out)
 }
 
 /* Any 2xx: what is not verified says nothing at all. */
+bool
+wechat_answer_verified(const WechatConfig *config, const HttpAnswer *answer, int64_t now,
+					   ChannelEvidence *out)
+{
+	CallbackResult verified = wechat_verify(config, &answer->headers, answer->body.data,
+											answer->body.len, now, NULL);
+
+	out->authentic = verified == CALLBACK_EVIDENCE;
+	if (!out->authentic)
+		snprintf(out->message, sizeof(out->message),
+				 "the answer does not verify (%s): its contents were not used",
+				 callback_result_name(verified));
+	return out->authentic;
+}
+
 static void
 read_success(const WechatConfig *config, ChannelCall call, const ChannelInstruction *instr,
 			 const HttpAnswer *answer, int64_t now, ChannelEvidence *out)
 {
-	CallbackResult verified = wechat_verify(config, &answer->headers, answer->body.data,
-											answer->body.len, now, NULL);
 	const VerdictRule *rule;
 	json_t	   *refund;
 
-	if (verified != CALLBACK_EVIDENCE)
-	{
-		snprintf(out->message, sizeof(out->message),
-				 "the answer does not verify (%s): its contents were not used",
-				 callback_result_name(verified));
+	if (!wechat_answer_verified(config, answer, now, out))
 		return;
-	}
-	out->authentic = true;
 	if (call == CALL_ECHO || answer->status != 200)
 	{
 		rule = channel_judge(&wechat_refunds, call, answer->status, NULL);
@@ -204,7 +214,7 @@ wechat_read_answer(void *arg, ChannelCall call, const ChannelInstruction *instr,
 	else if (answer->status >= 200 && answer->status <= 299)
 		read_success(config, call, instr, answer, now, out);
 	else
-		read_error(call, answer, out);
+		wechat_read_error(&wechat_refunds, call, answer, out);
 
 	answer_end(call, instr, answer, now, out);
 }

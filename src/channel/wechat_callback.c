@@ -3,7 +3,8 @@
  * wechat_callback.c
  *	  Callbacks: a stranger's bytes, until their signature says otherwise.
  *
- * The order is: signature over the raw bytes, envelope, decryption, refund.
+ * The order is: signature over the raw bytes, envelope, decryption, and then
+ * the refund, or the transfer (wechat_transfer_answer.c).
  * Nothing is parsed before it was verified.  After that the parser is still
  * strict where money depends on it: a signature says who, not that it is
  * well-formed.
@@ -22,6 +23,7 @@
 #include "channel/wechat.h"
 
 #define REFUND_EVENTS	"REFUND."
+#define TRANSFER_EVENT	"MCHTRANSFER.BILL.FINISHED"
 #define ECHO_EVENTS		"SECURITY_ECHO."
 #define NONCE_MAX		128
 
@@ -92,6 +94,7 @@ read_envelope(const WechatConfig *config, const json_t *envelope,
 	const char *created = json_text(envelope, "create_time");
 	const json_t *resource = json_object_get(envelope, "resource");
 	const char *original = json_text(resource, "original_type");
+	bool		transfer;
 	Buf			plain = BUF_INIT;
 	CallbackResult result;
 
@@ -103,9 +106,11 @@ read_envelope(const WechatConfig *config, const json_t *envelope,
 	finding(trace, FINDING_OK, "event", "%.64s, about \"%.32s\"", event, original ? original : "");
 	if (strncmp(event, ECHO_EVENTS, strlen(ECHO_EVENTS)) == 0)
 		return CALLBACK_TEST;
-	if (strncmp(event, REFUND_EVENTS, strlen(REFUND_EVENTS)) != 0)
+	transfer = strcmp(event, TRANSFER_EVENT) == 0;
+	if (!transfer && strncmp(event, REFUND_EVENTS, strlen(REFUND_EVENTS)) != 0)
 		return CALLBACK_NOT_OURS;
-	if (!json_is_object(resource) || (original != NULL && strcmp(original, "refund") != 0))
+	if (!json_is_object(resource) ||
+		(original != NULL && strcmp(original, transfer ? "mch_payment" : "refund") != 0))
 		return CALLBACK_BAD_BODY;
 
 	result = decrypt_resource(config, resource, &plain);
@@ -117,9 +122,10 @@ read_envelope(const WechatConfig *config, const json_t *envelope,
 				"its algorithm, nonce or ciphertext is missing or malformed");
 	if (result == CALLBACK_EVIDENCE)
 	{
-		result = read_plain(config, &plain, event + strlen(REFUND_EVENTS), out);
+		result = transfer ? wechat_read_transfer_callback(&plain, out) :
+			read_plain(config, &plain, event + strlen(REFUND_EVENTS), out);
 		if (result != CALLBACK_EVIDENCE)
-			finding(trace, FINDING_ERROR, "refund", "%s", out->message[0] != '\0' ? out->message :
+			finding(trace, FINDING_ERROR, transfer ? "transfer" : "refund", "%s", out->message[0] != '\0' ? out->message :
 					"it is incomplete, or its state is not the event's");
 	}
 	if (result == CALLBACK_EVIDENCE && out->occurred_at == 0 && created != NULL &&

@@ -27,6 +27,7 @@ static void check_wechat_keys(const ChannelSource *source, const WechatSettings 
 static void check_use_key(const WechatSettings *s, const WechatKey *keys, int count,
 						  int64_t now, const ChannelFindings *findings);
 static void check_addresses(const WechatSettings *s, const ChannelFindings *findings);
+static void check_transfer(const WechatSettings *s, const ChannelFindings *findings);
 
 static void
 check_merchant_keys(const ChannelSource *source, const WechatSettings *s, int64_t now,
@@ -145,6 +146,21 @@ check_addresses(const WechatSettings *s, const ChannelFindings *findings)
 	finding_of_public_url(findings, wechat_channel.label, s->public_base_url, s->loopback);
 }
 
+/* What only WeChat can tell about transfers (page 4012715211) is said beforehand. */
+static void
+check_transfer(const WechatSettings *s, const ChannelFindings *findings)
+{
+	if (s->transfer == NULL)
+		return;
+	finding(findings, FINDING_OK, "transfer",
+			"withdrawals are paid for appid %s, scene %s; WeChat takes them only from IP addresses "
+			"that are set for the interface in the merchant platform",
+			json_text(s->transfer, "appid"), json_text(s->transfer, "scene_id"));
+	if (json_text(s->transfer, "remark") == NULL)
+		finding(findings, FINDING_WARNING, "transfer",
+				"it has no remark, so a withdrawal without a reason cannot be sent");
+}
+
 void
 wechat_check(const ChannelSource *source, int64_t now, const ChannelFindings *findings)
 {
@@ -165,5 +181,6 @@ wechat_check(const ChannelSource *source, int64_t now, const ChannelFindings *fi
 	check_apiv3_keys(source, &s, findings);
 	check_wechat_keys(source, &s, now, findings);
 	check_addresses(&s, findings);
+	check_transfer(&s, findings);
 	wechat_settings_free(&s);
 }

@@ -28,13 +28,13 @@
 static const char *const known_settings[] = {
 	"mchid", "merchant_serial", "private_key", "apiv3_key", "wechat_keys", "use_key",
 	"merchant_certificate", "sub_mchid", "base_url", "backup_url", "public_base_url",
-	"not_found_after", "time_scale", NULL
+	"transfer", "not_found_after", "time_scale", NULL
 };
 
 #define KNOWN_SETTINGS_TEXT \
 	"Known settings: mchid, merchant_serial, private_key, apiv3_key, wechat_keys, use_key, " \
-	"merchant_certificate, sub_mchid, base_url, backup_url, public_base_url, not_found_after, " \
-	"time_scale."
+	"merchant_certificate, sub_mchid, base_url, backup_url, public_base_url, transfer, " \
+	"not_found_after, time_scale."
 
 static bool is_pasted_secret(const char *s);
 static bool get_mchid(json_t *root, const char *name, bool required, char out[33],
@@ -42,6 +42,7 @@ static bool get_mchid(json_t *root, const char *name, bool required, char out[33
 static bool get_apiv3_keys(WechatSettings *s, ChannelError *err);
 static bool get_wechat_keys(WechatSettings *s, ChannelError *err);
 static bool get_urls(WechatSettings *s, ChannelError *err);
+static bool get_transfer(WechatSettings *s, ChannelError *err);
 static bool settings_fill(WechatSettings *s, ChannelError *err);
 static bool is_serial(const char *s);
 static bool is_pub_key_id(const char *s);
@@ -203,6 +204,20 @@ get_urls(WechatSettings *s, ChannelError *err)
 	return true;
 }
 
+/* Transfers are an interface for ordinary merchants (4012716434). */
+static bool
+get_transfer(WechatSettings *s, ChannelError *err)
+{
+	s->transfer = json_object_get(s->root, "transfer");
+	if (s->transfer == NULL)
+		return true;
+	if (s->sub_mchid[0] != '\0')
+		return channel_error(err, "Add a channel of its own, without \"sub_mchid\", for withdrawals.",
+							 "the settings \"transfer\" and \"sub_mchid\" exclude each other: WeChat "
+							 "Pay's transfers are paid by the merchant itself");
+	return wechat_transfer_settings(s->transfer, err);
+}
+
 static bool
 settings_fill(WechatSettings *s, ChannelError *err)
 {
@@ -215,7 +230,8 @@ settings_fill(WechatSettings *s, ChannelError *err)
 		!setting_text(&rules, s->root, "private_key", true, &s->private_key, err) ||
 		!setting_text(&rules, s->root, "merchant_certificate", false, &s->merchant_certificate, err) ||
 		!get_apiv3_keys(s, err) || !get_wechat_keys(s, err) ||
-		!get_urls(s, err) || !setting_sandbox(s->root, &s->has_sandbox_settings, err))
+		!get_urls(s, err) || !get_transfer(s, err) ||
+		!setting_sandbox(s->root, &s->has_sandbox_settings, err))
 		return false;
 	if (!is_serial(serial))
 		return channel_error(err, "It is the serial number of the merchant's API certificate "
@@ -475,6 +491,7 @@ wechat_open(const ChannelSource *source, ChannelError *err)
 	str_copy(config->merchant_serial, sizeof(config->merchant_serial), s.merchant_serial);
 	str_copy(config->base_url, sizeof(config->base_url), s.base_url);
 	str_copy(config->backup_url, sizeof(config->backup_url), s.backup_url);
+	config->transfer = json_incref(s.transfer);
 	good = open_keys(config, source, &s, err);
 	wechat_settings_free(&s);
 	if (good)
@@ -494,6 +511,7 @@ wechat_close(void *arg)
 	crypto_key_free(config->private_key);
 	for (i = 0; i < WECHAT_KEYS_MAX; i++)
 		crypto_key_free(config->keys[i].key);
+	json_decref(config->transfer);
 	explicit_bzero(config->apiv3_keys, sizeof(config->apiv3_keys));
 	free(config);
 }

@@ -322,13 +322,36 @@ sign(const WechatConfig *config, HttpRequest *out, size_t path, const ChannelMom
 }
 
 bool
+wechat_finish_request(const WechatConfig *config, const ChannelLimits *limits,
+					  const char *serial, size_t path, const ChannelMoment *moment,
+					  HttpRequest *out, ChannelError *err)
+{
+	bool		good;
+
+	/* without Accept or User-Agent WeChat refuses before it looks at anything else */
+	good = http_header_add(&out->headers, "Accept", "application/json") &&
+		http_header_add(&out->headers, "User-Agent", USER_AGENT) &&
+		http_header_add(&out->headers, "Wechatpay-Serial", serial);
+	if (good && strcmp(out->method, "GET") != 0)
+		good = http_header_add(&out->headers, "Content-Type", "application/json");
+	good = good && !out->url.failed && !out->body.failed && sign(config, out, path, moment);
+	out->connect_timeout_ms = limits->connect_timeout_ms;
+	out->total_timeout_ms = limits->call_timeout_ms;
+	out->max_answer = ANSWER_MAX;
+	if (good)
+		return true;
+	http_request_free(out);
+	http_request_init(out);
+	return channel_error(err, NULL, "the request could not be signed");
+}
+
+bool
 wechat_build(void *arg, ChannelCall call, const ChannelInstruction *instr,
 			 const Buf *frozen, const ChannelMoment *moment,
 			 HttpRequest *out, ChannelError *err)
 {
 	const WechatConfig *config = arg;
 	const char *base = config->base_url;
-	bool		good = true;
 
 	memset(err, 0, sizeof(*err));
 	http_request_free(out);
@@ -349,20 +372,6 @@ wechat_build(void *arg, ChannelCall call, const ChannelInstruction *instr,
 	else if (call == CALL_ECHO)
 		buf_addf(&out->body, "{\"echo_message\":\"%s\"}", moment->nonce);
 
-	/* without Accept or User-Agent WeChat refuses before it looks at anything else */
-	good = http_header_add(&out->headers, "Accept", "application/json") &&
-		http_header_add(&out->headers, "User-Agent", USER_AGENT) &&
-		http_header_add(&out->headers, "Wechatpay-Serial", config->use_key);
-	if (good && call != CALL_QUERY)
-		good = http_header_add(&out->headers, "Content-Type", "application/json");
-	good = good && !out->url.failed && !out->body.failed &&
-		sign(config, out, strlen(base), moment);
-	out->connect_timeout_ms = wechat_refunds.limits.connect_timeout_ms;
-	out->total_timeout_ms = wechat_refunds.limits.call_timeout_ms;
-	out->max_answer = ANSWER_MAX;
-	if (good)
-		return true;
-	http_request_free(out);
-	http_request_init(out);
-	return channel_error(err, NULL, "the request could not be signed");
+	return wechat_finish_request(config, &wechat_refunds.limits, config->use_key, strlen(base),
+								 moment, out, err);
 }

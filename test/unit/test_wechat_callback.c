@@ -451,7 +451,7 @@ test_others(void)
 {
 	sign_body("{\"id\":\"1\",\"event_type\":\"TRANSACTION.SUCCESS\",\"resource\":{}}");
 	result_is(CALLBACK_NOT_OURS, "a payment");
-	sign_body("{\"event_type\":\"MCHTRANSFER.BILL.FINISHED\"}");
+	sign_body("{\"event_type\":\"MCHTRANSFER.AUTHORIZATION.CONFIRMED\"}");
 	result_is(CALLBACK_NOT_OURS, "a transfer");
 	sign_body("{\"event_type\":\"SECURITY_ECHO.SUCCESS\"}");
 	result_is(CALLBACK_TEST, "a self-test");

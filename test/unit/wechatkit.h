@@ -32,6 +32,22 @@
 	"\"wechat_keys\":{\"" KIT_PUB_KEY_ID "\":\"pub_key.pem\"," \
 	"\"" KIT_CERT_SERIAL "\":\"platform.pem\"}}"
 
+/* The same, with a scene for transfers: a job, and what it is paid for. */
+#define KIT_APPID			"wxf636efh567hg4356"
+#define KIT_OPENID			"o-MYE42l80oelYMDE34nYD456Xoy"
+#define KIT_REPORT_INFOS \
+	"[{\"info_type\":\"\345\262\227\344\275\215\347\261\273\345\236\213\"," \
+	"\"info_content\":\"courier\"},{\"info_type\":\"\346\212\245\351\205\254" \
+	"\350\257\264\346\230\216\",\"info_content\":\"June\"}]"
+#define KIT_TRANSFER \
+	"{\"appid\":\"" KIT_APPID "\",\"scene_id\":\"1005\",\"report_infos\":" KIT_REPORT_INFOS "," \
+	"\"remark\":\"wages\"}"
+#define KIT_TRANSFER_CONFIG \
+	"{\"mchid\":\"1900000100\",\"merchant_serial\":\"" KIT_MERCHANT_SERIAL "\"," \
+	"\"private_key\":\"apiclient_key.pem\",\"apiv3_key\":[\"apiv3_new.key\",\"apiv3_old.key\"]," \
+	"\"wechat_keys\":{\"" KIT_PUB_KEY_ID "\":\"pub_key.pem\"," \
+	"\"" KIT_CERT_SERIAL "\":\"platform.pem\"},\"transfer\":" KIT_TRANSFER "}"
+
 /* A key directory in memory. */
 typedef struct KitFile
 {
@@ -143,8 +159,8 @@ kit_headers(HttpHeaders *h, EVP_PKEY *pkey, const char *serial, int64_t at, cons
 
 /* An envelope around an encrypted resource; aad NULL = leave it out. */
 static void __attribute__((unused))
-kit_envelope(Buf *out, const char *event, const char *apiv3_key, const char *nonce,
-			 const char *aad, const void *plain, size_t len)
+kit_envelope_of(Buf *out, const char *event, const char *original, const char *apiv3_key,
+				const char *nonce, const char *aad, const void *plain, size_t len)
 {
 	Buf			sealed = BUF_INIT;
 
@@ -152,14 +168,21 @@ kit_envelope(Buf *out, const char *event, const char *apiv3_key, const char *non
 								   aad, aad ? strlen(aad) : 0, plain, len, &sealed), "encrypt");
 	buf_addf(out, "{\"id\":\"EV-2018022511223320873\",\"create_time\":\"2026-09-21T20:00:00+08:00\","
 			 "\"resource_type\":\"encrypt-resource\",\"event_type\":\"%s\",\"summary\":\"x\","
-			 "\"resource\":{\"algorithm\":\"AEAD_AES_256_GCM\",\"original_type\":\"refund\","
-			 "\"ciphertext\":\"", event);
+			 "\"resource\":{\"algorithm\":\"AEAD_AES_256_GCM\",\"original_type\":\"%s\","
+			 "\"ciphertext\":\"", event, original);
 	base64_encode(out, sealed.data, sealed.len);
 	buf_addf(out, "\",\"nonce\":\"%s\"", nonce);
 	if (aad != NULL)
 		buf_addf(out, ",\"associated_data\":\"%s\"", aad);
 	buf_adds(out, "}}");
 	buf_free(&sealed);
+}
+
+static void __attribute__((unused))
+kit_envelope(Buf *out, const char *event, const char *apiv3_key, const char *nonce,
+			 const char *aad, const void *plain, size_t len)
+{
+	kit_envelope_of(out, event, "refund", apiv3_key, nonce, aad, plain, len);
 }
 
 #endif							/* REFUNDX_WECHATKIT_H */
