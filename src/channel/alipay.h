@@ -283,4 +283,71 @@ extern CallbackResult alipay_read_callback(void *config, const HttpHeaders *head
 										   const void *body, size_t len, int64_t now,
 										   const ChannelFindings *trace, ChannelEvidence *out);
 
+/* ---- transfers ---- */
+
+/* alipay_transfer_verdict.c */
+#define ALIPAY_TRANSFER_VERDICT_COUNT	110
+extern const VerdictRule alipay_transfer_verdicts[];
+
+/* alipay_transfer_payee.c */
+typedef enum AlipayPayeeKind
+{
+	ALIPAY_PAYEE_USER,
+	ALIPAY_PAYEE_LOGON,
+	ALIPAY_PAYEE_OPEN,
+	ALIPAY_PAYEE_CARD
+} AlipayPayeeKind;
+
+typedef enum AlipayBankText
+{
+	ALIPAY_BANK_NAME,
+	ALIPAY_BANK_PROVINCE,
+	ALIPAY_BANK_CITY,
+	ALIPAY_BANK_BRANCH,
+	ALIPAY_BANK_CODE
+} AlipayBankText;
+
+#define ALIPAY_BANK_TEXTS	(ALIPAY_BANK_CODE + 1)
+
+typedef struct AlipayPayee
+{
+	json_t	   *root;			/* what the pointers below point into */
+	AlipayPayeeKind kind;
+	const char *id;
+	const char *name;			/* or NULL */
+	bool		corporate;		/* a company's account; cards only */
+	const char *bank[ALIPAY_BANK_TEXTS];	/* or NULL; cards only */
+} AlipayPayee;
+
+extern bool alipay_text_good(const json_t *v, size_t max);
+extern bool alipay_payee_parse(const char *payee_json, AlipayPayee *payee, ChannelError *err);
+extern void alipay_payee_free(AlipayPayee *payee);
+extern const char *alipay_payee_product(const AlipayPayee *payee);
+extern json_t *alipay_payee_info(const AlipayPayee *payee);
+extern bool alipay_payee(const char *payee_json, ChannelPayee *out, ChannelError *err);
+
+/* alipay_transfer_request.c */
+/* The setting "transfer", or (`of_one`) a withdrawal's channel_data. */
+extern bool alipay_transfer_options_good(const json_t *options, const char *where, bool of_one,
+										 ChannelError *err);
+extern bool alipay_transfer_freeze(void *config, const ChannelInstruction *instr,
+								   Buf *request, ChannelError *err);
+extern bool alipay_transfer_build(void *config, ChannelCall call, const ChannelInstruction *instr,
+								  const Buf *frozen, const ChannelMoment *moment,
+								  HttpRequest *out, ChannelError *err);
+
+/* alipay_transfer_answer.c */
+extern bool alipay_is_code(const char *s);
+extern void alipay_transfer_note(const char *comment, const char *reason, ChannelEvidence *out);
+extern void alipay_transfer_read_answer(void *config, ChannelCall call,
+										const ChannelInstruction *instr,
+										const HttpAnswer *answer, int64_t now,
+										ChannelEvidence *out);
+
+/* alipay_transfer_callback.c */
+extern CallbackResult alipay_read_transfer_changed(const AlipayConfig *config,
+												   const AlipayForm *form, const char *id,
+												   const ChannelFindings *trace,
+												   ChannelEvidence *out);
+
 #endif							/* REFUNDX_ALIPAY_H */

@@ -3,7 +3,8 @@
  * alipay_callback.c
  *	  Notifications: a stranger's bytes, until their signature says otherwise.
  *
- * None of them proves anything about a refund.  A trade's notification tells
+ * None of them proves anything about a refund; what a message says of a
+ * transfer is another matter (alipay_transfer_callback.c).  A trade's notification tells
  * what was refunded of the trade so far, and one of a partial refund looks
  * like a payment's.  So what has the signs of a refund makes us ask, and what
  * has not is not ours: whoever handles payments must get it, and answer it.
@@ -34,8 +35,8 @@ static bool read_merchant(const AlipayConfig *config, const AlipayForm *form,
 static bool is_refund(const char *fee, const char *refunded_at, const char *number, bool *good);
 static CallbackResult read_trade(const AlipayForm *form, const ChannelFindings *trace,
 								 ChannelEvidence *out);
-static CallbackResult read_message(const AlipayForm *form, const ChannelFindings *trace,
-								   ChannelEvidence *out);
+static CallbackResult read_message(const AlipayConfig *config, const AlipayForm *form,
+								   const ChannelFindings *trace, ChannelEvidence *out);
 static CallbackResult read_form(const AlipayConfig *config, const AlipayForm *form,
 								const ChannelFindings *trace, ChannelEvidence *out);
 
@@ -180,7 +181,8 @@ read_trade(const AlipayForm *form, const ChannelFindings *trace, ChannelEvidence
 
 /* A message to the app's gateway: its contents are JSON in biz_content. */
 static CallbackResult
-read_message(const AlipayForm *form, const ChannelFindings *trace, ChannelEvidence *out)
+read_message(const AlipayConfig *config, const AlipayForm *form, const ChannelFindings *trace,
+			 ChannelEvidence *out)
 {
 	bool		good = true;
 	const char *method = alipay_plain(form, "msg_method", &good);
@@ -196,9 +198,10 @@ read_message(const AlipayForm *form, const ChannelFindings *trace, ChannelEviden
 		finding(trace, FINDING_ERROR, "message", "its msg_method, notify_id or encrypt_type is malformed");
 		return CALLBACK_BAD_BODY;
 	}
-	if (strcmp(method, DEPOSIT_BACK) != 0)
+	if (strcmp(method, DEPOSIT_BACK) != 0 && strcmp(method, ALIPAY_METHOD_TRANSFER_CHANGED) != 0)
 	{
-		finding(trace, FINDING_OK, "message", "%.64s is not about a refund", method);
+		finding(trace, FINDING_OK, "message", "%.64s is neither about a refund nor about a transfer",
+				method);
 		return CALLBACK_NOT_OURS;
 	}
 	if (encrypted != NULL)
@@ -207,6 +210,8 @@ read_message(const AlipayForm *form, const ChannelFindings *trace, ChannelEviden
 				"contents off in the open platform", encrypted);
 		return CALLBACK_BAD_CIPHER;
 	}
+	if (strcmp(method, ALIPAY_METHOD_TRANSFER_CHANGED) == 0)
+		return alipay_read_transfer_changed(config, form, id, trace, out);
 	body = content ? json_hostile_object(content, strlen(content)) : NULL;
 	status = json_text(body, "dback_status");
 	at = json_text(body, "bank_ack_time");
@@ -270,7 +275,7 @@ read_form(const AlipayConfig *config, const AlipayForm *form, const ChannelFindi
 				"malformed");
 		return CALLBACK_BAD_BODY;
 	}
-	result = method != NULL ? read_message(form, trace, out) : read_trade(form, trace, out);
+	result = method != NULL ? read_message(config, form, trace, out) : read_trade(form, trace, out);
 	if (result != CALLBACK_EVIDENCE)
 		return result;
 	finding(trace, strcmp(out->merchant, config->app_id) == 0 ? FINDING_OK : FINDING_WARNING,
