@@ -251,8 +251,8 @@ typedef struct ChannelLimits
 								 * repeats for ever */
 	const int  *poll_unknown;
 	const int  *poll_abnormal;
-	const int  *poll_succeeded; /* likewise for what may still come back, but these
-								 * end; NULL: nothing comes back */
+	const int  *poll_succeeded; /* of what may come back after it has arrived;
+								 * ends, unlike the others; NULL = never asked about */
 } ChannelLimits;
 
 /*
