@@ -227,16 +227,20 @@ journal_lock_with(int64 slot_id, int64 amount)
 	return lock_with_or_leave(slot_id, amount, JOURNAL_LOCK_WAIT);
 }
 
+#define PLENTY	16				/* times the amount */
+
 /*
  * A slot that has enough by its newest line, and that nobody has locked; 0 if
- * there is none.  *locked is one that has enough and is locked, 0 if none.
+ * there is none.  *locked is one that has enough and is locked, 0 if none;
+ * each backend begins with another slot, and *first_is_poor says of that one
+ * that it has not enough.
  *
  * Between looking and locking somebody may have taken what was there.  To be
  * able to give the lock back then costs a subtransaction, and with it a
  * transaction number; where there is plenty we do without.
  */
 static int64
-free_slot_with(const Slots *s, int64 amount, int64 *locked)
+free_slot_with(const Slots *s, int64 amount, int64 *locked, bool *first_is_poor)
 {
 	int			first = compat_my_procno() % s->n;
 	int			i;
@@ -249,9 +253,11 @@ free_slot_with(const Slots *s, int64 amount, int64 *locked)
 		bool		ok;
 
 		journal_newest_line(id, &balance);
+		if (i == 0)
+			*first_is_poor = balance.available < amount;
 		if (balance.available < amount)
 			continue;
-		if (balance.available / 16 > amount)
+		if (balance.available / PLENTY > amount)
 			ok = lock_with(id, amount, JOURNAL_LOCK_FREE);
 		else
 			ok = lock_with_or_leave(id, amount, JOURNAL_LOCK_FREE);
@@ -263,6 +269,45 @@ free_slot_with(const Slots *s, int64 amount, int64 *locked)
 	return 0;
 }
 
+/*
+ * We have this slot, but have waited for it, or have looked in vain where we
+ * look first: so half of what is here is moved to one that is free, for the
+ * next one not to do the same.  One large credit comes to one slot, and is
+ * spread over all of them in this way, as far as there are clients for it.
+ * Unless half is not times the amount: then it would be moved again soon.
+ * Nobody is waited for; returns the slot to charge.
+ */
+static int64
+spread(const Slots *s, int64 slot_id, int64 amount, int64 times)
+{
+	int			first = compat_my_procno() % s->n;
+	AccountBalance from;
+	AccountBalance to;
+	AccountRow	row;
+	int64		half;
+	int			i;
+
+	journal_newest_line(slot_id, &from);
+	half = from.available / 2;
+	if (half / times < amount)
+		return slot_id;
+	for (i = 0; i < s->n; i++)
+	{
+		int64		id = s->id[(first + i) % s->n];
+
+		if (id == slot_id || !journal_account_row(id, JOURNAL_LOCK_FREE, &row))
+			continue;
+		journal_newest_line(id, &to);
+		if (to.available < half)
+		{
+			journal_append(&from, JOURNAL_SLOT_OUT, half, 0, NULL, NULL);
+			journal_append(&to, JOURNAL_SLOT_IN, half, 0, NULL, NULL);
+		}
+		return to.available >= amount ? id : slot_id;
+	}
+	return slot_id;
+}
+
 int64
 journal_choose_slot(int64 account_id, int64 amount)
 {
@@ -270,6 +315,7 @@ journal_choose_slot(int64 account_id, int64 amount)
 	int			tries;
 	int64		locked;
 	int64		id;
+	bool		first_is_poor;
 
 	if (s.n == 1)
 		return account_id;
@@ -277,13 +323,13 @@ journal_choose_slot(int64 account_id, int64 amount)
 	/* whoever we have waited for may have left too little: so look again */
 	for (tries = 0; tries < s.n; tries++)
 	{
-		id = free_slot_with(&s, amount, &locked);
+		id = free_slot_with(&s, amount, &locked, &first_is_poor);
 		if (id != 0)
-			return id;
+			return first_is_poor ? spread(&s, id, amount, PLENTY) : id;
 		if (locked == 0)
 			break;
 		if (lock_with_or_leave(locked, amount, JOURNAL_LOCK_WAIT))
-			return locked;
+			return spread(&s, locked, amount, 1);
 	}
 	journal_lock_slots(account_id);
 	return journal_gather(account_id, 0, amount);

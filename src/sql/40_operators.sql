@@ -93,6 +93,9 @@ DECLARE
 	a record;
 	b record;
 BEGIN
+	IF coalesce(account, '') = '' THEN
+		RAISE EXCEPTION 'account must be given' USING ERRCODE = '22023';
+	END IF;
 	IF coalesce(reason, '') = '' THEN
 		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
 	END IF;
@@ -129,7 +132,7 @@ END
 $$;
 COMMENT ON FUNCTION refundx.account_close(text, text) IS
 'Closes an account: nothing new is frozen, credited or debited; what is open is still settled. True if it was open. A NOTICE says what is left on it. Kept in the audit log with the reason.
-Errors: RX013 unknown account, 22023 no reason.';
+Errors: RX013 unknown account, 22023 no account or reason.';
 
 CREATE FUNCTION refundx.account_reopen(account text, reason text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -138,6 +141,9 @@ DECLARE
 	own_id bigint;
 	ids bigint[];
 BEGIN
+	IF coalesce(account, '') = '' THEN
+		RAISE EXCEPTION 'account must be given' USING ERRCODE = '22023';
+	END IF;
 	IF coalesce(reason, '') = '' THEN
 		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
 	END IF;
@@ -156,7 +162,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION refundx.account_reopen(text, text) IS
-'Opens a closed account again; true if it was closed. Kept in the audit log with the reason. Errors: RX013 unknown account, 22023 no reason.';
+'Opens a closed account again; true if it was closed. Kept in the audit log with the reason. Errors: RX013 unknown account, 22023 no account or reason.';
 
 CREATE FUNCTION refundx.channel_add(name text, kind text, config jsonb)
 RETURNS text
