@@ -8,10 +8,9 @@
  * dispatcher only sees what is committed.
  *
  * The order of locks is payment, instruction, account, as everywhere.  The
- * submit updates the payment first, which locks it and reserves the amount in
- * one step: two concurrent refunds of 60 on 100 queue up behind each other at
- * that row, and the second one finds 60 taken.  The check is in the UPDATE's
- * WHERE, for the sake of the message; behind it stands the table's constraint.
+ * submit reserves the amount in the payment first (reserve.c), which locks it:
+ * two concurrent refunds of 60 on 100 queue up behind each other at that row,
+ * and the second one finds 60 taken.
  *
  * src/money/submit.c
  *
@@ -25,10 +24,9 @@
 #include "base/errors.h"
 #include "base/shmem.h"
 #include "catalog/namespace.h"
-#include "money/channel_facts.h"
-#include "money/external.h"
 #include "money/instruction.h"
 #include "money/journal.h"
+#include "money/reserve.h"
 #include "money/state.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
@@ -39,32 +37,7 @@
 PG_FUNCTION_INFO_V1(refundx_refund_submit);
 PG_FUNCTION_INFO_V1(refundx_refund_adopt);
 
-/* What a caller says of a refund. */
-typedef struct RefundWords
-{
-	PaymentWords payment;		/* amount 0: the payment is known already */
-	const char *refund_no;
-	int64		amount;
-	const char *reason;
-	bool		adopt;			/* under way already: ask, do not send */
-} RefundWords;
-
-/* The payment's row after the reservation. */
-typedef struct Reserved
-{
-	int64		payment_id;
-	int32		channel_id;
-	int32		merchant_id;
-	int64		account_id;		/* 0 = none */
-	char	   *currency;
-	const Channel *channel;
-	ChannelInstruction instr;
-} Reserved;
-
 static Datum submit(FunctionCallInfo fcinfo, RefundWords *w);
-static bool reserve(const RefundWords *w, Reserved *r);
-static void reserve_complain(const RefundWords *w);
-static void unreserve(const RefundWords *w, const Reserved *r);
 static bool existing_same(const RefundWords *w);
 static State first_state(const RefundWords *w);
 static void new_instruction(const RefundWords *w, const Reserved *r, NewInstruction *in);
@@ -185,121 +158,6 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 	SPI_finish();
 	error_context_stack = hide.previous;
 	return result;
-}
-
-/*
- * Lock the payment and reserve the amount; false if there is no such payment
- * or it does not have the amount left, or is on hold.
- */
-static bool
-reserve(const RefundWords *w, Reserved *r)
-{
-	static Statement update = {
-		"UPDATE refundx.payment"
-		"   SET refunding = refunding + $3, parts = parts + 1"
-		" WHERE channel_id = $1 AND payment_no = $2 AND hold IS NULL"
-		"   AND currency = coalesce($4, currency)"
-		"   AND $3 <= paid - refunding - refunded - returned - elsewhere - already_refunded"
-		" RETURNING payment_id, account_id, currency, paid, paid_at, parts, channel_payment_id,"
-		"           channel_data::text",
-		ARGS(INT4OID, TEXTOID, INT8OID, TEXTOID)
-	};
-	const ChannelFacts *c = channel_facts(w->payment.channel);
-	Values		v = {0};
-
-	if (c == NULL || c->closed)
-		return false;
-	r->channel_id = c->channel_id;
-	r->merchant_id = c->merchant_id;
-	r->channel = c->channel;
-	if (w->adopt)
-		external_adopted(c->channel_id, c->merchant_id, w->payment.payment_no, w->refund_no);
-	values_int4(&v, c->channel_id);
-	values_text(&v, w->payment.payment_no);
-	values_int8(&v, w->amount);
-	values_text(&v, w->payment.currency);
-	if (statement_run(&update, &v) != 1)
-		return false;
-	r->payment_id = row_int8(0, 1);
-	r->account_id = row_int8(0, 2);
-	r->currency = row_text(0, 3);
-
-	r->instr.wire_no = w->refund_no;
-	r->instr.amount = w->amount;
-	r->instr.currency = r->currency;
-	r->instr.payment_no = w->payment.payment_no;
-	r->instr.payment_amount = row_int8(0, 4);
-	r->instr.paid_at = row_null(0, 5) ? 0 : timestamptz_to_unix_us(row_time(0, 5)) / USECS_PER_SEC;
-	r->instr.parts_before = row_int4(0, 6) - 1;
-	r->instr.channel_payment_id = row_text(0, 7);
-	r->instr.payment_data = row_text(0, 8);
-	r->instr.reason = w->reason;
-	return true;
-}
-
-/* Find out why nothing could be reserved, and say it. */
-static void
-reserve_complain(const RefundWords *w)
-{
-	static Statement find = {
-		"SELECT p.hold, p.currency, p.paid, p.refunding, p.refunded, p.returned + p.elsewhere,"
-		"       p.already_refunded"
-		"  FROM refundx.channel c LEFT JOIN refundx.payment p"
-		"    ON p.channel_id = c.channel_id AND p.payment_no = $2"
-		" WHERE c.name = $1 AND NOT c.closed", ARGS(TEXTOID, TEXTOID)
-	};
-	Values		v = {0};
-	int64		left;
-
-	values_text(&v, w->payment.channel);
-	values_text(&v, w->payment.payment_no);
-	if (statement_run(&find, &v) != 1)
-		channel_complain(w->payment.channel);
-	if (row_null(0, 2))
-		ereport(ERROR,
-				(errcode(ERRCODE_RX_UNKNOWN_PAYMENT),
-				 errmsg("payment \"%s\" of channel \"%s\" is not known",
-						w->payment.payment_no, w->payment.channel),
-				 errhint("Record it with refundx.payment_record(), or give payment_amount and currency to refundx.refund_submit().")));
-	if (!row_null(0, 1))
-		ereport(ERROR,
-				(errcode(ERRCODE_RX_ON_HOLD),
-				 errmsg("payment \"%s\" is on hold: %s", w->payment.payment_no, row_text(0, 1)),
-				 errdetail("No refund of it is accepted until an operator has resolved this.")));
-	if (w->payment.currency && strcmp(w->payment.currency, row_text(0, 2)) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_RX_CURRENCY),
-				 errmsg("payment \"%s\" is in %s, not in %s",
-						w->payment.payment_no, row_text(0, 2), w->payment.currency)));
-	left = row_int8(0, 3) - row_int8(0, 4) - row_int8(0, 5) - row_int8(0, 6) - row_int8(0, 7);
-	if (left >= w->amount)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access to payment \"%s\"", w->payment.payment_no),
-				 errhint("Retry the transaction.")));
-	ereport(ERROR,
-			(errcode(ERRCODE_RX_OVER_REFUND),
-			 errmsg("refund \"%s\" of %lld exceeds the %lld left of payment \"%s\"",
-					w->refund_no, (long long) w->amount, (long long) left, w->payment.payment_no),
-			 errdetail("Of %lld paid, %lld are being refunded, %lld are refunded, and %lld were refunded elsewhere or before or came back (minor units of %s).",
-					   (long long) row_int8(0, 3), (long long) row_int8(0, 4), (long long) row_int8(0, 5),
-					   (long long) (row_int8(0, 6) + row_int8(0, 7)), row_text(0, 2))));
-}
-
-/* Take back this call's own reservation; the row is still locked. */
-static void
-unreserve(const RefundWords *w, const Reserved *r)
-{
-	static Statement update = {
-		"UPDATE refundx.payment SET refunding = refunding - $2, parts = parts - 1"
-		" WHERE payment_id = $1", ARGS(INT8OID, INT8OID)
-	};
-	Values		v = {0};
-
-	values_int8(&v, r->payment_id);
-	values_int8(&v, w->amount);
-	if (statement_run(&update, &v) != 1)
-		elog(ERROR, "payment %lld vanished", (long long) r->payment_id);
 }
 
 /*
