@@ -13,7 +13,9 @@
  * of one scene and half of another would be refused, or shown to the payee.
  *
  * Lengths and names are those of page 4012716434 of
- * pay.weixin.qq.com/doc/v3/merchant/.  No message repeats a value: it is shown
+ * pay.weixin.qq.com/doc/v3/merchant/; what each scene reports is on pages
+ * 4013774588 to 4013774595.  Those texts are WeChat's to change, and are not
+ * checked here.  No message repeats a value: it is shown
  * to whoever submits a withdrawal, and ends in a log.
  *
  * src/channel/wechat_transfer_data.c
@@ -29,7 +31,7 @@
 #define INFO_TYPE_MAX		15
 #define INFO_CONTENT_MAX	32
 #define REPORT_INFOS_MAX	10	/* ours; no scene has more than 3 */
-#define PERCEPTION_MAX		32	/* ours; they are fixed texts, the longest has 4 */
+#define PERCEPTION_MAX		32	/* ours; they are fixed texts, the longest has 6 */
 
 #define WORD_CHARSET \
 	"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-"
@@ -125,6 +127,19 @@ known_members_only(const json_t *object, const char *where, const char *const *k
 
 /* ---- what the two have in common ---- */
 
+/* A type stands once in a report (4013774588). */
+static bool
+type_repeated(const json_t *infos, size_t i)
+{
+	const char *type = json_text(json_array_get(infos, i), "info_type");
+	size_t		k;
+
+	for (k = 0; k < i; k++)
+		if (strcmp(json_text(json_array_get(infos, k), "info_type"), type) == 0)
+			return true;
+	return false;
+}
+
 static bool
 report_infos_good(json_t *infos, const char *where, ChannelError *err)
 {
@@ -147,6 +162,8 @@ report_infos_good(json_t *infos, const char *where, ChannelError *err)
 		if (!text_member(item, place, "info_type", INFO_TYPE_MAX, &text, err) ||
 			!text_member(item, place, "info_content", INFO_CONTENT_MAX, &text, err))
 			return false;
+		if (type_repeated(infos, i))
+			return channel_error(err, SCENE_HINT, "%s has an info_type that stood there before", place);
 	}
 	return true;
 }

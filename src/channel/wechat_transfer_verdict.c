@@ -34,7 +34,6 @@
 #define GUIDE		"4012715211"	/* development guide: the states */
 #define FAQ			"4013778940"	/* transfer questions and answers */
 #define DIRECT		"4014399371"	/* the transfer that needs no confirmation */
-#define REASONS		"4013774966"	/* reasons of failures */
 #define RULES		"4012081709"	/* rules of the API */
 #define SIGNING		"4012072670"	/* signature errors */
 
@@ -75,11 +74,11 @@ const VerdictRule wechat_transfer_verdicts[] = {
 	{CALL_SUBMIT, 401, "SIGN_ERROR", VERDICT_CONFIG, UNSIGNED,
 	"our key, serial number or clock is wrong; not processed", SIGNING},
 	{CALL_SUBMIT, 403, "NO_AUTH", VERDICT_CONFIG, UNSIGNED,
-	"the merchant lacks the right to transfer, or this address is not among those set as safe", CREATE},
+	"the merchant lacks the right to transfer", CREATE},
 	{CALL_SUBMIT, 403, "NOT_ENOUGH", VERDICT_HOLD, UNSIGNED,
 	"the operation account's balance is too low: top up, then the same number", CREATE},
 	{CALL_SUBMIT, 0, "USER_ERROR", VERDICT_REFUSED, UNSIGNED,
-	"the payee (or the merchant, says the FAQ) is restricted; without a status in the FAQ", FAQ},
+	"the payee is restricted or not known by his real name; or the merchant is restricted", FAQ},
 
 	/* ---- submit: what may have had its effect ---- */
 	{CALL_SUBMIT, 404, NULL, VERDICT_UNKNOWN, UNSIGNED,
@@ -131,7 +130,7 @@ const VerdictRule wechat_transfer_verdicts[] = {
 	{CALL_QUERY, 401, "SIGN_ERROR", VERDICT_CONFIG, UNSIGNED,
 	"our key, serial number or clock is wrong", SIGNING},
 	{CALL_QUERY, 403, "NO_AUTH", VERDICT_CONFIG, UNSIGNED,
-	"the merchant lacks the right to ask, or this address is not among those set as safe", QUERY},
+	"the merchant lacks the right to ask", QUERY},
 	{CALL_QUERY, 404, "NOT_FOUND", VERDICT_NOT_FOUND, UNSIGNED,
 	"WeChat knows no transfer of this number within the last 30 days", QUERY},
 	{CALL_QUERY, 404, NULL, VERDICT_UNKNOWN, UNSIGNED,

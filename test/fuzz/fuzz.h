@@ -58,9 +58,9 @@ fuzz_start(void)
 	fuzz_require(fuzz_config != NULL);
 }
 
-/* What holds for evidence, whoever wrote it. */
+/* What holds for evidence, whoever wrote it and of whatever it is. */
 static void __attribute__((unused))
-fuzz_check_evidence(const ChannelEvidence *e)
+fuzz_check_text(const ChannelEvidence *e)
 {
 	fuzz_require_text(e->merchant);
 	fuzz_require_text(e->wire_no);
@@ -72,10 +72,19 @@ fuzz_check_evidence(const ChannelEvidence *e)
 	fuzz_require_text(e->message);
 	fuzz_require_text(e->detail);
 	fuzz_require_text(e->request_id);
+	fuzz_require_text(e->handover);
+	fuzz_require_text(e->cursor);
 	fuzz_require(!e->proof || e->authentic);
-	fuzz_require(!e->proof || e->has_amount);
 	fuzz_require(e->amount >= 0 && e->payer_amount >= 0 && e->retry_after >= 0);
 	fuzz_require(ERR_peek_error() == 0);
+}
+
+/* Of a refund: what proves something says of which amount. */
+static void __attribute__((unused))
+fuzz_check_evidence(const ChannelEvidence *e)
+{
+	fuzz_check_text(e);
+	fuzz_require(!e->proof || e->has_amount);
 }
 
 /* Cut the next part off, up to a NUL or the end: NUL-terminated, malloc'd. */

@@ -159,8 +159,12 @@ test_settings(void)
 	setting_refused(reports("[{\"info_type\":\"a\","
 							"\"info_content\":\"123456789012345678901234567890123\"}]"),
 					"info_content must be a text of 1 to 32", "33");
+	setting_refused(reports("[{\"info_type\":\"a\",\"info_content\":\"b\"},"
+							"{\"info_type\":\"c\",\"info_content\":\"b\"},"
+							"{\"info_type\":\"a\",\"info_content\":\"d\"}]"),
+					"report_infos[2] has an info_type that stood there before", "a type twice");
 	for (i = 0; i < 10; i++)
-		strcat(list, "{\"info_type\":\"a\",\"info_content\":\"b\"},");
+		sprintf(list + strlen(list), "{\"info_type\":\"%d\",\"info_content\":\"b\"},", i);
 	list[strlen(list) - 1] = ']';
 	opens(reports(list), "ten reports");
 	list[strlen(list) - 1] = '\0';
