@@ -29,8 +29,7 @@ static bool answers_our_call(const json_t *node, const ChannelInstruction *instr
 							 ChannelEvidence *out);
 static void read_failure(ChannelCall call, const json_t *node, ChannelEvidence *out);
 static void read_echo(const json_t *node, ChannelEvidence *out);
-static void read_transfer(ChannelCall call, const json_t *node, const ChannelInstruction *instr,
-						  ChannelEvidence *out);
+static void read_transfer(ChannelCall call, const json_t *node, ChannelEvidence *out);
 
 /* Letters, digits and what joins them; anything else is no code and not shown. */
 bool
@@ -122,8 +121,7 @@ read_echo(const json_t *node, ChannelEvidence *out)
 
 /* 10000: the status tells. */
 static void
-read_transfer(ChannelCall call, const json_t *node, const ChannelInstruction *instr,
-			  ChannelEvidence *out)
+read_transfer(ChannelCall call, const json_t *node, ChannelEvidence *out)
 {
 	const json_t *status_value = json_object_get(node, "status");
 	const json_t *amount_value = json_object_get(node, "trans_amount");
@@ -133,15 +131,11 @@ read_transfer(ChannelCall call, const json_t *node, const ChannelInstruction *in
 	const char *paid_at = json_text(node, call == CALL_SUBMIT ? "trans_date" : "pay_date");
 	const VerdictRule *rule = NULL;
 
-	(void) instr;
-	/* a status that is no text is not absent */
-	if (status_value == NULL || (status != NULL && status[0] == '\0'))
-		status = ALIPAY_NO_STATUS;
-	if (status != NULL)
-		copy_code(status, out->code, sizeof(out->code));
-	if (status != NULL && (alipay_is_status(status) ||
-						   (status_value == NULL && call == CALL_SUBMIT)))
-		rule = channel_judge(&alipay_transfers, call, 200, status);
+	/* only one that is not there at all is absent; a query always has one */
+	copy_code(status_value == NULL ? ALIPAY_NO_STATUS : status ? status : "",
+			  out->code, sizeof(out->code));
+	if (status != NULL ? alipay_is_status(status) : status_value == NULL)
+		rule = channel_judge(&alipay_transfers, call, 200, out->code);
 	alipay_transfer_note(rule ? rule->comment : "a status that Alipay does not document",
 						 json_text(node, "error_code"), out);
 	if (rule == NULL)
@@ -196,7 +190,7 @@ alipay_transfer_read_answer(void *arg, ChannelCall call, const ChannelInstructio
 	else if (node != NULL && out->failing)
 		read_failure(call, node, out);
 	else if (node != NULL)
-		read_transfer(call, node, instr, out);
+		read_transfer(call, node, out);
 	json_decref(node);
 	out->product = PRODUCT_TRANSFER;
 	answer_end(call, instr, answer, now, out);
