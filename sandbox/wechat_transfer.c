@@ -188,17 +188,17 @@ apply_fault(SbRequest *req, SbMerchant *m, SbTransfer *t, const SbOutcome *o)
 		transfer_hurry(t);
 }
 
-/* The same transfer, for three days, as long as it is not final (4.2). */
+/* The same transfer, for three days, and as long as it is not final (4.2). */
 static void
 repeat(SbRequest *req, SbMerchant *m, SbTransfer *t, const TransferCall *call)
 {
 	t->calls++;
 	if (strcmp(t->digest, call->digest) != 0)
 		wechat_error(req, m, 400, "INVALID_REQUEST", "商户单号已存在但信息不一致", NULL);
-	else if (transfer_is_final(t->status))
-		wechat_error(req, m, 400, "ALREADY_EXISTS", "单据已终态，请查询", NULL);
 	else if (clock_now() >= t->accepted_at + REPEAT_MS)
 		wechat_error(req, m, 400, "INVALID_REQUEST", "对应单号已超出重试期", NULL);
+	else if (transfer_is_final(t->status))
+		wechat_error(req, m, 400, "ALREADY_EXISTS", "单据已终态，请查询", NULL);
 	else
 	{
 		transfer_asked_again(t);
