@@ -52,12 +52,15 @@ Datum
 refundx_account_open(PG_FUNCTION_ARGS)
 {
 	static Statement insert = {
-		"INSERT INTO refundx.account (account_no, currency, slots) VALUES ($1, $2, $3)"
+		"INSERT INTO refundx.account (account_id, account_no, currency, slots)"
+		" SELECT CASE WHEN $3 = 1 THEN n ELSE -n END, $1, $2, $3"
+		"   FROM nextval('refundx.account_account_id_seq') n"
 		" ON CONFLICT (account_no) DO NOTHING RETURNING account_id", ARGS(TEXTOID, TEXTOID, INT4OID)
 	};
 	static Statement insert_slots = {
-		"INSERT INTO refundx.account (currency, slot_of, slot)"
-		" SELECT $1, $2, n FROM generate_series(1, $3 - 1) n ORDER BY n", ARGS(TEXTOID, INT8OID, INT4OID)
+		"INSERT INTO refundx.account (account_id, currency, slot_of, slot)"
+		" SELECT -nextval('refundx.account_account_id_seq'), $1, $2, n"
+		"   FROM generate_series(1, $3 - 1) n", ARGS(TEXTOID, INT8OID, INT4OID)
 	};
 	char	   *account_no = required_text(fcinfo, 0, "account", PAYMENT_NO_MAX);
 	char	   *currency = required_text(fcinfo, 1, "currency", 3);
@@ -149,7 +152,7 @@ static bool
 account_move(FunctionCallInfo fcinfo, JournalType type)
 {
 	static Statement find = {
-		"SELECT account_id, slots FROM refundx.account WHERE account_no = $1", ARGS(TEXTOID)
+		"SELECT account_id FROM refundx.account WHERE account_no = $1", ARGS(TEXTOID)
 	};
 	MoveWords	w = {type};
 	Values		v = {0};
@@ -174,7 +177,7 @@ account_move(FunctionCallInfo fcinfo, JournalType type)
 				 errmsg("account \"%s\" does not exist", w.account_no),
 				 errhint("Open it with refundx.account_open().")));
 	account_id = row_int8(0, 1);
-	slot_id = row_int4(0, 2) > 1 ? journal_home_slot(account_id, w.reference) : account_id;
+	slot_id = journal_home_slot(account_id, w.reference);
 	known = lock_home(&w, account_id, slot_id);
 	if (!known)
 		journal_post(slot_id, type, w.amount, 0, w.reference, w.note);

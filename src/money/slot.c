@@ -38,7 +38,7 @@ typedef struct Slots
 {
 	int64		account_id;		/* 0: nothing is remembered here */
 	int			n;
-	int64	   *id;				/* NULL if n is 1 */
+	int64	   *id;
 } Slots;
 
 /* ------------------------------------------------------------------------
@@ -47,10 +47,11 @@ typedef struct Slots
  * That never changes, so a backend remembers it, of as many accounts as have
  * room.  Not of one that this very transaction has opened, for that may yet be
  * rolled back; and not beyond the table itself, for DROP and CREATE EXTENSION
- * make another one, with other accounts of the same keys.
+ * make another one, with other accounts of the same keys.  Of an account without
+ * slots, which are most, nothing is remembered: its key tells.
  * ------------------------------------------------------------------------
  */
-#define REMEMBERED	512
+#define REMEMBERED	64
 
 static Slots *remembered = NULL;
 
@@ -68,7 +69,7 @@ place_of(int64 account_id)
 			remembered[i].account_id = 0;
 		relid = relation_oid("account");
 	}
-	return &remembered[(uint64) account_id % REMEMBERED];
+	return &remembered[-account_id % REMEMBERED];
 }
 
 static int
@@ -104,42 +105,36 @@ read_slots(int64 account_id, int n)
 	return id;
 }
 
-/* Of an account that does not exist: one, of which others will complain. */
+static void
+remember(Slots *place, const Slots *s)
+{
+	place->account_id = 0;
+	if (place->id != NULL)
+		pfree(place->id);
+	place->id = NULL;			/* if the next line fails */
+	place->id = MemoryContextAlloc(TopMemoryContext, s->n * sizeof(int64));
+	memcpy(place->id, s->id, s->n * sizeof(int64));
+	place->n = s->n;
+	place->account_id = s->account_id;
+}
+
+/* Of an account that has them. */
 static Slots
 slots_of(int64 account_id)
 {
 	Slots	   *place = place_of(account_id);
-	Slots		s = {account_id, 1, NULL};
+	Slots		s = {account_id};
 	AccountRow	row;
 
 	if (place->account_id == account_id)
 		return *place;
 	if (!journal_account_row(account_id, JOURNAL_LOCK_NOT, &row))
-		return s;
+		elog(ERROR, "account %lld vanished", (long long) account_id);
 	s.n = row.slots;
-	if (s.n > 1)
-		s.id = read_slots(account_id, s.n);
+	s.id = read_slots(account_id, s.n);
 	if (!row.ours)
-	{
-		place->account_id = 0;
-		if (place->id != NULL)
-			pfree(place->id);
-		place->id = NULL;
-		if (s.id != NULL)
-		{
-			place->id = MemoryContextAlloc(TopMemoryContext, s.n * sizeof(int64));
-			memcpy(place->id, s.id, s.n * sizeof(int64));
-		}
-		place->n = s.n;
-		place->account_id = account_id;
-	}
+		remember(place, &s);
 	return s;
-}
-
-bool
-journal_has_slots(int64 account_id)
-{
-	return slots_of(account_id).n > 1;
 }
 
 /*
@@ -159,9 +154,12 @@ hash_reference(const char *reference)
 int64
 journal_home_slot(int64 account_id, const char *reference)
 {
-	Slots		s = slots_of(account_id);
+	Slots		s;
 
-	return s.n == 1 ? account_id : s.id[hash_reference(reference) % s.n];
+	if (!journal_has_slots(account_id))
+		return account_id;
+	s = slots_of(account_id);
+	return s.id[hash_reference(reference) % s.n];
 }
 
 /* ------------------------------------------------------------------------
@@ -311,14 +309,15 @@ spread(const Slots *s, int64 slot_id, int64 amount, int64 times)
 int64
 journal_choose_slot(int64 account_id, int64 amount)
 {
-	Slots		s = slots_of(account_id);
+	Slots		s;
 	int			tries;
 	int64		locked;
 	int64		id;
 	bool		first_is_poor;
 
-	if (s.n == 1)
+	if (!journal_has_slots(account_id))
 		return account_id;
+	s = slots_of(account_id);
 
 	/* whoever we have waited for may have left too little: so look again */
 	for (tries = 0; tries < s.n; tries++)
@@ -342,14 +341,11 @@ journal_choose_slot(int64 account_id, int64 amount)
 
 /* In key order: a slot's key is not always greater than its neighbour's. */
 static int64 *
-keys_in_order(const Slots *s, int64 account_id)
+keys_in_order(const Slots *s)
 {
 	int64	   *id = palloc(s->n * sizeof(int64));
 
-	if (s->n == 1)
-		id[0] = account_id;
-	else
-		memcpy(id, s->id, s->n * sizeof(int64));
+	memcpy(id, s->id, s->n * sizeof(int64));
 	qsort(id, s->n, sizeof(int64), compare_int8);
 	return id;
 }
@@ -358,7 +354,7 @@ void
 journal_lock_slots(int64 account_id)
 {
 	Slots		s = slots_of(account_id);
-	int64	   *id = keys_in_order(&s, account_id);
+	int64	   *id = keys_in_order(&s);
 	AccountRow	row;
 	int			i;
 
@@ -385,7 +381,7 @@ int64
 journal_gather(int64 account_id, int64 slot_id, int64 amount)
 {
 	Slots		s = slots_of(account_id);
-	int64	   *id = keys_in_order(&s, account_id);
+	int64	   *id = keys_in_order(&s);
 	AccountBalance *b = palloc(s.n * sizeof(AccountBalance));
 	AccountBalance *into = NULL;
 	int64		missing;
