@@ -20,4 +20,13 @@
  */
 extern void row_insert(RowTarget *t, const RowValues *v, void (*taken) (void *arg), void *arg);
 
+/*
+ * Many rows in one go: between these two row_insert keeps what it has opened, for
+ * each table that it writes to.  Not across a subtransaction's end.  `end` closes
+ * it all; after an ERROR call `forget`, for the transaction's end has closed it.
+ */
+extern void row_insert_keep_begin(void);
+extern void row_insert_keep_end(void);
+extern void row_insert_keep_forget(void);
+
 #endif							/* REFUNDX_ROW_INSERT_H */
