@@ -370,6 +370,9 @@ test_unverified(void)
 			"an unsigned not-found");
 	e = read_text(CALL_SUBMIT, "{\"error_response\":{\"code\":\"40001\",\"sub_code\":\"isv.missing-app-cert-sn\"}}");
 	ok(e.verdict == VERDICT_CONFIG && !e.proof && !e.authentic, "the gateway's refusal is taken at its word");
+	nothing((e = read_text(CALL_SUBMIT, "{\"error_response\":{\"code\":\"40001\",\"sub_code\":\"isv.x 6222021234567894\"}}"), &e),
+			"what is no code");
+	lacks(e.message, AKIT_CARD, "and it is not shown");
 	nothing((e = read_text(CALL_SUBMIT, "rubbish"), &e), "no JSON");
 
 	akit_answer(&body, akit_alipay, AKIT_TRANSFER_NODE, PAID, strlen(PAID), sn);
