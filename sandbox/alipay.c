@@ -46,43 +46,6 @@ typedef struct TradeCall
 	char		key[2 * SB_ID_MAX + 8];
 } TradeCall;
 
-/* A string of 1..max bytes or absent; false if it is anything else. */
-static bool
-take_string(json_t *biz, const char *name, size_t max, const char **out)
-{
-	json_t	   *v = json_object_get(biz, name);
-
-	*out = json_string_value(v);
-	return v == NULL ||
-		(*out != NULL && json_string_length(v) >= 1 && json_string_length(v) <= max &&
-		 strlen(*out) == json_string_length(v));
-}
-
-/*
- * Yuan with at most two decimals, as a string: a number works in some cases
- * only (2.1), so here it never does.
- */
-static bool
-take_yuan(json_t *biz, const char *name, int64_t *fen)
-{
-	const char *s = json_string_value(json_object_get(biz, name));
-	size_t		whole = s ? strspn(s, "0123456789") : 0;
-	const char *p = s ? s + whole : "";
-	int			decimals = 0;
-
-	if (whole == 0 || whole > 11 || (whole > 1 && s[0] == '0'))
-		return false;
-	*fen = atoll(s) * 100;
-	if (*p == '.')
-	{
-		for (p++; *p >= '0' && *p <= '9' && decimals < 2; p++, decimals++)
-			*fen += (*p - '0') * (decimals == 0 ? 10 : 1);
-		if (decimals == 0)
-			return false;
-	}
-	return *p == '\0' && *fen > 0;
-}
-
 static bool
 take_options(json_t *biz, TradeCall *call)
 {
@@ -116,17 +79,17 @@ read_trade_call(const AlipayCall *c, bool is_refund, bool wants_no, TradeCall *c
 	call->token = token ? token : "";
 	if (c->biz == NULL)
 		return "biz_content";
-	if (!take_string(c->biz, "trade_no", SB_ID_MAX, &call->trade_no))
+	if (!alipay_take_string(c->biz, "trade_no", SB_ID_MAX, &call->trade_no))
 		return "trade_no";
-	if (!take_string(c->biz, "out_trade_no", SB_ID_MAX, &call->out_trade_no) ||
+	if (!alipay_take_string(c->biz, "out_trade_no", SB_ID_MAX, &call->out_trade_no) ||
 		(call->trade_no == NULL && call->out_trade_no == NULL))
 		return "out_trade_no";
-	if (!take_string(c->biz, "out_request_no", SB_NO_MAX, &call->no) ||
+	if (!alipay_take_string(c->biz, "out_request_no", SB_NO_MAX, &call->no) ||
 		(wants_no && call->no == NULL))
 		return "out_request_no";
-	if (!take_string(c->biz, "refund_reason", REASON_MAX, &call->reason))
+	if (!alipay_take_string(c->biz, "refund_reason", REASON_MAX, &call->reason))
 		return "refund_reason";
-	if (is_refund && !take_yuan(c->biz, "refund_amount", &call->amount))
+	if (is_refund && !alipay_take_yuan(c->biz, "refund_amount", &call->amount))
 		return "refund_amount";
 	if (!take_options(c->biz, call))
 		return "query_options";
@@ -210,24 +173,6 @@ find_order(SbMerchant *m, const TradeCall *call)
 /* ---- what is said of a refund (2.2) ---- */
 
 static void
-set_yuan(json_t *node, const char *name, int64_t fen)
-{
-	char		text[32];
-
-	alipay_yuan(fen, text);
-	json_object_set_new(node, name, json_string(text));
-}
-
-static void
-set_time(json_t *node, const char *name, int64_t ms)
-{
-	char		text[40];
-
-	alipay_time(ms, text);
-	json_object_set_new(node, name, json_string(text));
-}
-
-static void
 add_details(json_t *node, const SbRefund *r)
 {
 	char		amount[32];
@@ -251,8 +196,8 @@ refund_node(const SbRefund *r, bool changed, bool details)
 								 "out_trade_no", o->out_trade_no, "trade_no", o->transaction_id,
 								 "store_name", "望湘园联洋店/A1");
 
-	set_yuan(node, "refund_fee", o->taken);		/* of the trade, not of this refund */
-	set_time(node, "gmt_refund_pay", r->settled);
+	alipay_set_yuan(node, "refund_fee", o->taken);		/* of the trade, not of this refund */
+	alipay_set_time(node, "gmt_refund_pay", r->settled);
 	if (details)
 		add_details(node, r);
 	return node;
@@ -284,7 +229,7 @@ forged_node(const TradeCall *call)
 		json_object_set_new(node, "out_trade_no", json_string(call->out_trade_no));
 	if (call->trade_no != NULL)
 		json_object_set_new(node, "trade_no", json_string(call->trade_no));
-	set_yuan(node, "refund_fee", call->amount);
+	alipay_set_yuan(node, "refund_fee", call->amount);
 	return node;
 }
 
@@ -337,37 +282,15 @@ other_refund(const AlipayCall *c, SbOrder *order, const TradeCall *call)
 
 /* ---- alipay.trade.refund ---- */
 
-static AnswerFlaw
-flaw_of(const SbOutcome *o)
-{
-	if (o->fault == FAULT_BAD_SIGNATURE)
-		return ANSWER_BAD_SIGNATURE;
-	switch ((AlipayTrick) o->trick)
-	{
-		case TRICK_SLASHES:
-			return ANSWER_SLASHES;
-		case TRICK_SLASHES_PLAIN:
-			return ANSWER_SLASHES_PLAIN;
-		case TRICK_UNKNOWN_CERTIFICATE:
-			return ANSWER_UNKNOWN_CERTIFICATE;
-		case TRICK_ERROR_NODE:
-			return ANSWER_ERROR_NODE;
-		case TRICK_ODD_ANSWER:
-			return ANSWER_ODD;
-		default:
-			return ANSWER_GOOD;
-	}
-}
-
 static void
 answer_refund(SbRequest *req, const AlipayCall *c, const TradeCall *call, SbRefund *r,
 			  const SbOutcome *o)
 {
 	if (o->fault == FAULT_ERROR)
-		alipay_answer(req, c, refusal_node(o->code, o->sub_code, o->message, call), flaw_of(o));
+		alipay_answer(req, c, refusal_node(o->code, o->sub_code, o->message, call), alipay_flaw_of(o));
 	else
 		alipay_answer(req, c, refund_node(r, o->trick != TRICK_NO_CHANGE, call->wants_details),
-					  flaw_of(o));
+					  alipay_flaw_of(o));
 }
 
 /* A fault before the effect: nothing has been accepted. */
@@ -377,7 +300,7 @@ strike(SbRequest *req, const AlipayCall *c, const TradeCall *call, const SbOutco
 	assert(o->fault == FAULT_ERROR || o->fault == FAULT_HANG || o->fault == FAULT_RESET ||
 		   o->fault == FAULT_HOLD);
 	record_miss(c->m, call->key, o->name);
-	if (outcome_fault(req, NULL, o))
+	if (outcome_fault(req, false, o))
 		return;
 	if (o->status != 0)
 	{
@@ -450,7 +373,7 @@ refund(SbRequest *req, const AlipayCall *c)
 		repeat_refund(req, c, &call, r);
 		return;
 	}
-	o = outcome_choose(c->m, call.key, call.amount);
+	o = outcome_choose(alipay_outcomes, c->m, call.key, call.amount);
 	if (!req->released && outcome_strikes(c->m, call.key, o))
 	{
 		strike(req, c, &call, o);
@@ -465,7 +388,7 @@ refund(SbRequest *req, const AlipayCall *c)
 	r->calls++;
 	if (o->fault == FAULT_GARBAGE)
 		merchant_count(c->m, true);
-	if (o->effect_first && outcome_fault(req, r, o))
+	if (o->effect_first && outcome_fault(req, true, o))
 		return;
 	if (o->fault == FAULT_AFTER_CALLBACK)
 		refund_hold_for_callback(r, req);
@@ -482,8 +405,8 @@ deposit_back_info(const SbRefund *r)
 	json_t	   *info = json_pack("{ss ss}", "has_deposit_back", fails ? "true" : "false",
 								 "dback_status", fails ? "F" : "S");
 
-	set_yuan(info, "dback_amount", r->amount);
-	set_time(info, "bank_ack_time", r->settled);
+	alipay_set_yuan(info, "dback_amount", r->amount);
+	alipay_set_time(info, "bank_ack_time", r->settled);
 	return info;
 }
 
@@ -499,10 +422,10 @@ query_node(const SbRefund *r, const TradeCall *call)
 
 	if (reason != NULL && *reason)
 		json_object_set_new(node, "refund_reason", json_string(reason));
-	set_yuan(node, "total_amount", r->order->total);
-	set_yuan(node, "refund_amount", r->amount); /* of this refund */
+	alipay_set_yuan(node, "total_amount", r->order->total);
+	alipay_set_yuan(node, "refund_amount", r->amount); /* of this refund */
 	if (call->wants_time)
-		set_time(node, "gmt_refund_pay", r->settled);
+		alipay_set_time(node, "gmt_refund_pay", r->settled);
 	if (call->wants_details)
 		add_details(node, r);
 	if (call->wants_deposit_back)
@@ -564,8 +487,8 @@ query_trade(SbRequest *req, const AlipayCall *c)
 						 "trade_no", order->transaction_id, "out_trade_no", order->out_trade_no,
 						 "buyer_logon_id", ALIPAY_BUYER_LOGON, "buyer_user_id", ALIPAY_BUYER_ID,
 						 "trade_status", order->taken >= order->total ? "TRADE_CLOSED" : "TRADE_SUCCESS");
-		set_yuan(node, "total_amount", order->total);
-		set_time(node, "send_pay_date", order->created);
+		alipay_set_yuan(node, "total_amount", order->total);
+		alipay_set_time(node, "send_pay_date", order->created);
 		alipay_answer(req, c, node, ANSWER_GOOD);
 	}
 }
@@ -611,6 +534,8 @@ alipay_handle(SbRequest *req)
 			query_refund(req, &c);
 		else if (strcmp(c.method, "alipay.trade.query") == 0)
 			query_trade(req, &c);
+		else if (strncmp(c.method, "alipay.fund.trans.", 18) == 0)
+			alipay_transfer_handle(req, &c);
 		else
 			download_certificate(req, &c);
 	}
@@ -649,6 +574,8 @@ const SbChannel alipay_channel = {
 	.handle = alipay_handle,
 	.outcomes = alipay_outcomes,
 	.number_per_order = true,
+	.transfer_outcomes = alipay_transfer_outcomes,
+	.transfer_fail_reason = "PAYEE_CARD_INFO_ERROR",
 	.default_merchant = "2021000000000001",
 	.merchant_ok = alipay_app_id_ok,
 	.make_merchant = alipay_make_app,

@@ -18,6 +18,7 @@
 
 #define ALIPAY_SELLER_ID	"2088000000000001"
 #define ALIPAY_OTHER_SELLER	"2088000000000099"
+#define ALIPAY_OTHER_APP	"2021000000009999"
 #define ALIPAY_BUYER_ID		"2088000000000015"
 #define ALIPAY_BUYER_LOGON	"159****0015"
 
@@ -42,6 +43,7 @@ typedef enum AlipayTrick
 } AlipayTrick;
 
 extern const SbOutcome alipay_outcomes[];
+extern const SbOutcome alipay_transfer_outcomes[];
 
 /* ---- alipay_keys.c ---- */
 
@@ -109,6 +111,33 @@ extern void alipay_signed_text(const Form *f, bool keep_sign_type, bool keep_emp
 extern bool alipay_sign(const CryptoKey *key, const Buf *text, Buf *b64);
 extern void alipay_time(int64_t ms, char out[40]);	/* yyyy-MM-dd HH:mm:ss, Beijing */
 extern void alipay_yuan(int64_t fen, char out[32]);
+
+/* ---- alipay_biz.c ---- */
+
+/* A string of 1..max bytes or absent (NULL); false if it is anything else. */
+extern bool alipay_take_string(json_t *biz, const char *name, size_t max, const char **out);
+extern bool alipay_take_yuan(json_t *biz, const char *name, int64_t *fen);
+extern void alipay_set_yuan(json_t *node, const char *name, int64_t fen);
+extern void alipay_set_time(json_t *node, const char *name, int64_t ms);
+extern AnswerFlaw alipay_flaw_of(const SbOutcome *o);
+
+/* ---- alipay_transfer_body.c ---- */
+
+typedef struct UniTransfer
+{
+	const char *no;				/* out_biz_no */
+	const char *product;
+	bool		to_card;
+	int64_t		amount;
+	char		digest[65];
+} UniTransfer;
+
+/* NULL, or the code of what is wrong, and *field what it is about. */
+extern const char *alipay_read_transfer(json_t *biz, UniTransfer *call, const char **field);
+
+/* ---- alipay_transfer.c ---- */
+extern void alipay_transfer_handle(SbRequest *req, const AlipayCall *c);
+extern json_t *alipay_transfer_told(const SbCallback *cb);	/* a message's biz_content */
 
 /* ---- alipay_notify.c ---- */
 extern json_t *alipay_callback_data(const SbRefund *r, RefundStatus says);

@@ -33,6 +33,8 @@ static const struct
 	{"alipay.trade.refund", "alipay_trade_refund_response"},
 	{"alipay.trade.fastpay.refund.query", "alipay_trade_fastpay_refund_query_response"},
 	{"alipay.trade.query", "alipay_trade_query_response"},
+	{"alipay.fund.trans.uni.transfer", "alipay_fund_trans_uni_transfer_response"},
+	{"alipay.fund.trans.common.query", "alipay_fund_trans_common_query_response"},
 	{"alipay.open.app.alipaycert.download", "alipay_open_app_alipaycert_download_response"},
 };
 #define METHOD_COUNT ((int) (sizeof(methods) / sizeof(methods[0])))
@@ -148,6 +150,8 @@ add_oddities(json_t *node)
 	json_object_set_new(node, "odd_text", json_string("\"sign\":\"AAAA\"} ] \\\" { \\"));
 	json_object_set_new(node, "odd}key{\"", json_pack("[{ss}, []]", "}", "{"));
 	json_object_set_new(node, "alipay_trade_refund_response",
+						json_pack("{ss ss}", "code", "40004", "sign", "nested"));
+	json_object_set_new(node, "alipay_fund_trans_uni_transfer_response",
 						json_pack("{ss ss}", "code", "40004", "sign", "nested"));
 }
 
@@ -303,6 +307,8 @@ alipay_read_call(SbRequest *req, AlipayCall *c)
 		}
 	}
 	value = json_string_value(json_object_get(c->biz, "out_request_no"));
+	if (value == NULL)
+		value = json_string_value(json_object_get(c->biz, "out_biz_no"));
 	if (value != NULL)
 		str_copy(req->no, sizeof(req->no), value);
 	c->by_certificate = form_get(&c->form, "app_cert_sn") != NULL ||

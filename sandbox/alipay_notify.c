@@ -5,9 +5,10 @@
  *	  of a refund but one of the trade that was refunded (2.5), and messages
  *	  to the application's gateway (2.6).
  *
- * They go to one URL here, that of `ctl notify-url`: Alipay sends the first
- * to the URL that came with the payment, and the second to one that is set in
- * the app's console, but refundx has one listener for both.
+ * Alipay sends the first to the URL that came with the payment, and the second
+ * to one that is set in the app's console.  Here they are those of
+ * `ctl notify-url` and of `ctl gateway-url`; without the second, both go to the
+ * first, for refundx has one listener.
  *
  * sandbox/alipay_notify.c
  *
@@ -51,7 +52,8 @@ alipay_callback_data(const SbRefund *r, RefundStatus says)
 void
 alipay_tell_deposit_back(SbRefund *r, const char *status, int64_t due)
 {
-	const char *url = refund_url(r);
+	const SbMerchant *m = r->order->merchant;
+	const char *url = m->gateway_url ? m->gateway_url : refund_url(r);
 	char		event_id[33];
 
 	if (url == NULL)
@@ -66,8 +68,8 @@ alipay_tell_refund(SbRefund *r, const char *what)
 {
 	if (strcmp(what, "depositback-S") != 0 && strcmp(what, "depositback-F") != 0)
 		return "it must be depositback-S or depositback-F";
-	if (refund_url(r) == NULL)
-		return "there is no URL for it: ctl notify-url";
+	if (refund_url(r) == NULL && r->order->merchant->gateway_url == NULL)
+		return "there is no URL for it: ctl gateway-url, or notify-url";
 	alipay_tell_deposit_back(r, what + sizeof("depositback-") - 1, clock_now());
 	return NULL;
 }
@@ -187,36 +189,48 @@ fill_trade(const SbCallback *cb, Form *f)
 		form_add(f, "body", "");
 }
 
-static void
-fill_deposit_back(const SbCallback *cb, Form *f)
+static json_t *
+deposit_back_told(const SbCallback *cb)
 {
 	const SbRefund *r = cb->refund;
-	char		now[24],
-				ack[40],
+	char		ack[40],
 				amount[32];
-	json_t	   *biz;
-	char	   *text;
 
-	snprintf(now, sizeof(now), "%lld", (long long) wall_ms());
 	alipay_time(number_of(cb->data, "at"), ack);
 	alipay_yuan(r->amount, amount);
-	biz = json_pack("{ss ss ss ss ss ss}", "trade_no", r->order->transaction_id,
-					"out_trade_no", r->order->out_trade_no, "out_request_no", r->no,
-					"dback_status", text_of(cb->data, "status"), "dback_amount", amount,
-					"bank_ack_time", ack);
-	text = json_dumps(biz, JSON_COMPACT);
+	return json_pack("{ss ss ss ss ss ss}", "trade_no", r->order->transaction_id,
+					 "out_trade_no", r->order->out_trade_no, "out_request_no", r->no,
+					 "dback_status", text_of(cb->data, "status"), "dback_amount", amount,
+					 "bank_ack_time", ack);
+}
+
+/* A message to the application's gateway (2.6); steals biz. */
+static void
+fill_message(const SbCallback *cb, Form *f, const char *method, json_t *biz, bool foreign)
+{
+	const char *app = foreign ? ALIPAY_OTHER_APP : cb->merchant->mchid;
+	char	   *text = json_dumps(biz, JSON_COMPACT);
+	char		now[24];
+
+	snprintf(now, sizeof(now), "%lld", (long long) wall_ms());
 	form_add(f, "notify_id", cb->event_id);
 	form_add(f, "utc_timestamp", now);
-	form_add(f, "msg_method", "alipay.trade.refund.depositback.completed");
-	form_add(f, "app_id", cb->merchant->mchid);
+	form_add(f, "msg_method", method);
+	form_add(f, "app_id", app);
 	form_add(f, "msg_type", "sys");
-	form_add(f, "msg_app_id", cb->merchant->mchid);
+	form_add(f, "msg_app_id", app);
 	form_add(f, "version", "1.1");
 	form_add(f, "charset", "utf-8");
 	form_add(f, "sign_type", "RSA2");
 	form_add(f, "biz_content", text ? text : "{}");
 	free(text);
 	json_decref(biz);
+}
+
+static bool
+is_message(const SbCallback *cb)
+{
+	return strcmp(cb->kind, "depositback") == 0 || strcmp(cb->kind, "transfer") == 0;
 }
 
 /*
@@ -234,7 +248,7 @@ sign_form(const SbCallback *cb, Form *f, bool by_certificate)
 	bool		ok;
 
 	form_sort(f);
-	alipay_signed_text(f, strcmp(cb->kind, "depositback") == 0, cb->id % 2 == 0, &text);
+	alipay_signed_text(f, is_message(cb), cb->id % 2 == 0, &text);
 	if (wrong)
 		buf_addc(&text, ' ');
 	ok = alipay_sign(k->own[k->active], &text, &sign);
@@ -253,10 +267,14 @@ alipay_build_callback(const SbCallback *cb, HttpRequest *out)
 	bool		ok;
 
 	if (strcmp(cb->kind, "depositback") == 0)
-		fill_deposit_back(cb, f);
+		fill_message(cb, f, "alipay.trade.refund.depositback.completed", deposit_back_told(cb), false);
+	else if (cb->transfer != NULL)
+		fill_message(cb, f, "alipay.fund.trans.order.changed", alipay_transfer_told(cb),
+					 json_is_true(json_object_get(cb->data, "foreign")));
 	else
 		fill_trade(cb, f);
-	ok = sign_form(cb, f, json_is_true(json_object_get(cb->data, "by_certificate")));
+	ok = sign_form(cb, f, cb->transfer != NULL ||
+				   json_is_true(json_object_get(cb->data, "by_certificate")));
 	str_copy(out->method, sizeof(out->method), "POST");
 	buf_adds(&out->url, cb->url);
 	form_encode(f, &out->body);
@@ -281,7 +299,7 @@ alipay_retry_after(const SbCallback *cb)
 
 	if (cb->tries >= (int) (sizeof(schedule) / sizeof(schedule[0])))
 		return 0;
-	if (cb->tries == 0 && strcmp(cb->kind, "depositback") == 0)
+	if (cb->tries == 0 && is_message(cb))
 		return 120;				/* the application gateway's first */
 	return schedule[cb->tries];
 }

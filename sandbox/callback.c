@@ -1,9 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * callback.c
- *	  What becomes due: refunds that settle, callbacks that are pushed.
+ *	  What becomes due: refunds and transfers that settle, callbacks that are
+ *	  pushed.
  *
- * Two heaps, on the sandbox's clock.  An entry is only a reminder: it counts
+ * Heaps, on the sandbox's clock.  An entry is only a reminder: it counts
  * if its object is still due at that very time, so that nothing ever has to
  * be taken out of the middle of a heap.
  *
@@ -20,7 +21,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "sandbox.h"
+#include "transfer.h"
 
 #define CALLBACK_TIMEOUT_MS		5000L	/* the receiver's five seconds */
 #define SIGNATURES_PER_TURN		16	/* so that a flood does not stall requests */
@@ -42,6 +43,7 @@ typedef struct Heap
 } Heap;
 
 static Heap refund_heap;
+static Heap transfer_heap;
 static Heap callback_heap;
 
 typedef struct Push
@@ -117,6 +119,12 @@ refunds_schedule(SbRefund *r)
 	heap_push(&refund_heap, r->next_at, r);
 }
 
+void
+transfers_schedule(SbTransfer *t)
+{
+	heap_push(&transfer_heap, t->next_at, t);
+}
+
 /* Settle what is due.  Each settlement is a record; call before the commit. */
 void
 timers_run(void)
@@ -136,6 +144,15 @@ timers_run(void)
 			else
 				refund_step(r);
 		}
+	}
+	while (transfer_heap.count > 0 && transfer_heap.e[0].due <= now)
+	{
+		HeapEntry	top = transfer_heap.e[0];
+		SbTransfer *t = top.item;
+
+		heap_pop(&transfer_heap);
+		if (t->next_at == top.due && t->next_at > 0)
+			transfer_step(t);
 	}
 }
 
@@ -201,6 +218,8 @@ push_done(Push *push, CURLcode result, long status)
 	int			again = cb->channel->retry_after(cb);
 	bool		last = again == 0;
 	SbRefund   *r = cb->refund;
+	SbTransfer *t = cb->transfer;
+	SbRequest  *waiting;
 	int64_t		next;
 
 	cb->in_flight = false;
@@ -217,16 +236,13 @@ push_done(Push *push, CURLcode result, long status)
 	if (!ok && last)
 		counts.given_up++;
 	log_line("callback %lld %s %s -> %ld%s%s", (long long) cb->id,
-			 r ? r->no : cb->kind, r ? refund_status_name(cb->says) : "", status,
+			 r ? r->no : t ? t->no : cb->kind, r ? refund_status_name(cb->says) : "", status,
 			 result == CURLE_OK ? "" : " ", result == CURLE_OK ? "" : curl_easy_strerror(result));
 	next = ok || last ? 0 : clock_now() + again * INT64_C(1000);
 	record_try(cb, (int) status, next, ok || last);
-	if (r != NULL && r->waiting != NULL)
-	{
-		r->waiting->waits_for = NULL;
-		request_unhold(r->waiting);
-		r->waiting = NULL;
-	}
+	waiting = r ? r->waiting : t ? t->waiting : NULL;
+	if (waiting != NULL)
+		request_unhold(waiting);
 }
 
 static void
@@ -471,6 +487,15 @@ callbacks_timeout(void)
 	collect_done();
 }
 
+/* best, or the ms until the heap's first is due if that is less; -1 = never */
+static int64_t
+sooner(int64_t best, const Heap *h)
+{
+	int64_t		ms = h->count > 0 ? clock_until(h->e[0].due) : -1;
+
+	return best < 0 || (ms >= 0 && ms < best) ? ms : best;
+}
+
 /* ms until something of ours is due; -1 = nothing */
 int64_t
 callbacks_timeout_ms(void)
@@ -481,21 +506,10 @@ callbacks_timeout_ms(void)
 		return 0;
 	if (curl_deadline >= 0)
 		best = curl_deadline > mono_ms() ? curl_deadline - mono_ms() : 0;
-	if (refund_heap.count > 0)
-	{
-		int64_t		ms = clock_until(refund_heap.e[0].due);
-
-		if (best < 0 || ms < best)
-			best = ms;
-	}
-	if (callback_heap.count > 0 && !sandbox.model.callbacks_paused &&
-		active < sandbox.opt.callback_connections)
-	{
-		int64_t		ms = clock_until(callback_heap.e[0].due);
-
-		if (best < 0 || ms < best)
-			best = ms;
-	}
+	best = sooner(best, &refund_heap);
+	best = sooner(best, &transfer_heap);
+	if (!sandbox.model.callbacks_paused && active < sandbox.opt.callback_connections)
+		best = sooner(best, &callback_heap);
 	return best;
 }
 

@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sandbox.h"
+#include "transfer.h"
 
 typedef struct Route
 {
@@ -52,6 +52,31 @@ named_refund(SbRequest *req, json_t *body)
 	return r;
 }
 
+/*
+ * The transfer that the body names, unless a refund has the number; NULL
+ * without an answer.
+ */
+static SbTransfer *
+meant_transfer(json_t *body)
+{
+	const char *no = text_field(body, "no");
+	const char *mchid = text_field(body, "mchid");
+
+	return no == NULL || model_refund_any(mchid, no) != NULL ? NULL : model_transfer_any(mchid, no);
+}
+
+/* The same, or NULL when the request has been answered. */
+static SbTransfer *
+named_transfer(SbRequest *req, json_t *body)
+{
+	const char *no = text_field(body, "no");
+	SbTransfer *t = no ? model_transfer_any(text_field(body, "mchid"), no) : NULL;
+
+	if (t == NULL)
+		fail(req, 404, no ? "there is no such transfer" : "\"no\" is required");
+	return t;
+}
+
 static void
 get_ledger(SbRequest *req, json_t *body)
 {
@@ -69,6 +94,15 @@ get_tsv(SbRequest *req, json_t *body)
 	(void) body;
 	req->answer.limit = (size_t) 1024 * 1024 * 1024;
 	report_tsv(&req->answer);
+	request_answer(req, 200, "text/tab-separated-values; charset=utf-8");
+}
+
+static void
+get_transfers_tsv(SbRequest *req, json_t *body)
+{
+	(void) body;
+	req->answer.limit = (size_t) 1024 * 1024 * 1024;
+	report_transfers_tsv(&req->answer);
 	request_answer(req, 200, "text/tab-separated-values; charset=utf-8");
 }
 
@@ -111,12 +145,35 @@ post_topup(SbRequest *req, json_t *body)
 }
 
 static void
+tell_done(SbRequest *req, const char *why, const char *what)
+{
+	if (why != NULL)
+		fail(req, 409, why);
+	else
+		done(req, what, 1);
+}
+
+static void
+settle_transfer(SbRequest *req, SbTransfer *t, json_t *body)
+{
+	TransferStatus status;
+
+	if (!transfer_status_parse(text_field(body, "status"), &status))
+		fail(req, 400, "\"status\" of a transfer must be SUCCESS, FAIL, CANCELLED or REFUND");
+	else
+		tell_done(req, transfer_settle(t, status), "settled");
+}
+
+static void
 post_settle(SbRequest *req, json_t *body)
 {
-	SbRefund   *r = named_refund(req, body);
+	SbTransfer *t = meant_transfer(body);
+	SbRefund   *r = t ? NULL : named_refund(req, body);
 	RefundStatus status;
 	const char *why;
 
+	if (t != NULL)
+		settle_transfer(req, t, body);
 	if (r == NULL)
 		return;
 	if (!refund_status_parse(text_field(body, "status"), &status))
@@ -133,14 +190,33 @@ post_settle(SbRequest *req, json_t *body)
 }
 
 static void
+push_transfer(SbRequest *req, SbTransfer *t, json_int_t n)
+{
+	if (!transfer_is_final(t->status))
+		fail(req, 409, "the transfer is not final: there is nothing to say");
+	else if (transfer_url(t) == NULL)
+		fail(req, 409, "there is no URL for its callbacks: it was asked for without one");
+	else if (n < 1 || n > 1000)
+		fail(req, 400, "\"times\" must be between 1 and 1000");
+	else
+	{
+		transfer_tell(t, (int) n, clock_now());
+		done(req, "callbacks", n);
+	}
+}
+
+static void
 post_callback(SbRequest *req, json_t *body)
 {
-	SbRefund   *r = named_refund(req, body);
+	SbTransfer *t = meant_transfer(body);
+	SbRefund   *r = t ? NULL : named_refund(req, body);
 	json_t	   *times = json_object_get(body, "times");
 	json_int_t	n = times ? json_integer_value(times) : 1;
 	char		event_id[33];
 	json_int_t	i;
 
+	if (t != NULL)
+		push_transfer(req, t, n);
 	if (r == NULL)
 		return;
 	if (r->status == REFUND_PROCESSING)
@@ -158,9 +234,60 @@ post_callback(SbRequest *req, json_t *body)
 	}
 }
 
-/* Where the callbacks go that bring no URL of their own. */
+/* What the payee of a transfer does, and what his bank does. */
 static void
-post_notify_url(SbRequest *req, json_t *body)
+post_confirm(SbRequest *req, json_t *body)
+{
+	SbTransfer *t = named_transfer(req, body);
+
+	if (t != NULL)
+		tell_done(req, transfer_confirm(t), "confirmed");
+}
+
+static void
+post_decline(SbRequest *req, json_t *body)
+{
+	SbTransfer *t = named_transfer(req, body);
+
+	if (t != NULL)
+		tell_done(req, transfer_decline(t), "declined");
+}
+
+static void
+post_bounce(SbRequest *req, json_t *body)
+{
+	SbTransfer *t = named_transfer(req, body);
+
+	if (t != NULL)
+		tell_done(req, transfer_bounce(t), "bounced");
+}
+
+/* The account that a merchant's transfers are paid from. */
+static void
+post_balance(SbRequest *req, json_t *body)
+{
+	const char *mchid = text_field(body, "mchid");
+	json_t	   *fen = json_object_get(body, "fen");
+	json_t	   *add = json_object_get(body, "add");
+	json_int_t	n = json_integer_value(add ? add : fen);
+	SbMerchant *m = mchid ? model_merchant(mchid) : NULL;
+
+	if (m == NULL || m->channel->transfer_outcomes == NULL)
+		fail(req, 404, "\"mchid\" must name a merchant of this sandbox that can make transfers");
+	else if (!json_is_integer(add ? add : fen) && !(add == NULL && json_is_null(fen)))
+		fail(req, 400, "\"fen\" must be a whole number, or null for always enough; or \"add\" a whole number");
+	else if (n < 0 || n > INT64_C(100000000000000))
+		fail(req, 400, "the balance must not be negative, nor more than 1000000000000.00");
+	else
+	{
+		record_balance(m, add ? m->balance_known : json_is_integer(fen), add ? m->balance + n : n);
+		request_answer_json(req, 200, json_pack("{sb so}", "ok", 1, "balance", m->balance_known ?
+												json_integer(m->balance) : json_null()));
+	}
+}
+
+static void
+take_url(SbRequest *req, json_t *body, void (*record) (const SbMerchant *m, const char *url))
 {
 	const char *mchid = text_field(body, "mchid");
 	const char *url = text_field(body, "url");
@@ -173,9 +300,23 @@ post_notify_url(SbRequest *req, json_t *body)
 		fail(req, 400, "\"url\" must be an http or https URL, or empty for none");
 	else
 	{
-		record_notify_url(m, url);
+		record(m, url);
 		done(req, "merchants", 1);
 	}
+}
+
+/* Where the callbacks go that bring no URL of their own. */
+static void
+post_notify_url(SbRequest *req, json_t *body)
+{
+	take_url(req, body, record_notify_url);
+}
+
+/* Where messages to the application's gateway go. */
+static void
+post_gateway_url(SbRequest *req, json_t *body)
+{
+	take_url(req, body, record_gateway_url);
 }
 
 /* Something else about a refund, in the channel's own words. */
@@ -311,6 +452,7 @@ post_orders(SbRequest *req, json_t *body)
 static const Route routes[] = {
 	{"GET", "/sandbox/ledger", get_ledger},
 	{"GET", "/sandbox/ledger.tsv", get_tsv},
+	{"GET", "/sandbox/transfers.tsv", get_transfers_tsv},
 	{"GET", "/sandbox/stats", get_stats},
 	{"POST", "/sandbox/release", post_release},
 	{"POST", "/sandbox/topup", post_topup},
@@ -319,6 +461,11 @@ static const Route routes[] = {
 	{"POST", "/sandbox/tell", post_tell},
 	{"POST", "/sandbox/payment_notify", post_payment_notify},
 	{"POST", "/sandbox/notify_url", post_notify_url},
+	{"POST", "/sandbox/gateway_url", post_gateway_url},
+	{"POST", "/sandbox/confirm", post_confirm},
+	{"POST", "/sandbox/decline", post_decline},
+	{"POST", "/sandbox/bounce", post_bounce},
+	{"POST", "/sandbox/balance", post_balance},
 	{"POST", "/sandbox/switch", post_switch},
 	{"POST", "/sandbox/pause_callbacks", post_pause},
 	{"POST", "/sandbox/advance", post_advance},

@@ -68,6 +68,24 @@ body_notify_url(char **args, int count)
 					 "url", strcmp(args[1], "none") == 0 ? "" : args[1]);
 }
 
+/* +FEN adds; FEN is the new balance. */
+static json_t *
+body_balance(char **args, int count)
+{
+	json_t	   *body = json_pack("{ss}", "mchid", args[0]);
+	bool		add = args[1][0] == '+';
+	char	   *end;
+	long long	fen = strtoll(args[1] + add, &end, 10);
+
+	(void) count;
+	if (strcmp(args[1], "unlimited") == 0)
+		json_object_set_new(body, "fen", json_null());
+	else
+		json_object_set_new(body, add ? "add" : "fen", *end == '\0' && end != args[1] + add ?
+							json_integer(fen) : json_string(args[1]));
+	return body;
+}
+
 static json_t *
 body_payment_notify(char **args, int count)
 {
@@ -115,15 +133,21 @@ body_order(char **args, int count)
 }
 
 static const Command commands[] = {
-	{"ledger", 0, 0, "/sandbox/ledger", NULL, "", "all refunds and text messages"},
+	{"ledger", 0, 0, "/sandbox/ledger", NULL, "", "all refunds, transfers and text messages"},
 	{"show", 1, 1, "/sandbox/ledger?no=", NULL, "NO", "one number only"},
 	{"tsv", 0, 0, "/sandbox/ledger.tsv", NULL, "", "number, amount, status, times paid"},
+	{"transfers-tsv", 0, 0, "/sandbox/transfers.tsv", NULL, "", "transfers: number, amount, status, times paid, times bounced"},
 	{"stats", 0, 0, "/sandbox/stats", NULL, "", "counters and peak rates"},
 	{"release", 1, 1, "/sandbox/release", body_release, "NO|all", "let held calls (9018, 9019) go on"},
 	{"topup", 0, 1, "/sandbox/topup", body_topup, "[MCHID]", "fill the merchant's balance (9009)"},
-	{"settle", 2, 2, "/sandbox/settle", body_settle, "NO STATUS", "SUCCESS, CLOSED or ABNORMAL, with a callback"},
+	{"settle", 2, 2, "/sandbox/settle", body_settle, "NO STATUS", "SUCCESS, CLOSED or ABNORMAL, with a callback; a transfer: SUCCESS, FAIL, CANCELLED or REFUND"},
+	{"confirm", 1, 1, "/sandbox/confirm", body_release, "NO", "the payee of a transfer confirms it (WeChat Pay)"},
+	{"decline", 1, 1, "/sandbox/decline", body_release, "NO", "he declines it"},
+	{"bounce", 1, 1, "/sandbox/bounce", body_release, "NO", "a transfer to a bank card comes back (Alipay)"},
+	{"balance", 2, 2, "/sandbox/balance", body_balance, "MERCHANT FEN|+FEN|unlimited", "of the account that transfers are paid from"},
 	{"callback", 1, 2, "/sandbox/callback", body_callback, "NO [TIMES]", "push the callback again, now"},
 	{"notify-url", 2, 2, "/sandbox/notify_url", body_notify_url, "MERCHANT URL|none", "where callbacks go that bring no URL of their own (Alipay's)"},
+	{"gateway-url", 2, 2, "/sandbox/gateway_url", body_notify_url, "APP URL|none", "where messages to the application's gateway go (Alipay); without it, to notify-url"},
 	{"webhook-url", 2, 2, "/sandbox/notify_url", body_notify_url, "ACCOUNT URL|none", "the same, as Stripe calls it: where an account's events go"},
 	{"tell", 2, 2, "/sandbox/tell", body_tell, "NO WHAT", "something else about a refund; Alipay: depositback-S, depositback-F"},
 	{"payment-notify", 2, 2, "/sandbox/payment_notify", body_payment_notify, "MERCHANT ORDER", "notify of an order's payment (Alipay)"},

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sandbox.h"
+#include "transfer.h"
 
 #define MAX_MERCHANTS	64
 
@@ -23,7 +23,8 @@ static const char help_text[] =
 "                       [--port N]              WeChat Pay merchants, Alipay apps, Stripe accounts\n"
 "  refundx-sandbox serve --data DIR [options]\n"
 "  refundx-sandbox ctl --data DIR COMMAND [ARGS]    (ctl help: the commands)\n"
-"  refundx-sandbox ledger --data DIR [--tsv]        reads the file, needs no server\n"
+"  refundx-sandbox ledger --data DIR [--tsv|--transfers-tsv]\n"
+"                                                   reads the file, needs no server\n"
 "  refundx-sandbox outcomes                         magic amounts and phone numbers\n"
 "\n"
 "Options of serve:\n"
@@ -38,7 +39,9 @@ static const char help_text[] =
 "  --order-total FEN        of orders of which nobody has told the total (100000)\n"
 "  --currency CUR           of Stripe payments whose ids do not tell (usd)\n"
 "  --hold-ms N              how long a call without an answer hangs (30000)\n"
-"  --chaos P                P percent of the refunds get an outcome drawn at random\n"
+"  --payee HABIT            of a WeChat Pay transfer: confirms (default), waits or declines\n"
+"  --chaos P                P percent of the refunds and transfers get an outcome drawn\n"
+"                           at random\n"
 "  --seed N                 of the draw\n"
 "  --limits                 enforce limits. WeChat Pay: 150 calls and 6 failing calls a\n"
 "                           second and merchant; Alipay: 3 s between an order's refunds;\n"
@@ -53,7 +56,8 @@ enum
 	OPT_DATA = 256, OPT_MCHID, OPT_APP_ID, OPT_STRIPE_ACCOUNT, OPT_PORT, OPT_SPEED, OPT_SEED, OPT_CHAOS,
 	OPT_CALLBACK_DELAY, OPT_CALLBACK_CONNECTIONS, OPT_CALLBACK_KEY, OPT_CALLBACK_CA,
 	OPT_NOT_FOUND_MS, OPT_NOT_FOUND_AFTER, OPT_ORDER_TOTAL, OPT_CURRENCY, OPT_HOLD, OPT_LIMITS,
-	OPT_STRICT_ORDERS, OPT_NO_CERTIFICATES, OPT_NO_FSYNC, OPT_TLS_CERT, OPT_TLS_KEY, OPT_TSV, OPT_HELP
+	OPT_STRICT_ORDERS, OPT_NO_CERTIFICATES, OPT_NO_FSYNC, OPT_TLS_CERT, OPT_TLS_KEY, OPT_TSV,
+	OPT_TRANSFERS_TSV, OPT_PAYEE, OPT_HELP
 };
 
 static const struct option long_options[] = {
@@ -81,6 +85,8 @@ static const struct option long_options[] = {
 	{"tls-cert", required_argument, NULL, OPT_TLS_CERT},
 	{"tls-key", required_argument, NULL, OPT_TLS_KEY},
 	{"tsv", no_argument, NULL, OPT_TSV},
+	{"transfers-tsv", no_argument, NULL, OPT_TRANSFERS_TSV},
+	{"payee", required_argument, NULL, OPT_PAYEE},
 	{"help", no_argument, NULL, OPT_HELP},
 	{NULL, 0, NULL, 0}
 };
@@ -90,6 +96,7 @@ typedef struct Arguments
 	InitMerchant merchant[MAX_MERCHANTS];
 	int			merchants;
 	bool		tsv;
+	bool		transfers_tsv;
 	bool		help;
 } Arguments;
 
@@ -145,6 +152,19 @@ callback_key(const char *s)
 	exit(2);
 }
 
+static PayeeHabit
+payee_habit(const char *s)
+{
+	if (strcmp(s, "confirms") == 0)
+		return PAYEE_CONFIRMS;
+	if (strcmp(s, "waits") == 0)
+		return PAYEE_WAITS;
+	if (strcmp(s, "declines") == 0)
+		return PAYEE_DECLINES;
+	fprintf(stderr, "refundx-sandbox: --payee must be confirms, waits or declines\n");
+	exit(2);
+}
+
 static void
 add_merchant(Arguments *a, const SbChannel *channel, const char *id)
 {
@@ -196,6 +216,8 @@ take_option(int c, const char *arg, Arguments *a)
 		case OPT_TLS_CERT: o->tls_cert = arg; break;
 		case OPT_TLS_KEY: o->tls_key = arg; break;
 		case OPT_TSV: a->tsv = true; break;
+		case OPT_TRANSFERS_TSV: a->transfers_tsv = true; break;
+		case OPT_PAYEE: o->payee = payee_habit(arg); break;
 		case OPT_HELP: a->help = true; break;
 		default:
 			fprintf(stderr, "Try refundx-sandbox --help.\n");
@@ -205,7 +227,7 @@ take_option(int c, const char *arg, Arguments *a)
 
 /* What the file says, without a server and without changing it. */
 static int
-ledger_command(bool tsv)
+ledger_command(const Arguments *a)
 {
 	char		path[1024],
 				err[256];
@@ -218,9 +240,12 @@ ledger_command(bool tsv)
 		fprintf(stderr, "refundx-sandbox: %s\n", err);
 		return 1;
 	}
-	if (tsv)
+	if (a->tsv || a->transfers_tsv)
 	{
-		report_tsv(&out);
+		if (a->tsv)
+			report_tsv(&out);
+		else
+			report_transfers_tsv(&out);
 		fwrite(buf_str(&out), 1, out.len, stdout);
 		return 0;
 	}
@@ -275,7 +300,7 @@ main(int argc, char **argv)
 	if (strcmp(command, "ctl") == 0)
 		return ctl_command(sandbox.opt.data ? sandbox.opt.data : ".", argc, argv);
 	if (strcmp(command, "ledger") == 0)
-		return ledger_command(a.tsv);
+		return ledger_command(&a);
 	fprintf(stderr, "refundx-sandbox: no such command: %s\nTry refundx-sandbox --help.\n", command);
 	return 2;
 }

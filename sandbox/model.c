@@ -15,7 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "sandbox.h"
+#include "transfer.h"
 
 #define model (sandbox.model)
 
@@ -335,6 +335,7 @@ apply_miss(const json_t *rec, int64_t seq)
 	{
 		miss = must_alloc(sizeof(*miss));
 		miss->first = seq;
+		miss->first_at = get_int(rec, "t");
 		map_put(&model.misses, key, miss);
 	}
 	miss->count++;
@@ -363,7 +364,10 @@ apply_callback(const json_t *rec, int64_t seq)
 	/* ids are positions, so that a record of a try finds its callback */
 	list_add((void ***) &model.callback_list, &model.callback_count, &model.callback_cap, cb);
 	cb->id = (int64_t) model.callback_count;
-	cb->finished = cb->refund == NULL && strcmp(cb->kind, "refund") == 0;
+	cb->transfer = strcmp(cb->kind, "transfer") == 0 ?
+		model_transfer_by_id(m->mchid, get_string(cb->data, "transfer_id")) : NULL;
+	cb->finished = (cb->refund == NULL && strcmp(cb->kind, "refund") == 0) ||
+		(cb->transfer == NULL && strcmp(cb->kind, "transfer") == 0);
 	if (!cb->finished)
 		callbacks_schedule(cb);
 }
@@ -396,12 +400,14 @@ apply_notify_url(const json_t *rec, int64_t seq)
 {
 	SbMerchant *m = model_merchant(get_string(rec, "mchid"));
 	const char *url = get_string(rec, "url");
+	char	  **place;
 
 	(void) seq;
 	if (m == NULL)
 		return;
-	free(m->notify_url);
-	m->notify_url = *url ? must_strdup(url) : NULL;
+	place = strcmp(get_string(rec, "e"), "gateway_url") == 0 ? &m->gateway_url : &m->notify_url;
+	free(*place);
+	*place = *url ? must_strdup(url) : NULL;
 }
 
 static void
@@ -467,6 +473,10 @@ static const struct
 	{"callback", apply_callback},
 	{"try", apply_try},
 	{"notify_url", apply_notify_url},
+	{"gateway_url", apply_notify_url},
+	{"transfer", apply_transfer},
+	{"transfer_status", apply_transfer_status},
+	{"balance", apply_balance},
 	{"sms", apply_sms},
 	{"topup", apply_topup},
 	{"sms_mode", apply_sms_mode},
@@ -586,6 +596,12 @@ void
 record_notify_url(const SbMerchant *m, const char *url)
 {
 	ledger_add(json_pack("{ss ss ss}", "e", "notify_url", "mchid", m->mchid, "url", url), false);
+}
+
+void
+record_gateway_url(const SbMerchant *m, const char *url)
+{
+	ledger_add(json_pack("{ss ss ss}", "e", "gateway_url", "mchid", m->mchid, "url", url), false);
 }
 
 /* Lazy: a try that is forgotten is a callback pushed twice, which is allowed. */

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * outcome.c
- *	  Which row of its channel's table becomes of a refund, and the faults
- *	  that look alike at every channel.
+ *	  Which row of its channel's table becomes of a refund or a transfer, and
+ *	  the faults that look alike at every channel.
  *
  * A developer at psql picks a row by the amount of the refund; a chaos run
  * draws rows by seed.  A new kind of trouble is a new row.
@@ -16,14 +16,20 @@
 #include "sandbox.h"
 
 const SbOutcome *
-outcome_named(const SbChannel *channel, const char *name)
+outcome_in(const SbOutcome *table, const char *name)
 {
 	const SbOutcome *o;
 
-	for (o = channel->outcomes; o->name != NULL; o++)
+	for (o = table; o->name != NULL; o++)
 		if (strcmp(o->name, name) == 0)
 			return o;
-	return channel->outcomes;
+	return table;
+}
+
+const SbOutcome *
+outcome_named(const SbChannel *channel, const char *name)
+{
+	return outcome_in(channel->outcomes, name);
 }
 
 /*
@@ -31,9 +37,8 @@ outcome_named(const SbChannel *channel, const char *name)
  * the order of arrival: the same numbers meet the same fate in every run.
  */
 static const SbOutcome *
-draw(const SbMerchant *m, const char *key)
+draw(const SbOutcome *table, const SbMerchant *m, const char *key)
 {
-	const SbOutcome *table = m->channel->outcomes;
 	uint64_t	h = hash_string(key, hash_string(m->mchid, sandbox.opt.seed));
 	int			total = 0,
 				pick,
@@ -50,17 +55,28 @@ draw(const SbMerchant *m, const char *key)
 }
 
 const SbOutcome *
-outcome_choose(const SbMerchant *m, const char *key, int64_t amount)
+outcome_choose(const SbOutcome *table, const SbMerchant *m, const char *key, int64_t amount)
 {
-	const SbOutcome *table = m->channel->outcomes;
 	int			i;
 
 	if (sandbox.opt.chaos)
-		return draw(m, key);
+		return draw(table, m, key);
 	for (i = 1; table[i].name != NULL; i++)
 		if (table[i].magic == amount % 10000)
 			return &table[i];
 	return &table[0];
+}
+
+/* Do the two times, on the sandbox's clock, begin with the same `len` characters? */
+static bool
+same_date(int64_t a, int64_t b, size_t len)
+{
+	char		one[40],
+				two[40];
+
+	format_time(a, one);
+	format_time(b, two);
+	return strncmp(one, two, len) == 0;
 }
 
 bool
@@ -75,7 +91,11 @@ outcome_strikes(const SbMerchant *m, const char *key, const SbOutcome *o)
 		case WHEN_ALWAYS:
 			return true;
 		case WHEN_UNTIL_TOPUP:
-			return miss == NULL || m->funded_at < miss->first;
+			return miss == NULL || (o->path ? m->balance_at : m->funded_at) < miss->first;
+		case WHEN_TODAY:
+			return miss == NULL || same_date(miss->first_at, clock_now(), 10);
+		case WHEN_THIS_MONTH:
+			return miss == NULL || same_date(miss->first_at, clock_now(), 7);
 		case WHEN_FIRST:
 			break;
 	}
@@ -83,7 +103,7 @@ outcome_strikes(const SbMerchant *m, const char *key, const SbOutcome *o)
 }
 
 bool
-outcome_fault(SbRequest *req, const SbRefund *r, const SbOutcome *o)
+outcome_fault(SbRequest *req, bool accepted, const SbOutcome *o)
 {
 	switch (o->fault)
 	{
@@ -98,20 +118,20 @@ outcome_fault(SbRequest *req, const SbRefund *r, const SbOutcome *o)
 			request_answer(req, 200, "application/json");
 			return true;
 		case FAULT_HOLD:
-			server_hold(req, r ? HOLD_ANSWER : HOLD_EFFECT, 0);
-			return r == NULL;
+			server_hold(req, accepted ? HOLD_ANSWER : HOLD_EFFECT, 0);
+			return !accepted;
 		default:
 			return false;
 	}
 }
 
 void
-outcome_print(const SbChannel *channel, FILE *out)
+outcome_print(const SbOutcome *table, FILE *out)
 {
 	const SbOutcome *o;
 
 	fprintf(out, "| fen %% 10000 | name | what happens | weight in chaos |\n|---|---|---|---|\n");
-	for (o = channel->outcomes; o->name != NULL; o++)
+	for (o = table; o->name != NULL; o++)
 	{
 		if (o->magic)
 			fprintf(out, "| %d ", o->magic);

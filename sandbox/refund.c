@@ -14,8 +14,6 @@
 
 #include "sandbox.h"
 
-#define CALLBACK_FIRST_MS	3000
-
 SbRefund *
 refund_accept(SbOrder *order, const NewRefund *n, const SbOutcome *o, bool at_once)
 {
@@ -86,7 +84,5 @@ refund_hold_for_callback(SbRefund *r, SbRequest *req)
 {
 	if (refund_url(r) == NULL)
 		return;
-	server_hold(req, HOLD_CALLBACK, CALLBACK_FIRST_MS);
-	req->waits_for = r;
-	r->waiting = req;
+	request_wait(req, &r->waiting);
 }

@@ -9,7 +9,7 @@
  */
 #include <string.h>
 
-#include "sandbox.h"
+#include "transfer.h"
 
 static json_t *
 refund_row(const SbRefund *r)
@@ -53,7 +53,8 @@ report_ledger(const char *only_no)
 	for (i = 0; i < m->sms_count; i++)
 		if (only_no == NULL || strcmp(m->sms_list[i]->out_id, only_no) == 0)
 			json_array_append_new(sms, sms_row(m->sms_list[i]));
-	return json_pack("{so so}", "refunds", refunds, "sms", sms);
+	return json_pack("{so so so}", "refunds", refunds, "transfers", report_transfers(only_no),
+					 "sms", sms);
 }
 
 /* number, amount, status, how often it was paid; for COPY ... FROM PROGRAM */
@@ -69,14 +70,16 @@ report_tsv(Buf *out)
 				 refund_status_name(m->refund_list[i]->status), m->refund_list[i]->first->number_paid);
 }
 
+/* The balance that transfers are paid from; null = there is always enough. */
 static json_t *
 merchant_stats(const SbMerchant *m)
 {
-	return json_pack("{ss sI sI sI si si}", "channel", m->channel->name, "ok", (json_int_t) m->ok_total,
+	return json_pack("{ss sI sI sI si si so}", "channel", m->channel->name, "ok", (json_int_t) m->ok_total,
 					 "failing", (json_int_t) m->failing_total,
 					 "throttled", (json_int_t) m->throttled,
 					 "peak_ok_per_second", m->peak_ok,
-					 "peak_failing_per_second", m->peak_failing);
+					 "peak_failing_per_second", m->peak_failing,
+					 "balance", m->balance_known ? json_integer(m->balance) : json_null());
 }
 
 static json_t *
@@ -113,9 +116,10 @@ report_stats(void)
 		if (m->merchants.slot[i].key != NULL)
 			json_object_set_new(merchants, m->merchants.slot[i].key,
 								merchant_stats(m->merchants.slot[i].value));
-	return json_pack("{sI si so so so s{sI ss} s{sI sI sI} s{sI sf}}",
+	return json_pack("{sI si so so so so s{sI ss} s{sI sI sI} s{sI sf}}",
 					 "requests", (json_int_t) server_requests(), "held", server_held(),
 					 "merchants", merchants, "refunds", refund_stats(),
+					 "transfers", report_transfer_stats(),
 					 "callbacks", callbacks_report(),
 					 "sms", "accepted", (json_int_t) m->sms_count, "mode", sms_mode_name(m->sms_mode),
 					 "ledger", "records", (json_int_t) ledger_sequence(),

@@ -38,6 +38,8 @@ typedef struct SbChannel SbChannel;
 typedef struct SbMerchant SbMerchant;
 typedef struct SbOrder SbOrder;
 typedef struct SbRefund SbRefund;
+typedef struct SbTransfer SbTransfer;	/* transfer.h */
+typedef struct TransferPath TransferPath;
 typedef struct SbCallback SbCallback;
 typedef struct SbRequest SbRequest;
 
@@ -49,6 +51,14 @@ typedef enum CallbackKey
 	CALLBACK_KEY_CERTIFICATE,	/* the platform certificate (old ones) */
 	CALLBACK_KEY_MIXED			/* both in turn, as during a migration */
 } CallbackKey;
+
+/* What a payee does who has to confirm a transfer (WeChat Pay). */
+typedef enum PayeeHabit
+{
+	PAYEE_CONFIRMS,				/* by himself, after the callback delay */
+	PAYEE_WAITS,				/* until ctl confirm or decline */
+	PAYEE_DECLINES
+} PayeeHabit;
 
 typedef struct SbOptions
 {
@@ -65,6 +75,7 @@ typedef struct SbOptions
 	int64_t		order_total;	/* of orders whose total nobody tells; minor units */
 	int			callback_connections;
 	CallbackKey callback_key;
+	PayeeHabit	payee;			/* of transfers whose outcome does not say */
 	const char *currency;		/* of Stripe payments that do not say; NULL = usd */
 	const char *callback_ca;	/* trusted for https callbacks; NULL = system's */
 	const char *tls_cert;
@@ -85,7 +96,14 @@ struct SbMerchant
 	void	   *keys;			/* the channel's own */
 	char	   *notify_url;		/* for what brings no URL of its own, or NULL */
 
+	char	   *gateway_url;	/* for messages to the application's gateway, or NULL */
+
 	int64_t		funded_at;		/* ledger sequence of the last top-up */
+
+	/* The account that transfers are paid from; refunds have nothing to do with it. */
+	bool		balance_known;	/* false = there is always enough */
+	int64_t		balance;
+	int64_t		balance_at;		/* ledger sequence of its last change by a person */
 
 	/* Calls in the current second, and the worst second so far. */
 	int64_t		second;
@@ -167,6 +185,7 @@ struct SbCallback
 	const SbChannel *channel;
 	const char *kind;			/* "refund", or the channel's own */
 	SbRefund   *refund;			/* NULL for what is about no refund */
+	SbTransfer *transfer;		/* likewise */
 	SbMerchant *merchant;
 	char		event_id[65];	/* the same for copies of one event */
 	char	   *url;
@@ -200,7 +219,9 @@ typedef enum FaultWhen
 {
 	WHEN_FIRST,					/* the first call of a number only */
 	WHEN_ALWAYS,
-	WHEN_UNTIL_TOPUP			/* until the balance is topped up */
+	WHEN_UNTIL_TOPUP,			/* until the balance is topped up */
+	WHEN_TODAY,					/* until the sandbox's next day, in Beijing */
+	WHEN_THIS_MONTH				/* until its next month */
 } FaultWhen;
 
 typedef struct SbOutcome
@@ -209,7 +230,7 @@ typedef struct SbOutcome
 	const char *name;
 	SbFault		fault;
 	FaultWhen	when;
-	bool		effect_first;	/* the refund is accepted before the fault */
+	bool		effect_first;	/* it is accepted before the fault */
 	int			status;			/* FAULT_ERROR's */
 	const char *code;
 	const char *sub_code;
@@ -222,22 +243,26 @@ typedef struct SbOutcome
 	bool		reversed;		/* callbacks in the wrong order */
 	int			callbacks;		/* pushes of each event */
 	CallbackFlavour flavour;
+	const TransferPath *path;	/* what becomes of a transfer; NULL = of a refund */
+	const TransferPath *card_path;	/* to a bank card; NULL = the same */
 	int			trick;			/* the channel's own enum; 0 = none */
 	int			weight;			/* in a chaos run; 0 = never (needs a person) */
 	const char *text;
 } SbOutcome;
 
 /* The row of that name; the first row, which is the normal one, if none has it. */
-extern const SbOutcome *outcome_named(const SbChannel *channel, const char *name);
-extern const SbOutcome *outcome_choose(const SbMerchant *m, const char *key, int64_t amount);
+extern const SbOutcome *outcome_in(const SbOutcome *table, const char *name);
+extern const SbOutcome *outcome_named(const SbChannel *channel, const char *name);	/* of refunds */
+extern const SbOutcome *outcome_choose(const SbOutcome *table, const SbMerchant *m,
+									   const char *key, int64_t amount);
 /* Does a fault meet the call before anything has happened?  key: as for record_miss() */
 extern bool outcome_strikes(const SbMerchant *m, const char *key, const SbOutcome *o);
 /*
  * The faults that look alike at every channel: HANG, RESET, GARBAGE, and HOLD
  * before the effect.  False: the channel itself has to answer.
  */
-extern bool outcome_fault(SbRequest *req, const SbRefund *r, const SbOutcome *o);
-extern void outcome_print(const SbChannel *channel, FILE *out);
+extern bool outcome_fault(SbRequest *req, bool accepted, const SbOutcome *o);
+extern void outcome_print(const SbOutcome *table, FILE *out);
 
 typedef struct SbSms
 {
@@ -300,7 +325,7 @@ struct SbRequest
 	bool		wire_logged;
 
 	bool		released;		/* second run of a HOLD_EFFECT */
-	SbRefund   *waits_for;		/* whose callback a HOLD_CALLBACK waits for */
+	SbRequest **waits_in;		/* where a HOLD_CALLBACK is found by the callback */
 	HoldKind	hold;
 	int64_t		hold_until;		/* monotonic ms; 0 = for ever */
 
@@ -333,12 +358,14 @@ extern int	server_release(const char *no, void (*rerun) (SbRequest *)); /* NULL 
 extern void request_answer(SbRequest *req, int status, const char *content_type);
 extern void request_answer_json(SbRequest *req, int status, json_t *body);	/* steals body */
 extern void request_reset(SbRequest *req);
+extern void request_wait(SbRequest *req, SbRequest **place);	/* for a callback, 3 s at most */
 extern void request_unhold(SbRequest *req); /* a HOLD_CALLBACK: send it now */
 
 extern bool sha256_hex(const void *data, size_t len, char out[65]);
 
 /* The value of ?name= in the request's query, decoded; false if absent. */
 extern bool request_query_value(const SbRequest *req, const char *name, Buf *out);
+extern size_t utf8_length(const char *s);	/* in characters */
 extern bool percent_decode(Buf *out, const char *s, size_t len, bool plus_is_space);
 
 /* ---- channels (serve.c holds the registry) ---- */
@@ -354,6 +381,8 @@ struct SbChannel
 	/* The rest is for channels that refund: those with a default_merchant. */
 	const SbOutcome *outcomes;	/* the first row is the normal one; ends with no name */
 	bool		number_per_order;	/* orders may have refunds of the same number */
+	const SbOutcome *transfer_outcomes; /* likewise; NULL = it has no transfers */
+	const char *transfer_fail_reason;	/* when somebody wants one to fail */
 
 	/*
 	 * Merchants.  make_merchant writes new keys below dir, and returns what
@@ -445,6 +474,12 @@ typedef struct SbModel
 	Map			numbers;		/* no -> the first SbRefund that has it */
 	Map			refund_ids;		/* mchid/refund_id -> SbRefund */
 	Map			misses;			/* mchid/key -> SbMiss */
+	Map			transfers;		/* mchid/no -> SbTransfer */
+	Map			transfer_numbers;	/* no -> the first SbTransfer that has it */
+	Map			transfer_ids;	/* mchid/id -> SbTransfer */
+	SbTransfer **transfer_list; /* in order of acceptance */
+	size_t		transfer_count;
+	size_t		transfer_cap;
 	SbRefund  **refund_list;	/* in order of acceptance */
 	size_t		refund_count;
 	size_t		refund_cap;
@@ -463,6 +498,7 @@ typedef struct SbMiss
 {
 	int			count;			/* calls that failed before any effect */
 	int64_t		first;			/* ledger sequence of the first */
+	int64_t		first_at;		/* and when, on the sandbox's clock */
 } SbMiss;
 
 typedef struct Sandbox
@@ -490,7 +526,7 @@ extern SbRefund *model_refund_by_id(const char *mchid, const char *refund_id);
 extern const SbMiss *model_miss(const char *mchid, const char *key);
 
 extern json_t *report_ledger(const char *only_no);
-extern void report_tsv(Buf *out);
+extern void report_tsv(Buf *out);	/* refunds only */
 extern json_t *report_stats(void);
 
 /* What happens: each writes one ledger record, which changes the model. */
@@ -500,6 +536,7 @@ extern void record_miss(const SbMerchant *m, const char *key, const char *outcom
 extern void record_settle(SbRefund *r, RefundStatus status, bool to_merchant,
 						  RefundStatus then, int64_t then_at);
 extern void record_notify_url(const SbMerchant *m, const char *url);	/* "" = none */
+extern void record_gateway_url(const SbMerchant *m, const char *url);	/* "" = none */
 
 /* Told about r, to its notify_url; NULL if there is none. */
 extern SbCallback *record_callback(SbRefund *r, RefundStatus says, CallbackFlavour flavour,
@@ -551,6 +588,7 @@ extern bool callbacks_start(int epoll_fd, char *err, size_t errsize);
 extern void callbacks_stop(void);
 extern void callbacks_schedule(SbCallback *cb);
 extern void refunds_schedule(SbRefund *r);
+extern void transfers_schedule(SbTransfer *t);
 extern void timers_run(void);	/* settle what is due; before the commit */
 extern void callbacks_send(void);	/* send what is due; after the commit */
 extern void callbacks_prepare(void);	/* while paused: sign what will be sent */

@@ -64,9 +64,14 @@ print_outcomes(FILE *out)
 			continue;
 		fprintf(out, "%s\n\n", channels[i]->name);
 		if (channels[i]->outcomes != NULL)
-			outcome_print(channels[i], out);
+			outcome_print(channels[i]->outcomes, out);
 		else
 			channels[i]->print_outcomes(out);
+		fprintf(out, "\n");
+		if (channels[i]->transfer_outcomes == NULL)
+			continue;
+		fprintf(out, "%s, transfers\n\n", channels[i]->name);
+		outcome_print(channels[i]->transfer_outcomes, out);
 		fprintf(out, "\n");
 	}
 }

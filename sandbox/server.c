@@ -26,6 +26,7 @@
 
 #define MAX_BODY		((size_t) 1024 * 1024)
 #define MAX_CONNECTIONS	4096
+#define CALLBACK_FIRST_MS	3000	/* how long an answer waits for a callback */
 
 typedef struct List
 {
@@ -287,8 +288,25 @@ unhold(SbRequest *req)
 }
 
 void
+request_wait(SbRequest *req, SbRequest **place)
+{
+	server_hold(req, HOLD_CALLBACK, CALLBACK_FIRST_MS);
+	req->waits_in = place;
+	*place = req;
+}
+
+static void
+forget_waiting(SbRequest *req)
+{
+	if (req->waits_in != NULL && *req->waits_in == req)
+		*req->waits_in = NULL;
+	req->waits_in = NULL;
+}
+
+void
 request_unhold(SbRequest *req)
 {
+	forget_waiting(req);
 	unhold(req);
 	list_push(&outgoing, req);
 }
@@ -306,14 +324,6 @@ peer_is_gone(const SbRequest *req)
 		return true;
 	n = recv(info->connect_fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
 	return n == 0 || (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
-}
-
-static void
-forget_waiting(SbRequest *req)
-{
-	if (req->waits_for != NULL && req->waits_for->waiting == req)
-		req->waits_for->waiting = NULL;
-	req->waits_for = NULL;
 }
 
 /*
@@ -528,6 +538,16 @@ hex_value(char c)
 	if (c >= 'A' && c <= 'F')
 		return c - 'A' + 10;
 	return -1;
+}
+
+size_t
+utf8_length(const char *s)
+{
+	size_t		n = 0;
+
+	for (; *s; s++)
+		n += ((unsigned char) *s & 0xc0) != 0x80;
+	return n;
 }
 
 static bool

@@ -330,7 +330,7 @@ answer_accepted(StripeCall *c, SbRefund *r, const CreateCall *call, const SbOutc
 			break;
 	}
 	keep_result(c, body);
-	if (outcome_fault(c->req, r, o))
+	if (outcome_fault(c->req, true, o))
 		json_decref(body);
 	else
 		stripe_answer(c, 200, body, false);
@@ -344,7 +344,7 @@ strike(StripeCall *c, const CreateCall *call, const SbOutcome *o)
 	assert(o->fault == FAULT_ERROR || o->fault == FAULT_HANG || o->fault == FAULT_RESET ||
 		   o->fault == FAULT_HOLD);
 	record_miss(c->m, call->no, o->name);
-	if (outcome_fault(c->req, NULL, o))
+	if (outcome_fault(c->req, false, o))
 		return;
 	row_error(&e, o, call);
 	stripe_error(c, &e, error_is_kept(o->status));
@@ -363,7 +363,7 @@ stripe_refund_create(StripeCall *c)
 		stripe_error(c, &e, false);
 		return;
 	}
-	o = outcome_choose(c->m, call.no, call.amount);
+	o = outcome_choose(stripe_outcomes, c->m, call.no, call.amount);
 	if (!c->req->released && outcome_strikes(c->m, call.no, o))
 	{
 		strike(c, &call, o);

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * wechat.c
- *	  WeChat Pay v3: refunds, their queries and their callbacks.
+ *	  WeChat Pay v3: refunds and their queries, and which call is which.
  *
  * What is true of a refund is decided in accept_refund() and settle(); what
  * the caller gets to see of it is decided by the outcome (wechat_outcomes.c).
@@ -19,7 +19,6 @@
 #define REFUNDS_PATH	"/v3/refund/domestic/refunds"
 #define ABNORMAL_SUFFIX "/apply-abnormal-refund"
 #define MAX_PARTS		50
-#define CALLBACK_FIRST_MS	3000
 
 static bool
 wechat_mine(const SbRequest *req)
@@ -29,14 +28,14 @@ wechat_mine(const SbRequest *req)
 
 /* ---- what the API says of a refund (2.1) ---- */
 
-static int64_t
-payer_part(const SbRefund *r)
+int64_t
+wechat_payer_part(const SbRefund *r)
 {
 	return r->amount * r->order->payer_total / r->order->total;
 }
 
-static const char *
-received_account(const SbRefund *r)
+const char *
+wechat_received_account(const SbRefund *r)
 {
 	return r->to_merchant ? "商户基本账户" : "支付用户零钱";
 }
@@ -54,16 +53,16 @@ refund_json(const SbRefund *r)
 	body = json_pack("{ss ss ss ss ss ss ss ss ss s{sI sI sI sI sI sI sI ss s[]}}",
 					 "refund_id", r->refund_id, "out_refund_no", r->no,
 					 "transaction_id", o->transaction_id, "out_trade_no", o->out_trade_no,
-					 "channel", "ORIGINAL", "user_received_account", received_account(r),
+					 "channel", "ORIGINAL", "user_received_account", wechat_received_account(r),
 					 "create_time", created, "status", refund_status_name(r->status),
 					 "funds_account", "AVAILABLE",
 					 "amount",
 					 "total", (json_int_t) o->total, "refund", (json_int_t) r->amount,
 					 "payer_total", (json_int_t) o->payer_total,
-					 "payer_refund", (json_int_t) payer_part(r),
-					 "settlement_refund", (json_int_t) payer_part(r),
+					 "payer_refund", (json_int_t) wechat_payer_part(r),
+					 "settlement_refund", (json_int_t) wechat_payer_part(r),
 					 "settlement_total", (json_int_t) o->payer_total,
-					 "discount_refund", (json_int_t) (r->amount - payer_part(r)),
+					 "discount_refund", (json_int_t) (r->amount - wechat_payer_part(r)),
 					 "currency", "CNY", "from");
 	if (r->status == REFUND_SUCCESS)
 		json_object_set_new(body, "success_time", json_string(settled));
@@ -147,7 +146,7 @@ apply_fault(SbRequest *req, SbMerchant *m, SbRefund *r, const SbOutcome *o)
 		   o->fault == FAULT_RESET || o->fault == FAULT_HOLD);
 	if (o->fault == FAULT_GARBAGE)
 		merchant_count(m, true);
-	if (outcome_fault(req, r, o))
+	if (outcome_fault(req, r != NULL, o))
 		return;
 	if (o->fault == FAULT_ERROR)
 	{
@@ -210,7 +209,7 @@ create_refund(SbRequest *req, SbMerchant *m, json_t *body)
 		wechat_error(req, m, 400, "PARAM_ERROR", "退款金额大于订单金额", "amount/refund");
 		return;
 	}
-	o = outcome_choose(m, call.out_refund_no, call.refund);
+	o = outcome_choose(wechat_outcomes, m, call.out_refund_no, call.refund);
 	if (!req->released && outcome_strikes(m, call.out_refund_no, o))
 	{
 		record_miss(m, call.out_refund_no, o->name);
@@ -341,30 +340,6 @@ echo(SbRequest *req, SbMerchant *m, json_t *body)
 	buf_free(&b64);
 }
 
-/* {algorithm, nonce, associated_data, ciphertext}: 1.7 and 3.1 */
-static json_t *
-encrypt_resource(const SbMerchant *m, const char *aad, const char *text, size_t len)
-{
-	char		nonce[33];
-	Buf			cipher = BUF_INIT,
-				b64 = BUF_INIT;
-	json_t	   *out = NULL;
-
-	if (random_nonce(nonce))
-	{
-		nonce[12] = '\0';
-		if (aes256gcm_encrypt(wechat_keys(m)->apiv3, nonce, 12, aad, strlen(aad), text, len, &cipher))
-		{
-			base64_encode(&b64, cipher.data, cipher.len);
-			out = json_pack("{ss ss ss ss}", "algorithm", "AEAD_AES_256_GCM", "nonce", nonce,
-							"associated_data", aad, "ciphertext", buf_str(&b64));
-		}
-	}
-	buf_free(&cipher);
-	buf_free(&b64);
-	return out;
-}
-
 static void
 certificates(SbRequest *req, SbMerchant *m)
 {
@@ -384,8 +359,8 @@ certificates(SbRequest *req, SbMerchant *m)
 	wechat_answer(req, m,
 				  json_pack("{s[{ss ss ss so}]}", "data", "serial_no", k->platform_serial,
 							"effective_time", from, "expire_time", to, "encrypt_certificate",
-							encrypt_resource(m, "certificate", k->platform_pem.data,
-											 k->platform_pem.len)), false);
+							wechat_encrypt_resource(m, "certificate", 12, k->platform_pem.data,
+													k->platform_pem.len)), false);
 }
 
 /* ---- routing ---- */
@@ -434,6 +409,8 @@ identify(SbRequest *req, const char **why)
 	}
 	else if (strncmp(path, REFUNDS_PATH "/", n + 1) == 0 && abnormal_path(path + n + 1, refund_id))
 		req->call = "wechat.refund.abnormal";
+	else if (wechat_transfer_identify(req, body))
+		return body;
 	else if (strcmp(path, "/v3/security/echo") == 0 && post)
 		req->call = "wechat.echo";
 	else if (strcmp(path, "/v3/certificates") == 0 && !post)
@@ -453,6 +430,8 @@ dispatch(SbRequest *req, SbMerchant *m, json_t *body)
 		query_refund(req, m);
 	else if (strcmp(req->call, "wechat.refund.abnormal") == 0 && abnormal_path(rest, refund_id))
 		abnormal_refund(req, m, refund_id, body);
+	else if (strncmp(req->call, "wechat.transfer.", 16) == 0)
+		wechat_transfer_dispatch(req, m, body);
 	else if (strcmp(req->call, "wechat.echo") == 0)
 		echo(req, m, body);
 	else
@@ -472,7 +451,7 @@ wechat_handle(SbRequest *req)
 					   NULL);	/* the gateway's: no body (1.9) */
 	else if ((m = req->released ? model_merchant_of(&wechat_channel, req->mchid) : wechat_authenticate(req)) != NULL)
 	{
-		if (strcmp(req->method, "POST") == 0 && body == NULL)
+		if (strcmp(req->method, "POST") == 0 && body == NULL && !wechat_transfer_bare(req))
 			wechat_error(req, m, 400, "PARAM_ERROR", why, NULL);
 		else
 			dispatch(req, m, body);
@@ -480,119 +459,13 @@ wechat_handle(SbRequest *req)
 	json_decref(body);
 }
 
-/* ---- callbacks (3.1, 3.2) ---- */
-
-static json_t *
-callback_content(const SbCallback *cb)
-{
-	const SbRefund *r = cb->refund;
-	char		settled[40];
-	json_t	   *o;
-
-	if (r == NULL)
-		return json_pack("{ss ss}", "mchid", cb->merchant->mchid, "echo_message",
-						 json_string_value(json_object_get(cb->data, "message")));
-	o = json_pack("{ss ss ss ss ss ss s{sI sI sI sI}}",
-				  "out_trade_no", r->order->out_trade_no,
-				  "transaction_id", r->order->transaction_id,
-				  "out_refund_no", r->no, "refund_id", r->refund_id,
-				  "refund_status", refund_status_name(cb->says),
-				  "user_received_account",
-				  cb->says == REFUND_SUCCESS ? received_account(r) : "支付用户零钱",
-				  "amount", "total", (json_int_t) r->order->total,
-				  "refund", (json_int_t) r->amount,
-				  "payer_total", (json_int_t) r->order->payer_total,
-				  "payer_refund", (json_int_t) payer_part(r));
-	json_object_set_new(o, r->sub_mchid[0] ? "sp_mchid" : "mchid",
-						json_string(cb->merchant->mchid));
-	if (r->sub_mchid[0])
-		json_object_set_new(o, "sub_mchid", json_string(r->sub_mchid));
-	if (cb->says == REFUND_SUCCESS)
-	{
-		format_time(r->settled, settled);
-		json_object_set_new(o, "success_time", json_string(settled));
-	}
-	return o;
-}
-
-static json_t *
-callback_envelope(const SbCallback *cb)
-{
-	static const char *const summary[] = {
-		[REFUND_PROCESSING] = "退款处理中",
-		[REFUND_SUCCESS] = "退款成功",
-		[REFUND_CLOSED] = "退款关闭",
-		[REFUND_ABNORMAL] = "退款异常"
-	};
-	const char *kind = cb->refund ? "refund" : "security";
-	json_t	   *content = callback_content(cb);
-	char	   *text = json_dumps(content, JSON_COMPACT);
-	json_t	   *resource = text ? encrypt_resource(cb->merchant, kind, text, strlen(text)) : NULL;
-	char		event[40];
-	char		now[40];
-
-	json_decref(content);
-	free(text);
-	if (resource == NULL)
-		return NULL;
-	json_object_set_new(resource, "original_type", json_string(kind));
-	snprintf(event, sizeof(event), "%s.%s", cb->refund ? "REFUND" : "SECURITY_ECHO",
-			 cb->refund ? refund_status_name(cb->says) : "SUCCESS");
-	format_time(wall_ms(), now);
-	return json_pack("{ss ss ss ss ss so}", "id", cb->event_id, "create_time", now,
-					 "event_type", event, "resource_type", "encrypt-resource",
-					 "summary", cb->refund ? summary[cb->says] : "回显成功",
-					 "resource", resource);
-}
-
-static bool
-wechat_build_callback(const SbCallback *cb, HttpRequest *out)
-{
-	const WechatKeys *k = wechat_keys(cb->merchant);
-	bool		by_cert = sandbox.opt.callback_key == CALLBACK_KEY_CERTIFICATE ||
-		(sandbox.opt.callback_key == CALLBACK_KEY_MIXED && (cb->id + cb->tries) % 2 == 0);
-	json_t	   *envelope = callback_envelope(cb);
-	char	   *text = envelope ? json_dumps(envelope, JSON_COMPACT) : NULL;
-
-	json_decref(envelope);
-	if (text == NULL)
-		return false;
-	str_copy(out->method, sizeof(out->method), "POST");
-	buf_adds(&out->url, cb->url);
-	buf_adds(&out->body, text);
-	free(text);
-	http_header_add(&out->headers, "Content-Type", "application/json");
-	http_header_add(&out->headers, "Accept", "*/*");
-	http_header_add(&out->headers, "User-Agent", "Mozilla/4.0");
-	return wechat_sign(by_cert ? k->platform_key : k->pub_key,
-					   by_cert ? k->platform_serial : k->pub_key_id,
-					   cb->flavour == CALLBACK_SIGNTEST && cb->tries == 0, cb->id,
-					   &out->body, &out->headers) == NULL;
-}
-
-static bool
-wechat_acknowledged(long status, const char *body, size_t len)
-{
-	(void) body;
-	(void) len;
-	return status == 200 || status == 204;
-}
-
-static int
-wechat_retry_after(const SbCallback *cb)
-{
-	static const int schedule[] = {		/* 3.5 */
-		15, 15, 30, 180, 600, 1200, 1800, 1800, 1800, 3600, 10800, 10800, 10800, 21600, 21600
-	};
-
-	return cb->tries < (int) (sizeof(schedule) / sizeof(schedule[0])) ? schedule[cb->tries] : 0;
-}
-
 const SbChannel wechat_channel = {
 	.name = "wechat",
 	.mine = wechat_mine,
 	.handle = wechat_handle,
 	.outcomes = wechat_outcomes,
+	.transfer_outcomes = wechat_transfer_outcomes,
+	.transfer_fail_reason = "OTHER_FAIL_REASON_TYPE",
 	.default_merchant = "1900000100",
 	.merchant_ok = wechat_merchant_ok,
 	.make_merchant = wechat_make_merchant,

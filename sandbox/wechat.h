@@ -36,8 +36,9 @@ extern bool wechat_load_merchant(SbMerchant *m, const char *dir, json_t *entry,
 								 char *err, size_t errsize);
 extern bool wechat_write_configs(const SbMerchant *m, const char *url);
 
-/* ---- wechat_outcomes.c ---- */
+/* ---- wechat_outcomes.c, wechat_transfer_outcomes.c ---- */
 extern const SbOutcome wechat_outcomes[];
+extern const SbOutcome wechat_transfer_outcomes[];
 
 /* ---- wechat_auth.c ---- */
 
@@ -73,5 +74,60 @@ extern bool wechat_read_refund_call(json_t *body, RefundCall *call,
 									const char **field, const char **why);
 extern bool wechat_notify_url_ok(const char *url);
 extern bool wechat_number_ok(const char *no);
+
+/* A string of 1..max bytes, or absent (NULL); false if it is anything else. */
+extern bool wechat_take_string(json_t *body, const char *name, size_t max, const char **out,
+							   const char **field, const char **why);
+extern bool wechat_digest(json_t *body, char out[65]);
+
+/* ---- wechat_transfer_body.c ---- */
+
+typedef struct TransferCall
+{
+	const char *out_bill_no;
+	const char *appid;
+	const char *scene;
+	const char *openid;
+	const char *remark;
+	const char *user_name;		/* still encrypted, or NULL */
+	const char *notify_url;		/* or NULL */
+	int64_t		amount;
+	char		digest[65];		/* over the name in clear: each encryption differs */
+} TransferCall;
+
+typedef struct WechatWrong
+{
+	const char *code;
+	const char *field;			/* or NULL */
+	const char *why;
+} WechatWrong;
+
+extern bool wechat_read_transfer_call(const SbRequest *req, SbMerchant *m, json_t *body,
+									  TransferCall *call, WechatWrong *wrong);
+/* The same text, encrypted for the merchant; NULL if it cannot be decrypted. */
+extern json_t *wechat_encrypt_for_merchant(const CryptoKey *ours, const SbMerchant *m,
+										   const char *secret);
+
+/* ---- wechat_transfer.c ---- */
+
+/* Names the call and the number; false: it is no call of transfers. */
+extern bool wechat_transfer_identify(SbRequest *req, json_t *body);
+extern void wechat_transfer_dispatch(SbRequest *req, SbMerchant *m, json_t *body);
+/* Is the call one that may come without a body? */
+extern bool wechat_transfer_bare(const SbRequest *req);
+extern json_t *wechat_transfer_told(const SbCallback *cb);	/* what a callback says, in clear */
+
+/* ---- wechat_notify.c ---- */
+
+/* {algorithm, nonce, associated_data, ciphertext}: 1.7 and 3.1 */
+extern json_t *wechat_encrypt_resource(const SbMerchant *m, const char *aad, int nonce_len,
+									   const char *text, size_t len);
+extern bool wechat_build_callback(const SbCallback *cb, HttpRequest *out);
+extern bool wechat_acknowledged(long status, const char *body, size_t len);
+extern int	wechat_retry_after(const SbCallback *cb);
+
+/* ---- wechat.c ---- */
+extern const char *wechat_received_account(const SbRefund *r);
+extern int64_t wechat_payer_part(const SbRefund *r);
 
 #endif							/* REFUNDX_SANDBOX_WECHAT_H */

@@ -76,9 +76,9 @@ wechat_parse_body(const SbRequest *req, const char **why)
 }
 
 /* A string field of 1..max bytes, or absent; false if it is anything else. */
-static bool
-take_string(json_t *body, const char *name, size_t max, const char **out,
-			const char **field, const char **why)
+bool
+wechat_take_string(json_t *body, const char *name, size_t max, const char **out,
+				   const char **field, const char **why)
 {
 	json_t	   *v = json_object_get(body, name);
 
@@ -128,8 +128,8 @@ wechat_notify_url_ok(const char *url)
  * A number stands for its parameters.  We compare all of them, in canonical
  * form: whoever repeats a number must not have changed anything.
  */
-static bool
-make_digest(json_t *body, char out[65])
+bool
+wechat_digest(json_t *body, char out[65])
 {
 	char	   *text = json_dumps(body, JSON_COMPACT | JSON_SORT_KEYS);
 	bool		ok = text != NULL && sha256_hex(text, strlen(text), out);
@@ -164,13 +164,13 @@ wechat_read_refund_call(json_t *body, RefundCall *call, const char **field, cons
 			   *funds;
 
 	memset(call, 0, sizeof(*call));
-	if (!take_string(body, "out_refund_no", SB_NO_MAX, &call->out_refund_no, field, why) ||
-		!take_string(body, "transaction_id", TRADE_NO_MAX, &call->transaction_id, field, why) ||
-		!take_string(body, "out_trade_no", TRADE_NO_MAX, &call->out_trade_no, field, why) ||
-		!take_string(body, "notify_url", URL_MAX, &call->notify_url, field, why) ||
-		!take_string(body, "sub_mchid", SB_MCHID_MAX, &call->sub_mchid, field, why) ||
-		!take_string(body, "reason", REASON_MAX, &reason, field, why) ||
-		!take_string(body, "funds_account", TRADE_NO_MAX, &funds, field, why) ||
+	if (!wechat_take_string(body, "out_refund_no", SB_NO_MAX, &call->out_refund_no, field, why) ||
+		!wechat_take_string(body, "transaction_id", TRADE_NO_MAX, &call->transaction_id, field, why) ||
+		!wechat_take_string(body, "out_trade_no", TRADE_NO_MAX, &call->out_trade_no, field, why) ||
+		!wechat_take_string(body, "notify_url", URL_MAX, &call->notify_url, field, why) ||
+		!wechat_take_string(body, "sub_mchid", SB_MCHID_MAX, &call->sub_mchid, field, why) ||
+		!wechat_take_string(body, "reason", REASON_MAX, &reason, field, why) ||
+		!wechat_take_string(body, "funds_account", TRADE_NO_MAX, &funds, field, why) ||
 		!read_amount(body, call, field, why))
 		return false;
 	*field = "out_refund_no";
@@ -191,5 +191,5 @@ wechat_read_refund_call(json_t *body, RefundCall *call, const char **field, cons
 		return false;
 	*field = "body";
 	*why = "系统异常";
-	return make_digest(body, call->digest);
+	return wechat_digest(body, call->digest);
 }

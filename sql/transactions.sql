@@ -113,4 +113,20 @@ SET search_path = pg_temp, refundx, pg_catalog;
 SELECT refund_no FROM refundx.refund_submit('tx', 'T-P8', 'T-R12', 1);
 RESET search_path;
 SELECT submitted_at > '2026-01-01' FROM refundx.refunds WHERE refund_no = 'T-R12';
+-- What the owner adds to a table counts from the next refund on, in this session too.
+ALTER TABLE refundx.payment ADD CONSTRAINT at_most_one_part CHECK (parts <= 1) NOT VALID;
+SELECT f FROM pg_temp.fails($$SELECT refundx.refund_submit('tx', 'T-P8', 'T-R13', 1)$$) f LIMIT 1;
+ALTER TABLE refundx.payment DROP CONSTRAINT at_most_one_part;
+ALTER TABLE refundx.instruction ADD CONSTRAINT not_this_number CHECK (instruction_no <> 'T-R13') NOT VALID;
+SELECT f FROM pg_temp.fails($$SELECT refundx.refund_submit('tx', 'T-P8', 'T-R13', 1)$$) f LIMIT 1;
+ALTER TABLE refundx.instruction DROP CONSTRAINT not_this_number;
+-- A trigger that keeps rows out makes a refund fail; it does not make half of one.
+CREATE FUNCTION pg_temp.keep_out() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+CREATE TRIGGER keep_out BEFORE UPDATE ON refundx.payment FOR EACH ROW EXECUTE FUNCTION pg_temp.keep_out();
+SELECT pg_temp.fails($$SELECT refundx.refund_submit('tx', 'T-P8', 'T-R13', 1)$$);
+DROP TRIGGER keep_out ON refundx.payment;
+CREATE TRIGGER keep_out BEFORE INSERT ON refundx.event FOR EACH ROW EXECUTE FUNCTION pg_temp.keep_out();
+SELECT pg_temp.fails($$SELECT refundx.refund_submit('tx', 'T-P8', 'T-R13', 1)$$);
+DROP TRIGGER keep_out ON refundx.event;
+SELECT state FROM refundx.refund_submit('tx', 'T-P8', 'T-R13', 1);
 SELECT * FROM refundx.check();

@@ -349,13 +349,15 @@ static void
 check_surroundings(const ChannelRow *row, const ChannelFindings *findings)
 {
 	static Statement state = {
-		"SELECT refundx.armed(), m.paused, m.paused_reason"
-		"  FROM refundx.channel c JOIN refundx.merchant m USING (merchant_id)"
-		" WHERE c.channel_id = $1", ARGS(INT4OID)
+		"SELECT refundx.armed(), string_agg(format('%ss of merchant %s are paused (%s): %s', p.about, $2, p.paused,"
+		"                                          coalesce(p.reason, 'no reason given')), '; ' ORDER BY p.about) FILTER (WHERE p.about IS NOT NULL)"
+		"  FROM refundx.channel c LEFT JOIN refundx.merchant_pause p USING (merchant_id)"
+		" WHERE c.channel_id = $1", ARGS(INT4OID, TEXTOID)
 	};
 	Values		v = {0};
 
 	values_int4(&v, row->channel_id);
+	values_text(&v, row->merchant_no);
 	statement_run(&state, &v);
 
 	if (rx_key_directory == NULL || rx_key_directory[0] == '\0')
@@ -365,9 +367,7 @@ check_surroundings(const ChannelRow *row, const ChannelFindings *findings)
 		finding_add(findings, FINDING_WARNING, "closed",
 					"the channel is closed: no new refund is taken, open ones go on");
 	if (!row_null(0, 2))
-		finding_add(findings, FINDING_ERROR, "merchant",
-					"merchant %s is paused (%s): %s", row->merchant_no, row_text(0, 2),
-					row_null(0, 3) ? "no reason given" : row_text(0, 3));
+		finding_add(findings, FINDING_ERROR, "merchant", "%s", row_text(0, 2));
 	if (!row_bool(0, 1))
 		finding_add(findings, FINDING_ERROR, "armed",
 					"this database is not armed for this server, so nothing is sent: it is a copy, or was restored. "

@@ -26,10 +26,12 @@
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(refundx_refund_explain);
+PG_FUNCTION_INFO_V1(refundx_withdraw_explain);
 
 /* Everything that the sentence is made from. */
 typedef struct Facts
 {
+	ProductKind kind;
 	State		state;
 	const char *label;			/* "WeChat Pay" */
 	int64		spacing_us;		/* between the starts of a payment's refunds */
@@ -52,11 +54,15 @@ typedef struct Facts
 	char	   *hold;
 	bool		armed;
 	bool		callback;		/* one has come */
+	bool		handover;		/* the payee has something to confirm */
+	bool		cancel_requested;
+	char	   *approval;		/* why a second person has to agree */
 	char	   *ahead;			/* refund of the same payment that is undecided */
 	int64		last_start;		/* of a refund of the same payment */
 } Facts;
 
-static bool facts_read(const char *refund_no, Facts *f);
+static Datum explain(FunctionCallInfo fcinfo, ProductKind kind);
+static bool facts_read(ProductKind kind, const char *number, Facts *f);
 static void say_queued(const Facts *f, StringInfo s);
 static void say_unknown(const Facts *f, StringInfo s);
 static void say_accepted(const Facts *f, StringInfo s);
@@ -69,22 +75,36 @@ static char *in_time(int64 at);
 Datum
 refundx_refund_explain(PG_FUNCTION_ARGS)
 {
-	char	   *refund_no = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	return explain(fcinfo, PRODUCT_REFUND);
+}
+
+/* SQL: withdraw_explain(withdrawal_no text) returns text */
+Datum
+refundx_withdraw_explain(PG_FUNCTION_ARGS)
+{
+	return explain(fcinfo, PRODUCT_TRANSFER);
+}
+
+static Datum
+explain(FunctionCallInfo fcinfo, ProductKind kind)
+{
+	char	   *number = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
 	Facts		f = {0};
 	StringInfoData s;
 	text	   *result;
 
-	argument_text("refund_no", refund_no, CHANNEL_NO_MAX);
+	argument_text(kind == PRODUCT_REFUND ? "refund_no" : "withdrawal_no", number, CHANNEL_NO_MAX);
 	SPI_connect();
-	if (!facts_read(refund_no, &f))
+	if (!facts_read(kind, number, &f))
 		ereport(ERROR,
 				(errcode(ERRCODE_RX_UNKNOWN_REFUND),
-				 errmsg("refund \"%s\" does not exist", refund_no)));
+				 errmsg("%s \"%s\" does not exist", product_name(kind), number)));
 	initStringInfo(&s);
 	switch (f.state)
 	{
 		case STATE_AWAITING_APPROVAL:
-			appendStringInfo(&s, "It waits since %s for a second person to approve it", f.since);
+			appendStringInfo(&s, "It waits since %s for a second person to approve it%s%s", f.since,
+							 f.approval ? ": " : "", f.approval ? f.approval : "");
 			break;
 		case STATE_QUEUED:
 			say_queued(&f, &s);
@@ -120,7 +140,7 @@ refundx_refund_explain(PG_FUNCTION_ARGS)
 }
 
 static bool
-facts_read(const char *refund_no, Facts *f)
+facts_read(ProductKind kind, const char *number, Facts *f)
 {
 	static Statement find = {
 		"SELECT i.state, c.kind,"
@@ -128,7 +148,7 @@ facts_read(const char *refund_no, Facts *f)
 		"                                   ELSE 'YYYY-MM-DD HH24:MI' END),"
 		"       i.detail, moved.message, moved.note, i.due_at, i.due_call, i.attempts, i.may_send, i.refusal,"
 		"       i.person_reason, i.person_suggestion, coalesce(i.payer_amount, i.amount), i.currency,"
-		"       i.received_by, m.paused, m.paused_reason, m.probe_at, p.hold, refundx.armed(),"
+		"       i.received_by, m.paused, m.reason, m.probe_at, p.hold, refundx.armed(),"
 		"       EXISTS (SELECT FROM refundx.evidence e"
 		"                WHERE e.merchant_id = i.merchant_id AND e.wire_no = i.wire_no AND e.source = 'callback'),"
 		"       (SELECT o.instruction_no FROM refundx.instruction o"
@@ -138,28 +158,34 @@ facts_read(const char *refund_no, Facts *f)
 		"       (SELECT max(a.started_at) FROM refundx.instruction o"
 		"          JOIN refundx.attempt a ON a.instruction_id = o.instruction_id AND a.call = 'submit'"
 		"         WHERE o.payment_id = i.payment_id AND o.instruction_id <> i.instruction_id),"
-		"       c.config::text"
+		"       c.config::text, i.cancel_requested_at IS NOT NULL, o.approval,"
+		"       EXISTS (SELECT FROM refundx.evidence e WHERE e.merchant_id = i.merchant_id"
+		"                AND e.wire_no = i.wire_no AND e.about = i.kind AND e.handover IS NOT NULL AND e.code = i.detail)"
 		"  FROM refundx.instruction i"
 		"  JOIN refundx.channel c USING (channel_id)"
-		"  JOIN refundx.merchant m ON m.merchant_id = i.merchant_id"
+		"  LEFT JOIN refundx.merchant_pause m ON m.merchant_id = i.merchant_id AND m.about = i.kind"
 		"  LEFT JOIN refundx.payment p USING (payment_id)"
+		"  LEFT JOIN refundx.payout o ON o.instruction_id = i.instruction_id"
 		"  LEFT JOIN LATERAL (SELECT e.message, x.note FROM refundx.event x"
 		"                       LEFT JOIN refundx.evidence e ON e.evidence_id = x.evidence_id"
 		"                      WHERE x.instruction_id = i.instruction_id AND x.to_state = i.state"
 		"                        AND x.from_state IS DISTINCT FROM x.to_state"
 		"                      ORDER BY x.seq DESC LIMIT 1) moved ON true"
-		" WHERE (i.submitted_by = session_user OR refundx.reads_all()) AND i.instruction_no = $1", ARGS(TEXTOID)
+		" WHERE (i.submitted_by = session_user OR refundx.reads_all()) AND i.instruction_no = $1"
+		"   AND i.kind = $2", ARGS(TEXTOID, TEXTOID)
 	};
 	const Channel *channel;
 	Values		v = {0};
 	char		amount[64];
 
-	values_text(&v, refund_no);
+	values_text(&v, number);
+	values_text(&v, product_name(kind));
 	if (statement_run(&find, &v) != 1)
 		return false;
+	f->kind = kind;
 	channel = channel_lookup(row_text(0, 2));
 	if (channel == NULL || !state_from_name(row_text(0, 1), &f->state))
-		elog(ERROR, "refund \"%s\" has a state or channel that is not built in", refund_no);
+		elog(ERROR, "%s \"%s\" has a state or channel that is not built in", product_name(kind), number);
 	f->label = channel->label;
 	f->spacing_us = (int64) (channel->refund->limits.part_spacing * (double) USECS_PER_SEC /
 							 channel_time_scale(row_text(0, 25)));
@@ -185,6 +211,9 @@ facts_read(const char *refund_no, Facts *f)
 	f->callback = row_bool(0, 22);
 	f->ahead = row_text(0, 23);
 	f->last_start = row_time(0, 24);
+	f->cancel_requested = row_bool(0, 26);
+	f->approval = row_text(0, 27);
+	f->handover = row_bool(0, 28);
 	return true;
 }
 
@@ -242,8 +271,9 @@ say_queued(const Facts *f, StringInfo s)
 		appendStringInfo(s, "; it is not sent while an operator pauses the merchant: %s",
 						 f->paused_reason ? f->paused_reason : "no reason given");
 	else if (f->paused)
-		appendStringInfo(s, "; it is not sent while the merchant is paused (%s: %s); one refund tries again %s",
-						 f->paused, f->paused_reason ? f->paused_reason : "no reason given", in_time(f->probe_at));
+		appendStringInfo(s, "; it is not sent while the merchant is paused (%s: %s); one %s tries again %s",
+						 f->paused, f->paused_reason ? f->paused_reason : "no reason given",
+						 product_name(f->kind), in_time(f->probe_at));
 	else if (f->due_call && strcmp(f->due_call, "query") == 0)
 		appendStringInfo(s, "; %s is asked about it %s, before it is sent", f->label, in_time(f->due_at));
 	else if (f->ahead)
@@ -278,8 +308,13 @@ say_unknown(const Facts *f, StringInfo s)
 static void
 say_accepted(const Facts *f, StringInfo s)
 {
-	appendStringInfo(s, "%s accepted it at %s; %s; ", f->label, f->since,
-					 f->callback ? "a callback has come, without an end" : "no callback yet");
+	appendStringInfo(s, "%s accepted it at %s; ", f->label, f->since);
+	if (f->cancel_requested)
+		appendStringInfoString(s, "it is asked to give it up, and only its word ends it; ");
+	else if (f->handover)
+		appendStringInfo(s, "it waits for the payee to confirm (%s); ", f->detail ? f->detail : "no status");
+	else
+		appendStringInfo(s, "%s; ", f->callback ? "a callback has come, without an end" : "no callback yet");
 	if (obstacle(f))
 		appendStringInfoString(s, obstacle(f));
 	else

@@ -153,33 +153,40 @@ refundx_notice_provider_check(PG_FUNCTION_ARGS)
 
 /*
  * SQL: notice_template_set(transition text, language text, provider text,
- * template jsonb) returns void; a null template takes the text away
+ * template jsonb, about text) returns void; a null template takes the text away
  */
 Datum
 refundx_notice_template_set(PG_FUNCTION_ARGS)
 {
 	static Statement upsert = {
-		"INSERT INTO refundx.notice_template (transition, language, provider, template)"
-		" VALUES ($1, $2, $3, $4::jsonb)"
-		" ON CONFLICT (transition, language)"
+		"INSERT INTO refundx.notice_template (about, transition, language, provider, template)"
+		" VALUES ($1, $2, $3, $4, $5::jsonb)"
+		" ON CONFLICT (about, transition, language)"
 		" DO UPDATE SET provider = excluded.provider, template = excluded.template",
-		ARGS(TEXTOID, TEXTOID, TEXTOID, TEXTOID)
+		ARGS(TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID)
 	};
 	static Statement take_away = {
-		"DELETE FROM refundx.notice_template WHERE transition = $1 AND language = $2",
-		ARGS(TEXTOID, TEXTOID)
+		"DELETE FROM refundx.notice_template WHERE about = $1 AND transition = $2 AND language = $3",
+		ARGS(TEXTOID, TEXTOID, TEXTOID)
 	};
 	char	   *transition = arg_text(fcinfo, 0);
 	char	   *language = arg_text(fcinfo, 1);
 	char	   *name = arg_text(fcinfo, 2);
 	char	   *text = arg_json(fcinfo, 3);
+	char	   *about = arg_text(fcinfo, 4);
+	ProductKind kind;
 	const NoticeProvider *provider;
 	ChannelError err = {{0}};
 	char	   *config;
 	Values		v = {0};
 
 	template_check_key(transition, language);
+	if (about == NULL || !product_from_name(about, &kind))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("about must be refund or withdrawal")));
 	SPI_connect();
+	values_text(&v, about);
 	values_text(&v, transition);
 	values_text(&v, language);
 	if (text == NULL)
@@ -193,7 +200,7 @@ refundx_notice_template_set(PG_FUNCTION_ARGS)
 		values_text(&v, text);
 		statement_run(&upsert, &v);
 	}
-	audit_add("notice_template_set", psprintf("%s, %s", transition, language),
+	audit_add("notice_template_set", psprintf("%s %s, %s", about, transition, language),
 			  text ? name : "taken away", text);
 	wake_at_commit(WORKER_COURIER);
 	SPI_finish();

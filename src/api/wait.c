@@ -27,8 +27,10 @@
 #define SLICE_MS		1000
 
 PG_FUNCTION_INFO_V1(refundx_refund_wait);
+PG_FUNCTION_INFO_V1(refundx_withdraw_wait);
 
-static char *look(const char *refund_no);
+static Datum wait_for(FunctionCallInfo fcinfo, ProductKind kind);
+static char *look(ProductKind kind, const char *number);
 static bool is_undecided(const char *state_text);
 static void sleep_until_settled(DatabaseSlot *db, TimestampTz deadline);
 static Datum state_row(const char *state);
@@ -39,7 +41,23 @@ static Datum state_row(const char *state);
 Datum
 refundx_refund_wait(PG_FUNCTION_ARGS)
 {
-	char	   *refund_no = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
+	return wait_for(fcinfo, PRODUCT_REFUND);
+}
+
+/*
+ * SQL: PROCEDURE withdraw_wait(withdrawal_no text, timeout interval, INOUT state text)
+ */
+Datum
+refundx_withdraw_wait(PG_FUNCTION_ARGS)
+{
+	return wait_for(fcinfo, PRODUCT_TRANSFER);
+}
+
+static Datum
+wait_for(FunctionCallInfo fcinfo, ProductKind kind)
+{
+	const char *verb = kind == PRODUCT_REFUND ? "refund" : "withdraw";
+	char	   *number = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
 	TimestampTz deadline = GetCurrentTimestamp();
 	CallContext *context = castNode(CallContext, fcinfo->context);
 	DatabaseSlot *db = shmem_my_database();
@@ -48,10 +66,11 @@ refundx_refund_wait(PG_FUNCTION_ARGS)
 	if (context->atomic)
 		ereport(ERROR,
 				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("refund_wait cannot run inside a transaction block"),
-				 errdetail("The refund is sent after its transaction has committed, and what happens to it is seen by a new one only."),
-				 errhint("Commit first, then CALL refundx.refund_wait() by itself.")));
-	argument_text("refund_no", refund_no, CHANNEL_NO_MAX);
+				 errmsg("%s_wait cannot run inside a transaction block", verb),
+				 errdetail("The %s is sent after its transaction has committed, and what happens to it is seen by a new one only.",
+						   product_name(kind)),
+				 errhint("Commit first, then CALL refundx.%s_wait() by itself.", verb)));
+	argument_text(kind == PRODUCT_REFUND ? "refund_no" : "withdrawal_no", number, CHANNEL_NO_MAX);
 	if (!PG_ARGISNULL(1))
 		deadline = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
 														   TimestampTzGetDatum(deadline),
@@ -63,7 +82,7 @@ refundx_refund_wait(PG_FUNCTION_ARGS)
 		ConditionVariablePrepareToSleep(&db->settled);
 	for (;;)
 	{
-		state = look(refund_no);
+		state = look(kind, number);
 		if (!is_undecided(state) || GetCurrentTimestamp() >= deadline)
 			break;
 		SPI_commit();
@@ -76,27 +95,29 @@ refundx_refund_wait(PG_FUNCTION_ARGS)
 }
 
 static char *
-look(const char *refund_no)
+look(ProductKind kind, const char *number)
 {
-	static Statement find = {"SELECT refundx.refund_state($1)", ARGS(TEXTOID)};
+	static Statement refund = {"SELECT refundx.refund_state($1)", ARGS(TEXTOID)};
+	static Statement withdrawal = {"SELECT refundx.withdraw_state($1)", ARGS(TEXTOID)};
 	Values		v = {0};
 
-	values_text(&v, refund_no);
-	statement_run(&find, &v);
+	values_text(&v, number);
+	statement_run(kind == PRODUCT_REFUND ? &refund : &withdrawal, &v);
 	if (row_null(0, 1))
 		ereport(ERROR,
 				(errcode(ERRCODE_RX_UNKNOWN_REFUND),
-				 errmsg("refund \"%s\" does not exist", refund_no)));
+				 errmsg("%s \"%s\" does not exist", product_name(kind), number)));
 	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 }
 
-/* Abnormal is open, but waits for a person: nobody should sit and wait too. */
+/* Abnormal and unapproved are open, but wait for a person: nobody should sit and wait too. */
 static bool
 is_undecided(const char *state_text)
 {
 	State		state;
 
-	return state_from_name(state_text, &state) && state_is_open(state) && state != STATE_ABNORMAL;
+	return state_from_name(state_text, &state) && state_is_open(state) && state != STATE_ABNORMAL &&
+		state != STATE_AWAITING_APPROVAL;
 }
 
 static void

@@ -101,4 +101,21 @@ extern void compat_materialized_srf(FunctionCallInfo fcinfo);
 #define compat_identity_sequence(rel, attnum)	getIdentitySequence(RelationGetRelid(rel), (attnum), false)
 #endif
 
+/* 18 renamed the prepared CHECKs of a table, and has some that do not count */
+#if PG_VERSION_NUM >= 180000
+#define compat_check_enforced(check)	((check)->ccenforced)
+#else
+#define compat_check_enforced(check)	true
+#define ri_CheckConstraintExprs			ri_ConstraintExprs
+#endif
+
+/* 16 wants to know which of the query's tables are written to: none of a query */
+#if PG_VERSION_NUM >= 160000
+#define compat_eval_plan_qual_init(epq, estate) \
+	EvalPlanQualInit((epq), (estate), NULL, NIL, -1, NIL)
+#else
+#define compat_eval_plan_qual_init(epq, estate) \
+	EvalPlanQualInit((epq), (estate), NULL, NIL, -1)
+#endif
+
 #endif							/* REFUNDX_PG_COMPAT_H */

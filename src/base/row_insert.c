@@ -1,21 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * row_insert.c
- *	  Inserting one row of a table of ours without a plan.
- *
- * A submit inserts three rows, one each of instruction, journal and event.  As
- * SQL statements a third of what they cost is the starting and ending of an
- * executor for a constant row.  Here the row goes where the executor's last
- * step would put it (ExecSimpleRelationInsert, which logical replication uses
- * as well): triggers, constraints and indexes are the same.
- *
- * What an executor does besides, this does too: the domains of the columns are
- * checked.  What it does not do: defaults.  A column with a default must be
- * among those that are given; the first insert makes sure of that, so that a
- * default which is added later cannot be forgotten silently.
- *
- * Permissions are the caller's affair: these are the rows that the extension's
- * functions write as the owner.
+ *	  Inserting rows into a table of ours without a plan; see row_target.c.
  *
  * src/base/row_insert.c
  *
@@ -23,142 +9,100 @@
  */
 #include "base/row_insert.h"
 
-#include "access/table.h"
 #include "access/xact.h"
-#include "base/relation.h"
-#include "catalog/dependency.h"
-#include "commands/sequence.h"
-#include "executor/executor.h"
-#include "nodes/makefuncs.h"
-#include "utils/builtins.h"
-#include "utils/lsyscache.h"
-#include "utils/memutils.h"
-#include "utils/rel.h"
+
+#define KEPT_MAX	8
+
+/* Writers that are kept open, where many rows are inserted in one go. */
+static bool keeping = false;
+static MemoryContext keep_memory = NULL;
+static RowWriter kept[KEPT_MAX];
+static int	nkept = 0;
 
 void
-row_value(RowValues *v, Datum value, bool null)
+row_insert_keep_begin(void)
 {
-	if (v->n >= ROW_COLUMNS_MAX)
-		elog(ERROR, "too many columns for a row");
-	v->value[v->n] = null ? (Datum) 0 : value;
-	v->null[v->n] = null;
-	v->n++;
+	keeping = true;
+	keep_memory = CurrentMemoryContext;
+	nkept = 0;
 }
 
 void
-row_value_text(RowValues *v, const char *s)
+row_insert_keep_forget(void)
 {
-	row_value(v, s ? CStringGetTextDatum(s) : (Datum) 0, s == NULL);
+	keeping = false;
+	nkept = 0;
 }
 
-/* Is the column among those that are given? */
-static bool
-is_given(const RowTarget *t, AttrNumber attnum)
+void
+row_insert_keep_end(void)
+{
+	MemoryContext here = CurrentMemoryContext;
+
+	while (nkept > 0)
+		row_writer_end(&kept[--nkept]);
+	keeping = false;
+	MemoryContextSwitchTo(here);
+}
+
+/* The target's writer, as row_writer_begin() leaves it. */
+static RowWriter *
+writer_of(RowTarget *t, RowWriter *own)
 {
 	int			i;
 
-	for (i = 0; t->column[i] != NULL; i++)
-		if (t->attnum[i] == attnum)
-			return true;
-	return false;
-}
-
-/*
- * Column numbers of a table never change, so they are looked up once for each
- * table that bears the name (after DROP and CREATE EXTENSION it is another).
- */
-static void
-resolve(RowTarget *t, Relation rel)
-{
-	TupleDesc	desc = RelationGetDescr(rel);
-	int			i;
-
-	t->relid = InvalidOid;
-	for (i = 0; t->column[i] != NULL; i++)
+	for (i = 0; i < nkept; i++)
 	{
-		AttrNumber	attnum = get_attnum(RelationGetRelid(rel), t->column[i]);
-		Form_pg_attribute att;
+		RowWriter  *w = &kept[i];
 
-		if (attnum <= 0)
-			elog(ERROR, "refundx.%s has no column \"%s\"", t->table, t->column[i]);
-		att = TupleDescAttr(desc, attnum - 1);
-		t->attnum[i] = attnum;
-		t->domain[i] = get_typtype(att->atttypid) == TYPTYPE_DOMAIN ? att->atttypid : InvalidOid;
-		t->domain_extra[i] = NULL;
-		if (i == 0)
-			t->sequence = att->attidentity != '\0' ? compat_identity_sequence(rel, attnum) : InvalidOid;
+		if (w->target != t)
+			continue;
+		w->caller = MemoryContextSwitchTo(w->estate->es_query_cxt);
+		w->estate->es_output_cid = GetCurrentCommandId(true);
+		return w;
 	}
-	for (i = 0; i < desc->natts; i++)
+	if (keeping && nkept < KEPT_MAX)
 	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
+		/* the caller may reset its own memory after each row */
+		MemoryContext here = MemoryContextSwitchTo(keep_memory);
 
-		if (!att->attisdropped && (att->atthasdef || att->attidentity != '\0' || att->attnotnull) &&
-			!is_given(t, att->attnum))
-			elog(ERROR, "refundx.%s.%s needs a value", t->table, NameStr(att->attname));
+		own = &kept[nkept++];
+		row_writer_begin(own, t, false);
+		own->caller = here;
+		return own;
 	}
-	t->relid = RelationGetRelid(rel);
+	row_writer_begin(own, t, false);
+	return own;
 }
 
-static Relation
-open_target(RowTarget *t)
-{
-	Relation	rel = table_open(relation_oid(t->table), RowExclusiveLock);
-
-	if (t->relid != RelationGetRelid(rel))
-		resolve(t, rel);
-	return rel;
-}
-
-int64
-row_next_id(RowTarget *t)
-{
-	table_close(open_target(t), NoLock);
-	return nextval_internal(t->sequence, false);
-}
-
+/* Its end, or only that of one row. */
 static void
-fill_slot(RowTarget *t, const RowValues *v, TupleTableSlot *slot)
+writer_done(RowWriter *w, const RowWriter *own)
 {
-	int			i;
-
-	ExecStoreAllNullTuple(slot);
-	for (i = 0; i < v->n; i++)
+	if (w == own)
 	{
-		if (OidIsValid(t->domain[i]))
-			domain_check(v->value[i], v->null[i], t->domain[i], &t->domain_extra[i], TopMemoryContext);
-		slot->tts_values[t->attnum[i] - 1] = v->value[i];
-		slot->tts_isnull[t->attnum[i] - 1] = v->null[i];
+		row_writer_end(w);
+		return;
 	}
-}
-
-static void
-insert_into(Relation rel, RowTarget *t, const RowValues *v)
-{
-	EState	   *estate = CreateExecutorState();
-	MemoryContext old = MemoryContextSwitchTo(estate->es_query_cxt);
-	ResultRelInfo *result = makeNode(ResultRelInfo);
-	TupleTableSlot *slot = MakeSingleTupleTableSlot(RelationGetDescr(rel), &TTSOpsVirtual);
-
-	/* no range table: index 0, as for a relation of which only triggers fire */
-	InitResultRelInfo(result, rel, 0, NULL, 0);
-	fill_slot(t, v, slot);
-	ExecOpenIndices(result, false);
-	ExecSimpleRelationInsert(result, estate, slot);
-	ExecCloseIndices(result);
-	ExecDropSingleTupleTableSlot(slot);
-	MemoryContextSwitchTo(old);
-	FreeExecutorState(estate);
+	ExecClearTuple(w->slot);
+	ResetPerTupleExprContext(w->estate);
+	MemoryContextSwitchTo(w->caller);
 }
 
 void
 row_insert(RowTarget *t, const RowValues *v, void (*taken) (void *arg), void *arg)
 {
-	Relation	rel = open_target(t);
 	MemoryContext here = CurrentMemoryContext;
+	RowWriter	own;
 
 	PG_TRY();
 	{
-		insert_into(rel, t, v);
+		RowWriter  *w = writer_of(t, &own);
+
+		row_writer_new(w, v);
+		ExecSimpleRelationInsert(w->result, w->estate, w->slot);
+		row_writer_written(w);
+		writer_done(w, &own);
 	}
 	PG_CATCH();
 	{
@@ -172,6 +116,5 @@ row_insert(RowTarget *t, const RowValues *v, void (*taken) (void *arg), void *ar
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
-	table_close(rel, NoLock);
 	CommandCounterIncrement();
 }

@@ -16,7 +16,11 @@
 #include <ctype.h>
 #include <limits.h>
 
+#include "access/parallel.h"
+#include "access/xact.h"
 #include "base/settings.h"
+#include "miscadmin.h"
+#include "utils/acl.h"
 
 char	   *rx_databases = NULL;
 int			rx_max_databases = 8;
@@ -36,6 +40,9 @@ int			rx_batch_size = 500;
 int			rx_poll_interval = 1000;
 int			rx_clerk_interval = 60;
 int			rx_clock_offset = 0;
+char	   *rx_actor = NULL;
+char	   *rx_payee_keys = NULL;
+int			rx_payee_retention = 30;
 char	   *rx_test_point = NULL;
 
 /*
@@ -187,9 +194,63 @@ check_public_base_url(char **newval, void **extra, GucSource source)
 	return true;
 }
 
+/*
+ * A key's name, several, or none.  Nothing is read here: a file may come later.
+ */
+static bool
+check_payee_keys(char **newval, void **extra, GucSource source)
+{
+	if (*newval != NULL && (strchr(*newval, '/') != NULL || strlen(*newval) > 512))
+	{
+		/* the server prints the rejected value: it may be a key */
+		memset(*newval, 'x', strlen(*newval));
+		GUC_check_errdetail("Name files in refundx.key_directory, the newest first, separated by commas.");
+		return false;
+	}
+	return true;
+}
+
+bool
+settings_may_delegate(void)
+{
+	Oid			role = get_role_oid("refundx_delegate", true);
+
+	return OidIsValid(role) && is_member_of_role(GetSessionUserId(), role);
+}
+
+/*
+ * Many may share a login; who of them acts, only a login that was trusted with it
+ * may say.  Where no role can be looked up yet (a configuration file, a parallel
+ * worker) that is left to whoever reads it: see actor_name().
+ */
+static bool
+check_actor(char **newval, void **extra, GucSource source)
+{
+	const char *p = *newval;
+
+	if (p == NULL || p[0] == '\0')
+		return true;
+	if (strlen(p) > 64 || strpbrk(p, "\n\r\t") != NULL)
+	{
+		GUC_check_errdetail("It has more than 64 bytes, or a line break.");
+		return false;
+	}
+	if (!IsTransactionState() || !IsUnderPostmaster || IsParallelWorker() ||
+		settings_may_delegate())
+		return true;
+	GUC_check_errcode(ERRCODE_INSUFFICIENT_PRIVILEGE);
+	GUC_check_errmsg("permission denied to set refundx.actor");
+	GUC_check_errhint("Only a login that was granted refundx_delegate may act for somebody.");
+	return false;
+}
+
 void
 settings_define(void)
 {
+	DefineCustomStringVariable("refundx.actor",
+							   "Who acts, where many people share a login.",
+							   "Only a login with the role refundx_delegate may set it; it is recorded beside session_user.",
+							   &rx_actor, "", PGC_USERSET, GUC_NOT_IN_SAMPLE, check_actor, NULL, NULL);
 	DefineCustomBoolVariable("refundx.allow_drop",
 							 "Allows DROP EXTENSION refundx although its journal is not empty.",
 							 "The journal goes with it. Set it in the session that drops.",
@@ -252,6 +313,15 @@ settings_define(void)
 								"Databases that shared memory has room for.",
 								NULL, &rx_max_databases, 8, 1, SETTINGS_MAX_DATABASES,
 								PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomStringVariable("refundx.payee_keys",
+							   "Files of the keys that seal whom a withdrawal pays, the newest first.",
+							   "In refundx.key_directory; 32 random bytes each, as 64 hex digits. The first seals, all of them open.",
+							   &rx_payee_keys, "payee.key", PGC_SIGHUP, GUC_SUPERUSER_ONLY, check_payee_keys, NULL, NULL);
+	DefineCustomIntVariable("refundx.payee_retention",
+							"Days after a withdrawal's end until whom it paid is erased.",
+							"-1: not by itself; see refundx.forget_payee().",
+							&rx_payee_retention, 30, -1, 36500,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("refundx.poll_interval",
 							"Longest time that a worker sleeps without looking for work.",
 							"Workers are woken at commit; this is the safety net.",

@@ -28,7 +28,13 @@ extern int	rx_max_calls;		/* channel calls in flight per dispatcher */
 extern int	rx_batch_size;		/* rows per transaction of a worker */
 extern int	rx_poll_interval;	/* ms */
 extern int	rx_clerk_interval;	/* s */
-extern int	rx_clock_offset;	/* s, for tests */
+extern int	rx_clock_offset;
+extern char *rx_actor;			/* see money/actor.c before you believe it */
+extern char *rx_payee_keys;
+extern int	rx_payee_retention;	/* days; -1 = for ever */
+
+/* May this login say for whom it acts? */
+extern bool settings_may_delegate(void);	/* s, for tests */
 extern char *rx_test_point;		/* for tests; see base/testpoint.h */
 
 extern void settings_define(void);

@@ -1,8 +1,8 @@
 /*-------------------------------------------------------------------------
  *
  * alipay.c
- *	  Alipay, gateway v1: its limits, what it takes, and how its
- *	  notifications are acknowledged.
+ *	  Alipay, gateway v1: the limits of its refunds, what they take, and how
+ *	  its notifications are acknowledged.
  *
  * The limits are documented with alipay.trade.refund, unless noted otherwise.
  *
@@ -82,6 +82,7 @@ const Channel alipay_channel = {
 	.kind = "alipay",
 	.label = "Alipay",
 	.refund = &alipay_refunds,
+	.transfer = &alipay_transfers,
 	.merchant = alipay_merchant,
 	.open = alipay_open,
 	.close = alipay_close,

@@ -9,11 +9,21 @@
  *	alipay_config.c		the configuration's text
  *	alipay_keys.c		its keys and certificates
  *	alipay_check.c		what is wrong or right with a configuration, for people
- *	alipay_request.c	the frozen biz_content, and signed requests
+ *	alipay_gateway.c	the envelope of every call: signed requests, verified answers
  *	alipay_node.c		which bytes of an answer Alipay signed
- *	alipay_answer.c		answers
+ *	alipay_request.c	a refund's frozen biz_content, and the query about it
+ *	alipay_answer.c		answers about refunds
  *	alipay_form.c		a notification's parameters, and who signed them
  *	alipay_callback.c	notifications
+ *
+ * and what pays withdrawals:
+ *
+ *	alipay_transfer.c			limits, what is acceptable
+ *	alipay_transfer_payee.c		whom to pay, and what else a transfer may say
+ *	alipay_transfer_verdict.c	the verdict of every code and status
+ *	alipay_transfer_request.c	the frozen biz_content, and the query about it
+ *	alipay_transfer_answer.c	answers
+ *	alipay_transfer_callback.c	the message that a transfer has changed
  *
  * Private to src/channel/.  This header must not include postgres.h.
  *
@@ -35,6 +45,14 @@
 #define ALIPAY_NODE_REFUND		"alipay_trade_refund_response"
 #define ALIPAY_NODE_QUERY		"alipay_trade_fastpay_refund_query_response"
 #define ALIPAY_NODE_ERROR		"error_response"
+#define ALIPAY_METHOD_TRANSFER	"alipay.fund.trans.uni.transfer"
+#define ALIPAY_METHOD_TRANSFER_QUERY "alipay.fund.trans.common.query"
+#define ALIPAY_METHOD_TRANSFER_CHANGED "alipay.fund.trans.order.changed"
+#define ALIPAY_NODE_TRANSFER	"alipay_fund_trans_uni_transfer_response"
+#define ALIPAY_NODE_TRANSFER_QUERY "alipay_fund_trans_common_query_response"
+#define ALIPAY_TO_ACCOUNT		"TRANS_ACCOUNT_NO_PWD"	/* product codes */
+#define ALIPAY_TO_CARD			"TRANS_BANKCARD_NO_PWD"
+#define ALIPAY_SCENE			"DIRECT_TRANSFER"
 
 #define ALIPAY_APP_ID_LEN		16
 #define ALIPAY_KEYS_MAX			4	/* keys of Alipay's: the new one beside the old */
@@ -42,6 +60,7 @@
 #define ALIPAY_SN_LEN			32
 #define ALIPAY_ROOT_SN_MAX		264 /* eight roots */
 #define ALIPAY_TOKEN_MAX		128
+#define ALIPAY_THROTTLED_RETRY	60	/* seconds */
 
 /* Names in the verdict table for what Alipay says with other members than codes. */
 #define ALIPAY_CHANGED			"fund_change=Y"
@@ -78,6 +97,7 @@ typedef struct AlipaySettings
 	int			seller_count;
 	char		base_url[CHANNEL_URL_MAX + 1];
 	const char *public_base_url;	/* or NULL */
+	const json_t *transfer;		/* an object; NULL: it pays no withdrawals */
 	bool		loopback;
 	bool		has_sandbox_settings;
 } AlipaySettings;
@@ -97,10 +117,13 @@ typedef struct AlipayConfig
 	CryptoKey  *private_key;
 	AlipayKey	keys[ALIPAY_KEYS_MAX];
 	int			key_count;
+	json_t	   *transfer;		/* what transfers say where they do not say it
+								 * themselves; NULL: it pays no withdrawals */
 } AlipayConfig;
 
 extern const Channel alipay_channel;
 extern const ChannelProduct alipay_refunds;
+extern const ChannelProduct alipay_transfers;
 
 /* alipay_text.c */
 /* "12.30", exactly two decimals. */
@@ -168,6 +191,28 @@ extern bool alipay_build(void *config, ChannelCall call, const ChannelInstructio
 						 const Buf *frozen, const ChannelMoment *moment,
 						 HttpRequest *out, ChannelError *err);
 
+/* alipay_gateway.c */
+extern bool alipay_dump(json_t *body, Buf *out);	/* compact, in the order of its making */
+
+/* A signed request around biz_content; *out must be empty, and is on failure. */
+extern bool alipay_gateway_request(const AlipayConfig *config, const char *method,
+								   const Buf *content, const ChannelMoment *moment,
+								   const ChannelLimits *limits, HttpRequest *out);
+
+/*
+ * The node of this name, if Alipay has signed it: the caller's.  Otherwise
+ * NULL, and *out says what such an answer means.
+ */
+extern json_t *alipay_gateway_answer(const AlipayConfig *config, const ChannelProduct *product,
+									 ChannelCall call, const char *name,
+									 const HttpAnswer *answer, int64_t now,
+									 ChannelEvidence *out);
+
+/* The rule for an answer that is no 10000; NULL = unknown. */
+extern const VerdictRule *alipay_judge(const ChannelProduct *product, ChannelCall call,
+									   const char *code, const char *sub_code);
+extern bool alipay_is_status(const char *code); /* names of the table that are no codes */
+
 /* alipay_node.c */
 typedef struct AlipayNode
 {
@@ -222,8 +267,87 @@ extern CallbackResult alipay_form_verify(const AlipayConfig *config, const Alipa
 										 int64_t now, const ChannelFindings *trace);
 
 /* alipay_callback.c */
+/*
+ * A parameter that counts: visible ASCII and spaces, without '&'.  NULL if it
+ * is absent or empty; *good becomes false if it is there and something else.
+ */
+extern const char *alipay_plain(const AlipayForm *form, const char *name, bool *good);
+
+/* False if it is no number; absent is "". */
+extern bool alipay_copy_number(const char *text, char *dst, size_t dstsize);
+
+/* The meaning: what two deliveries of one message have in common. */
+extern bool alipay_callback_digest(ChannelEvidence *out, const char *what, const char *amount,
+								   const char *when);
 extern CallbackResult alipay_read_callback(void *config, const HttpHeaders *headers,
 										   const void *body, size_t len, int64_t now,
 										   const ChannelFindings *trace, ChannelEvidence *out);
+
+/* ---- transfers ---- */
+
+/* alipay_transfer_verdict.c */
+#define ALIPAY_TRANSFER_VERDICT_COUNT	110
+extern const VerdictRule alipay_transfer_verdicts[];
+
+/* alipay_transfer_payee.c */
+typedef enum AlipayPayeeKind
+{
+	ALIPAY_PAYEE_USER,
+	ALIPAY_PAYEE_LOGON,
+	ALIPAY_PAYEE_OPEN,
+	ALIPAY_PAYEE_CARD
+} AlipayPayeeKind;
+
+typedef enum AlipayBankText
+{
+	ALIPAY_BANK_NAME,
+	ALIPAY_BANK_PROVINCE,
+	ALIPAY_BANK_CITY,
+	ALIPAY_BANK_BRANCH,
+	ALIPAY_BANK_CODE
+} AlipayBankText;
+
+#define ALIPAY_BANK_TEXTS	(ALIPAY_BANK_CODE + 1)
+
+typedef struct AlipayPayee
+{
+	json_t	   *root;			/* what the pointers below point into */
+	AlipayPayeeKind kind;
+	const char *id;
+	const char *name;			/* or NULL */
+	bool		corporate;		/* a company's account; cards only */
+	const char *bank[ALIPAY_BANK_TEXTS];	/* or NULL; cards only */
+} AlipayPayee;
+
+extern bool alipay_text_good(const json_t *v, size_t max);
+extern bool alipay_payee_parse(const char *payee_json, AlipayPayee *payee, ChannelError *err);
+extern void alipay_payee_free(AlipayPayee *payee);
+extern const char *alipay_payee_product(const AlipayPayee *payee);
+extern json_t *alipay_payee_info(const AlipayPayee *payee);
+extern bool alipay_payee(const char *payee_json, ChannelPayee *out, ChannelError *err);
+
+/* alipay_transfer_request.c */
+/* The setting "transfer", or (`of_one`) a withdrawal's channel_data. */
+extern bool alipay_transfer_options_good(const json_t *options, const char *where, bool of_one,
+										 ChannelError *err);
+extern bool alipay_transfer_freeze(void *config, const ChannelInstruction *instr,
+								   Buf *request, ChannelError *err);
+extern bool alipay_transfer_build(void *config, ChannelCall call, const ChannelInstruction *instr,
+								  const Buf *frozen, const ChannelMoment *moment,
+								  HttpRequest *out, ChannelError *err);
+
+/* alipay_transfer_answer.c */
+extern bool alipay_is_code(const char *s);
+extern void alipay_transfer_note(const char *comment, const char *reason, ChannelEvidence *out);
+extern void alipay_transfer_read_answer(void *config, ChannelCall call,
+										const ChannelInstruction *instr,
+										const HttpAnswer *answer, int64_t now,
+										ChannelEvidence *out);
+
+/* alipay_transfer_callback.c */
+extern CallbackResult alipay_read_transfer_changed(const AlipayConfig *config,
+												   const AlipayForm *form, const char *id,
+												   const ChannelFindings *trace,
+												   ChannelEvidence *out);
 
 #endif							/* REFUNDX_ALIPAY_H */

@@ -1,16 +1,10 @@
 /*-------------------------------------------------------------------------
  *
  * alipay_answer.c
- *	  What Alipay's answers mean.
+ *	  What Alipay's answers about refunds mean.
  *
  * Business failures come with HTTP 200 and are signed like successes, so a
- * refusal that verifies is proof.  What does not verify is unknown, whatever
- * it says: the refund may have gone through all the same, and a query tells.
- * One kind is taken at its word nevertheless: the gateway's refusal of the
- * call itself (a key, a right or a parameter of ours is wrong: code 2000x or
- * 4000x with a sub_code "isv." or "aop."), because Alipay cannot sign for an
- * app that it does not know, the call was not passed on, and all that follows
- * is a pause and the same number again.
+ * refusal that verifies is proof (alipay_gateway.c verifies).
  *
  * Only the bytes that were verified are parsed.  An answer is about the call
  * that it answers: where it names another trade or number, nothing else in it
@@ -30,19 +24,8 @@
 #include "channel/alipay.h"
 
 #define HELD_RETRY			3600	/* a frozen trade, a disabled account */
-#define THROTTLED_RETRY		60
-#define BUSINESS_PREFIX		"ACQ."
-#define OVERDRAFT_PREFIX	"OVERDRAFT_"
 
 static bool copy_member(const json_t *object, const char *key, char *dst, size_t dstsize);
-static const AlipayKey *key_of_answer(const AlipayConfig *config, const AlipayNode *node,
-									  int64_t now, ChannelEvidence *out);
-static bool verified(const AlipayConfig *config, const AlipayNode *node, int64_t now,
-					 ChannelEvidence *out);
-static const char *business_code(const char *code);
-static bool is_failure(const char *code);
-static const VerdictRule *judge(ChannelCall call, const char *code, const char *sub_code);
-static void read_unverified(ChannelCall call, const AlipayNode *node, ChannelEvidence *out);
 static bool answers_our_call(const json_t *node, const ChannelInstruction *instr,
 							 ChannelEvidence *out);
 static bool names_our_call(const ChannelInstruction *instr, const ChannelEvidence *out);
@@ -54,8 +37,6 @@ static void read_failure(ChannelCall call, const json_t *node, const ChannelInst
 						 ChannelEvidence *out);
 static void read_node(ChannelCall call, const json_t *node, const ChannelInstruction *instr,
 					  ChannelEvidence *out);
-static void read_ok(const AlipayConfig *config, ChannelCall call, const ChannelInstruction *instr,
-					const HttpAnswer *answer, int64_t now, ChannelEvidence *out);
 
 /* A text that must fit whole; absent is "". */
 static bool
@@ -64,147 +45,6 @@ copy_member(const json_t *object, const char *key, char *dst, size_t dstsize)
 	const char *text = json_text(object, key);
 
 	return str_copy(dst, dstsize, text ? text : "");
-}
-
-/* ---- whose answer it is ---- */
-
-/*
- * The key to verify with; NULL, and what to do in the message, if it is none
- * of ours.  In public-key mode an answer does not name its key: then this is
- * the first, and the caller tries the others too.
- */
-static const AlipayKey *
-key_of_answer(const AlipayConfig *config, const AlipayNode *node, int64_t now,
-			  ChannelEvidence *out)
-{
-	char		have[4 * (ALIPAY_SN_LEN + 2)] = "";
-	int			i;
-
-	if (!config->certificates)
-		return &config->keys[0];
-	if (node->sn == NULL || node->snlen != ALIPAY_SN_LEN ||
-		strspn(node->sn, "0123456789abcdef") < ALIPAY_SN_LEN)
-	{
-		answer_note(out, "the answer names no certificate (alipay_cert_sn): its contents were not used. "
-			 "Does the app use public keys in the open platform?");
-		return NULL;
-	}
-	for (i = 0; i < config->key_count; i++)
-	{
-		if (memcmp(config->keys[i].sn, node->sn, ALIPAY_SN_LEN) == 0)
-		{
-			if (now <= config->keys[i].not_after)
-				return &config->keys[i];
-			snprintf(out->message, sizeof(out->message),
-					 "the answer is signed with Alipay's certificate %.32s, which has expired: "
-					 "its contents were not used", config->keys[i].sn);
-			return NULL;
-		}
-		snprintf(have + strlen(have), sizeof(have) - strlen(have), "%s%s", i > 0 ? ", " : "",
-				 config->keys[i].sn);
-	}
-	snprintf(out->message, sizeof(out->message),
-			 "signed with Alipay's certificate %.32s; \"alipay_certificates\" has %.66s%s. Download "
-			 "the new one from the open platform and list it beside the old one",
-			 node->sn, have, strlen(have) > 66 ? ", ..." : "");
-	return NULL;
-}
-
-static bool
-verified(const AlipayConfig *config, const AlipayNode *node, int64_t now, ChannelEvidence *out)
-{
-	const AlipayKey *key;
-	int			i;
-
-	if (node->sign == NULL || node->signlen == 0)
-	{
-		answer_note(out, "the answer is not signed: its contents were not used");
-		return false;
-	}
-	key = key_of_answer(config, node, now, out);
-	if (key == NULL)
-		return false;
-	if (config->certificates)
-	{
-		if (alipay_node_verify(node, key->key))
-			return true;
-	}
-	else
-		for (i = 0; i < config->key_count; i++)
-			if (alipay_node_verify(node, config->keys[i].key))
-				return true;
-	answer_note(out, "the answer's signature does not fit: its contents were not used");
-	return false;
-}
-
-/* ---- codes ---- */
-
-static const char *
-business_code(const char *code)
-{
-	size_t		prefix = strlen(BUSINESS_PREFIX);
-
-	if (strncmp(code, BUSINESS_PREFIX, prefix) == 0)
-		code += prefix;
-	return strncmp(code, OVERDRAFT_PREFIX, strlen(OVERDRAFT_PREFIX)) == 0 ? "OVERDRAFT_*" : code;
-}
-
-/*
- * Letters and '_', and none of the table's names for what is no failure: no
- * sub_code may be taken for one of those.
- */
-static bool
-is_failure(const char *code)
-{
-	return code[0] >= 'A' && code[0] <= 'Z' && strcmp(code, ALIPAY_REFUNDED) != 0 &&
-		strspn(code, "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_*") == strlen(code);
-}
-
-/* A failure is judged by its sub_code alone if it has failed as business. */
-static const VerdictRule *
-judge(ChannelCall call, const char *code, const char *sub_code)
-{
-	if (strcmp(code, "40004") == 0)
-	{
-		sub_code = business_code(sub_code);
-		return is_failure(sub_code) ? channel_judge(&alipay_refunds, call, 200, sub_code) : NULL;
-	}
-	if (strcmp(code, ALIPAY_NO_STATUS) == 0 || strspn(code, "0123456789") != strlen(code))
-		return NULL;
-	return channel_judge(&alipay_refunds, call, 200, code);
-}
-
-/*
- * Of an answer that does not verify, only the codes are looked at, and only
- * those of the gateway's own refusals count.
- */
-static void
-read_unverified(ChannelCall call, const AlipayNode *node, ChannelEvidence *out)
-{
-	json_t	   *object = node->is_object ? json_hostile_object(node->data, node->len) : NULL;
-	const char *code = json_text(object, "code");
-	const char *sub_code = json_text(object, "sub_code");
-	const VerdictRule *rule;
-	char		text[sizeof(out->message) + 160];
-
-	if (code != NULL && strlen(code) == 5 && strspn(code, "0123456789") == 5)
-	{
-		bool		gateway = sub_code != NULL && strlen(sub_code) < sizeof(out->code) &&
-			(strncmp(sub_code, "isv.", 4) == 0 || strncmp(sub_code, "aop.", 4) == 0);
-
-		rule = gateway ? judge(call, code, sub_code) : NULL;
-		snprintf(text, sizeof(text), "%s (it says %s%s%.64s)", out->message, code,
-				 gateway ? " " : "", gateway ? sub_code : "");
-		if (rule != NULL && rule->verdict == VERDICT_CONFIG)
-		{
-			out->verdict = VERDICT_CONFIG;
-			text_clip(out->code, sizeof(out->code), sub_code);
-			snprintf(text, sizeof(text), "%s %s: %s; this answer is not signed, or does not verify",
-					 code, out->code, rule->comment);
-		}
-		answer_note(out, text);
-	}
-	json_decref(object);
 }
 
 /* ---- what the node says ---- */
@@ -394,7 +234,7 @@ read_failure(ChannelCall call, const json_t *node, const ChannelInstruction *ins
 	if (words == NULL)
 		words = json_text(node, "msg");
 	text_clip(out->code, sizeof(out->code), sub_code[0] != '\0' ? sub_code : code);
-	rule = judge(call, code, sub_code);
+	rule = alipay_judge(&alipay_refunds, call, code, sub_code);
 	out->verdict = rule ? rule->verdict : VERDICT_UNKNOWN;
 
 	/*
@@ -404,9 +244,9 @@ read_failure(ChannelCall call, const json_t *node, const ChannelInstruction *ins
 	answer_note(out, rule != NULL && rule->verdict == VERDICT_CONFIG ? rule->comment :
 		 words != NULL ? words : rule ? rule->comment : "an answer that Alipay does not document");
 	if (out->verdict == VERDICT_NOT_EXECUTED)
-		out->retry_after = strcmp(rule->code, "40005") == 0 ? THROTTLED_RETRY : HELD_RETRY;
+		out->retry_after = strcmp(rule->code, "40005") == 0 ? ALIPAY_THROTTLED_RETRY : HELD_RETRY;
 	else if (strcmp(code, "40005") == 0)
-		out->retry_after = THROTTLED_RETRY;
+		out->retry_after = ALIPAY_THROTTLED_RETRY;
 
 	/* what does not say which trade it refuses may be the answer to another call */
 	if (rule != NULL && rule->signed_only && instr != NULL)
@@ -446,58 +286,21 @@ read_node(ChannelCall call, const json_t *node, const ChannelInstruction *instr,
 	}
 }
 
-/* A 200: what is not verified says next to nothing. */
-static void
-read_ok(const AlipayConfig *config, ChannelCall call, const ChannelInstruction *instr,
-		const HttpAnswer *answer, int64_t now, ChannelEvidence *out)
-{
-	const char *name = call == CALL_SUBMIT ? ALIPAY_NODE_REFUND : ALIPAY_NODE_QUERY;
-	const char *why;
-	AlipayNode	node;
-	json_t	   *object;
-
-	if (!alipay_node_find(answer->body.data, answer->body.len, name, &node, &why))
-	{
-		snprintf(out->message, sizeof(out->message), "the answer is unreadable: %s", why);
-		return;
-	}
-	if (!verified(config, &node, now, out))
-	{
-		read_unverified(call, &node, out);
-		return;
-	}
-	out->authentic = true;
-	object = node.is_object ? json_hostile_object(node.data, node.len) : NULL;
-	if (object == NULL)
-		answer_note(out, node.is_object ? "the answer is signed, but its node is not a JSON object" :
-			 "the answer is encrypted, which nobody asked for");
-	else if (call != CALL_ECHO && (instr == NULL || instr->wire_no == NULL))
-		answer_note(out, "an answer without its call");
-	else
-		read_node(call, object, instr, out);
-	json_decref(object);
-}
-
 void
 alipay_read_answer(void *arg, ChannelCall call, const ChannelInstruction *instr,
 				   const HttpAnswer *answer, int64_t now, ChannelEvidence *out)
 {
 	const AlipayConfig *config = arg;
+	json_t	   *node;
 
 	answer_begin(answer, config->app_id, "trace_id", out);
-	if (answer->outcome != HTTP_ANSWERED)
-		answer_is_none(call, answer, out);
-	else if (answer->status == 200)
-		read_ok(config, call, instr, answer, now, out);
-	else
-	{
-		/* whatever stands before the gateway says this, and knows nothing */
-		out->failing = answer->status >= 400;
-		snprintf(out->message, sizeof(out->message),
-				 "HTTP %d: Alipay answers with 200 even if it refuses; this is not its word",
-				 answer->status);
-		answer_retry_after(answer, out);
-	}
-
+	node = alipay_gateway_answer(config, &alipay_refunds, call,
+								 call == CALL_SUBMIT ? ALIPAY_NODE_REFUND : ALIPAY_NODE_QUERY,
+								 answer, now, out);
+	if (node != NULL && call != CALL_ECHO && (instr == NULL || instr->wire_no == NULL))
+		answer_note(out, "an answer without its call");
+	else if (node != NULL)
+		read_node(call, node, instr, out);
+	json_decref(node);
 	answer_end(call, instr, answer, now, out);
 }

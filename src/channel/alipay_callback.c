@@ -3,7 +3,8 @@
  * alipay_callback.c
  *	  Notifications: a stranger's bytes, until their signature says otherwise.
  *
- * None of them proves anything about a refund.  A trade's notification tells
+ * None of them proves anything about a refund; what a message says of a
+ * transfer is another matter (alipay_transfer_callback.c).  A trade's notification tells
  * what was refunded of the trade so far, and one of a partial refund looks
  * like a payment's.  So what has the signs of a refund makes us ask, and what
  * has not is not ours: whoever handles payments must get it, and answer it.
@@ -29,24 +30,18 @@
 #define DEPOSIT_BACK		"alipay.trade.refund.depositback.completed"
 #define GATEWAY_CHECK		"alipay.service.check"
 
-static const char *plain(const AlipayForm *form, const char *name, bool *good);
-static bool copy_number(const char *text, char *dst, size_t dstsize);
 static bool read_merchant(const AlipayConfig *config, const AlipayForm *form,
 						  ChannelEvidence *out);
 static bool is_refund(const char *fee, const char *refunded_at, const char *number, bool *good);
 static CallbackResult read_trade(const AlipayForm *form, const ChannelFindings *trace,
 								 ChannelEvidence *out);
-static CallbackResult read_message(const AlipayForm *form, const ChannelFindings *trace,
-								   ChannelEvidence *out);
+static CallbackResult read_message(const AlipayConfig *config, const AlipayForm *form,
+								   const ChannelFindings *trace, ChannelEvidence *out);
 static CallbackResult read_form(const AlipayConfig *config, const AlipayForm *form,
 								const ChannelFindings *trace, ChannelEvidence *out);
 
-/*
- * A parameter that counts: visible ASCII and spaces, without '&'.  NULL if it
- * is absent or empty; *good becomes false if it is there and something else.
- */
-static const char *
-plain(const AlipayForm *form, const char *name, bool *good)
+const char *
+alipay_plain(const AlipayForm *form, const char *name, bool *good)
 {
 	const char *value = alipay_form_get(form, name);
 	size_t		i;
@@ -62,8 +57,8 @@ plain(const AlipayForm *form, const char *name, bool *good)
 	return value;
 }
 
-static bool
-copy_number(const char *text, char *dst, size_t dstsize)
+bool
+alipay_copy_number(const char *text, char *dst, size_t dstsize)
 {
 	if (text == NULL)
 		return str_copy(dst, dstsize, "");
@@ -79,16 +74,16 @@ static bool
 read_merchant(const AlipayConfig *config, const AlipayForm *form, ChannelEvidence *out)
 {
 	bool		good = true;
-	const char *app = plain(form, "app_id", &good);
-	const char *auth = plain(form, "auth_app_id", &good);
-	const char *seller = plain(form, "seller_id", &good);
+	const char *app = alipay_plain(form, "app_id", &good);
+	const char *auth = alipay_plain(form, "auth_app_id", &good);
+	const char *seller = alipay_plain(form, "seller_id", &good);
 	const char *wanted = config->auth_app_id[0] != '\0' ? config->auth_app_id : config->app_id;
 	const char *other = NULL;
 	int			i;
 	int			n;
 
 	if (app == NULL)
-		app = plain(form, "msg_app_id", &good);
+		app = alipay_plain(form, "msg_app_id", &good);
 	if (!good || app == NULL || strlen(app) > 20)
 		return false;
 	if (auth != NULL && strcmp(auth, wanted) != 0)
@@ -114,16 +109,16 @@ is_refund(const char *fee, const char *refunded_at, const char *number, bool *go
 	return fen > 0 || refunded_at != NULL || number != NULL;
 }
 
-/* The meaning: what two deliveries of one message have in common. */
-static bool
-callback_digest(ChannelEvidence *out, const char *what, const char *fee, const char *when)
+bool
+alipay_callback_digest(ChannelEvidence *out, const char *what, const char *amount,
+					   const char *when)
 {
 	Buf			text = BUF_INIT;
 	bool		good;
 
 	buf_addf(&text, "callback\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n%s\n", what, out->merchant,
 			 out->request_id, out->wire_no, out->payment_no, out->channel_payment_id,
-			 fee ? fee : "", when ? when : "", out->code);
+			 amount ? amount : "", when ? when : "", out->code);
 	good = !text.failed && sha256(text.data, text.len, out->digest);
 	buf_free(&text);
 	return good;
@@ -133,14 +128,14 @@ static CallbackResult
 read_trade(const AlipayForm *form, const ChannelFindings *trace, ChannelEvidence *out)
 {
 	bool		good = true;
-	const char *fee = plain(form, "refund_fee", &good);
-	const char *refunded_at = plain(form, "gmt_refund", &good);
-	const char *number = plain(form, "out_biz_no", &good);
-	const char *trade = plain(form, "trade_no", &good);
-	const char *order = plain(form, "out_trade_no", &good);
-	const char *status = plain(form, "trade_status", &good);
-	const char *total = plain(form, "total_amount", &good);
-	const char *id = plain(form, "notify_id", &good);
+	const char *fee = alipay_plain(form, "refund_fee", &good);
+	const char *refunded_at = alipay_plain(form, "gmt_refund", &good);
+	const char *number = alipay_plain(form, "out_biz_no", &good);
+	const char *trade = alipay_plain(form, "trade_no", &good);
+	const char *order = alipay_plain(form, "out_trade_no", &good);
+	const char *status = alipay_plain(form, "trade_status", &good);
+	const char *total = alipay_plain(form, "total_amount", &good);
+	const char *id = alipay_plain(form, "notify_id", &good);
 	int64_t		all;
 	int64_t		refunded;
 	bool		refund = is_refund(fee, refunded_at, number, &good);
@@ -161,9 +156,9 @@ read_trade(const AlipayForm *form, const ChannelFindings *trace, ChannelEvidence
 	if (number != NULL && trade != NULL && strcmp(number, trade) == 0)
 		number = NULL;
 	if ((trade == NULL && order == NULL) || status == NULL ||
-		!copy_number(number, out->wire_no, sizeof(out->wire_no)) ||
-		!copy_number(order, out->payment_no, sizeof(out->payment_no)) ||
-		!copy_number(trade, out->channel_payment_id, sizeof(out->channel_payment_id)) ||
+		!alipay_copy_number(number, out->wire_no, sizeof(out->wire_no)) ||
+		!alipay_copy_number(order, out->payment_no, sizeof(out->payment_no)) ||
+		!alipay_copy_number(trade, out->channel_payment_id, sizeof(out->channel_payment_id)) ||
 		(refunded_at != NULL && !alipay_parse_time(refunded_at, &out->occurred_at)) ||
 		(total != NULL && !alipay_parse_amount(total, &all)) ||
 		(total != NULL && fee != NULL && alipay_parse_amount(fee, &refunded) && refunded > all))
@@ -180,19 +175,20 @@ read_trade(const AlipayForm *form, const ChannelFindings *trace, ChannelEvidence
 	finding(trace, FINDING_OK, "trade", "%.32s; a refund%s%.64s of the trade %.64s: a hint, so it is "
 			"asked about", status, out->wire_no[0] != '\0' ? " numbered " : "", out->wire_no,
 			trade ? trade : order);
-	return callback_digest(out, TRADE_NOTIFICATION, fee, refunded_at) ? CALLBACK_EVIDENCE
+	return alipay_callback_digest(out, TRADE_NOTIFICATION, fee, refunded_at) ? CALLBACK_EVIDENCE
 		: CALLBACK_BAD_BODY;
 }
 
 /* A message to the app's gateway: its contents are JSON in biz_content. */
 static CallbackResult
-read_message(const AlipayForm *form, const ChannelFindings *trace, ChannelEvidence *out)
+read_message(const AlipayConfig *config, const AlipayForm *form, const ChannelFindings *trace,
+			 ChannelEvidence *out)
 {
 	bool		good = true;
-	const char *method = plain(form, "msg_method", &good);
-	const char *id = plain(form, "notify_id", &good);
+	const char *method = alipay_plain(form, "msg_method", &good);
+	const char *id = alipay_plain(form, "notify_id", &good);
 	const char *content = alipay_form_get(form, "biz_content");
-	const char *encrypted = plain(form, "encrypt_type", &good);
+	const char *encrypted = alipay_plain(form, "encrypt_type", &good);
 	const char *status;
 	const char *at;
 	json_t	   *body;
@@ -202,9 +198,10 @@ read_message(const AlipayForm *form, const ChannelFindings *trace, ChannelEviden
 		finding(trace, FINDING_ERROR, "message", "its msg_method, notify_id or encrypt_type is malformed");
 		return CALLBACK_BAD_BODY;
 	}
-	if (strcmp(method, DEPOSIT_BACK) != 0)
+	if (strcmp(method, DEPOSIT_BACK) != 0 && strcmp(method, ALIPAY_METHOD_TRANSFER_CHANGED) != 0)
 	{
-		finding(trace, FINDING_OK, "message", "%.64s is not about a refund", method);
+		finding(trace, FINDING_OK, "message", "%.64s is neither about a refund nor about a transfer",
+				method);
 		return CALLBACK_NOT_OURS;
 	}
 	if (encrypted != NULL)
@@ -213,14 +210,16 @@ read_message(const AlipayForm *form, const ChannelFindings *trace, ChannelEviden
 				"contents off in the open platform", encrypted);
 		return CALLBACK_BAD_CIPHER;
 	}
+	if (strcmp(method, ALIPAY_METHOD_TRANSFER_CHANGED) == 0)
+		return alipay_read_transfer_changed(config, form, id, trace, out);
 	body = content ? json_hostile_object(content, strlen(content)) : NULL;
 	status = json_text(body, "dback_status");
 	at = json_text(body, "bank_ack_time");
 	good = status != NULL && (strcmp(status, "S") == 0 || strcmp(status, "F") == 0) &&
 		json_text(body, "out_request_no") != NULL &&
-		copy_number(json_text(body, "out_request_no"), out->wire_no, sizeof(out->wire_no)) &&
-		copy_number(json_text(body, "out_trade_no"), out->payment_no, sizeof(out->payment_no)) &&
-		copy_number(json_text(body, "trade_no"), out->channel_payment_id,
+		alipay_copy_number(json_text(body, "out_request_no"), out->wire_no, sizeof(out->wire_no)) &&
+		alipay_copy_number(json_text(body, "out_trade_no"), out->payment_no, sizeof(out->payment_no)) &&
+		alipay_copy_number(json_text(body, "trade_no"), out->channel_payment_id,
 					sizeof(out->channel_payment_id));
 	if (good)
 	{
@@ -234,7 +233,7 @@ read_message(const AlipayForm *form, const ChannelFindings *trace, ChannelEviden
 		out->verdict = VERDICT_ASK;
 		finding(trace, FINDING_OK, "message", "refund %s: %s: a hint, so it is asked about",
 				out->wire_no, out->detail);
-		good = callback_digest(out, method, NULL, NULL);
+		good = alipay_callback_digest(out, method, NULL, NULL);
 	}
 	else
 		finding(trace, FINDING_ERROR, "message", "its biz_content is no JSON object, or lacks "
@@ -249,9 +248,9 @@ read_form(const AlipayConfig *config, const AlipayForm *form, const ChannelFindi
 		  ChannelEvidence *out)
 {
 	bool		good = true;
-	const char *service = plain(form, "service", &good);
-	const char *method = plain(form, "msg_method", &good);
-	const char *type = plain(form, "notify_type", &good);
+	const char *service = alipay_plain(form, "service", &good);
+	const char *method = alipay_plain(form, "msg_method", &good);
+	const char *type = alipay_plain(form, "notify_type", &good);
 	CallbackResult result;
 
 	if (service != NULL && strcmp(service, GATEWAY_CHECK) == 0)
@@ -276,7 +275,7 @@ read_form(const AlipayConfig *config, const AlipayForm *form, const ChannelFindi
 				"malformed");
 		return CALLBACK_BAD_BODY;
 	}
-	result = method != NULL ? read_message(form, trace, out) : read_trade(form, trace, out);
+	result = method != NULL ? read_message(config, form, trace, out) : read_trade(form, trace, out);
 	if (result != CALLBACK_EVIDENCE)
 		return result;
 	finding(trace, strcmp(out->merchant, config->app_id) == 0 ? FINDING_OK : FINDING_WARNING,

@@ -40,6 +40,9 @@ check_settings(const AlipaySettings *s, const ChannelFindings *findings)
 				"number (PID)");
 	else
 		finding(findings, FINDING_OK, "seller_id", "%d given", s->seller_count);
+	if (s->transfer != NULL)
+		finding(findings, FINDING_OK, "transfer", "withdrawals are paid, if transfers are in the "
+				"app's contract; messages about them go to the app's gateway address");
 }
 
 static CryptoKey *

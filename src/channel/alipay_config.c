@@ -27,13 +27,13 @@
 static const char *const known_settings[] = {
 	"app_id", "private_key", "alipay_public_key", "app_certificate", "alipay_certificates",
 	"root_certificate", "app_public_key", "app_auth_token", "auth_app_id", "seller_id",
-	"base_url", "public_base_url", "not_found_after", "time_scale", NULL
+	"transfer", "base_url", "public_base_url", "not_found_after", "time_scale", NULL
 };
 
 #define KNOWN_SETTINGS_TEXT \
 	"Known settings: app_id, private_key, alipay_public_key, app_certificate, " \
 	"alipay_certificates, root_certificate, app_public_key, app_auth_token, auth_app_id, " \
-	"seller_id, base_url, public_base_url, not_found_after, time_scale."
+	"seller_id, transfer, base_url, public_base_url, not_found_after, time_scale."
 
 static const char *const file_settings[] = {
 	"private_key", "alipay_public_key", "app_certificate", "alipay_certificates",
@@ -48,6 +48,7 @@ static bool get_list(json_t *root, const char *name, const char **out, int max, 
 static bool get_mode(AlipaySettings *s, ChannelError *err);
 static bool get_sub_merchant(AlipaySettings *s, ChannelError *err);
 static bool get_sellers(AlipaySettings *s, ChannelError *err);
+static bool get_transfer(AlipaySettings *s, ChannelError *err);
 static bool settings_fill(AlipaySettings *s, ChannelError *err);
 static bool open_public_keys(AlipayConfig *config, const ChannelSource *source,
 							 const AlipaySettings *s, ChannelError *err);
@@ -202,6 +203,27 @@ get_sellers(AlipaySettings *s, ChannelError *err)
 	return true;
 }
 
+/*
+ * Alipay pays out for apps that use certificates only: any other one is told
+ * isv.missing-app-cert-sn.
+ */
+static bool
+get_transfer(AlipaySettings *s, ChannelError *err)
+{
+	s->transfer = json_object_get(s->root, "transfer");
+	if (s->transfer == NULL)
+		return true;
+	if (!json_is_object(s->transfer))
+		return channel_error(err, "\"transfer\": {} is enough.",
+							 "the setting \"transfer\" must be an object");
+	if (!s->certificates)
+		return channel_error(err, "Change the app to certificates in Alipay's open platform, and give "
+							 "\"app_certificate\", \"alipay_certificates\" and \"root_certificate\" "
+							 "instead of \"alipay_public_key\"; or drop \"transfer\".",
+							 "the setting \"transfer\" needs certificate mode");
+	return alipay_transfer_options_good(s->transfer, "transfer", false, err);
+}
+
 static bool
 settings_fill(AlipaySettings *s, ChannelError *err)
 {
@@ -210,6 +232,7 @@ settings_fill(AlipaySettings *s, ChannelError *err)
 	if (!get_app_id(s->root, "app_id", true, s->app_id, err) ||
 		!setting_text(&rules, s->root, "private_key", true, &s->private_key, err) ||
 		!get_mode(s, err) || !get_sub_merchant(s, err) || !get_sellers(s, err) ||
+		!get_transfer(s, err) ||
 		!setting_host(&rules, s->root, "base_url", ALIPAY_BASE_URL, s->base_url, &base, err) ||
 		!setting_text(&rules, s->root, "public_base_url", false, &s->public_base_url, err) ||
 		!setting_sandbox(s->root, &s->has_sandbox_settings, err))
@@ -333,6 +356,11 @@ alipay_open(const ChannelSource *source, ChannelError *err)
 		str_copy(config->seller[i], sizeof(config->seller[i]), s.seller[i]);
 	config->seller_count = s.seller_count;
 	good = open_keys(config, source, &s, err);
+	if (good && s.transfer != NULL)
+	{
+		config->transfer = json_deep_copy(s.transfer);
+		good = config->transfer != NULL || channel_error(err, NULL, "out of memory");
+	}
 	alipay_settings_free(&s);
 	if (good)
 		return config;
@@ -351,6 +379,7 @@ alipay_close(void *arg)
 	crypto_key_free(config->private_key);
 	for (i = 0; i < ALIPAY_KEYS_MAX; i++)
 		crypto_key_free(config->keys[i].key);
+	json_decref(config->transfer);
 	explicit_bzero(config->token, sizeof(config->token));
 	free(config);
 }

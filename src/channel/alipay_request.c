@@ -1,17 +1,11 @@
 /*-------------------------------------------------------------------------
  *
  * alipay_request.c
- *	  The frozen biz_content of a refund, and signed requests.
+ *	  The frozen biz_content of a refund, and of the query about it.
  *
  * biz_content is made once, at submit, and stored.  Whatever is sent for a
  * number later is these bytes: the same out_request_no with another amount is
  * a contradiction to Alipay, and another out_request_no is a second refund.
- *
- * Signed is every parameter but the signature itself, sorted by name, joined
- * as name=value with '&', the values as they are and not as they are escaped
- * for the way.  The common parameters travel in the query, so that the
- * gateway knows the charset before it decodes the body.  The token that lets
- * us act for a sub-merchant travels in the body: addresses end in logs.
  *
  * src/channel/alipay_request.c
  *
@@ -23,18 +17,8 @@
 
 #include "channel/alipay.h"
 
-#define USER_AGENT		"refundx/1"
 #define GOODS_MAX		200
 #define ROYALTIES_MAX	32
-#define ANSWER_MAX		((size_t) 256 * 1024)
-#define PARAM_COUNT		10
-
-typedef struct RequestParam
-{
-	const char *name;
-	const char *value;
-	bool		in_body;
-} RequestParam;
 
 static bool text_member(const json_t *object, const char *name, size_t max);
 static bool amount_member(const json_t *object, const char *name, int64_t most, int64_t *sum);
@@ -42,12 +26,8 @@ static bool goods_acceptable(const json_t *goods, int64_t amount, ChannelError *
 static bool royalties_acceptable(const json_t *royalties, int64_t amount, ChannelError *err);
 static bool add_payment_data(json_t *body, const ChannelInstruction *instr, ChannelError *err);
 static bool set_trade(json_t *body, const ChannelInstruction *instr);
-static bool dump(json_t *body, Buf *out);
 static bool query_content(const ChannelInstruction *instr, Buf *out);
 static bool echo_content(const char *nonce, Buf *out);
-static bool sign(const AlipayConfig *config, const RequestParam *param, int count, Buf *base64);
-static bool compose(const AlipayConfig *config, const char *method, const char *timestamp,
-					const Buf *content, HttpRequest *out);
 
 /* ---- the payment's channel_data ---- */
 
@@ -214,7 +194,7 @@ alipay_payment_data_acceptable(const ChannelInstruction *instr, ChannelError *er
 
 	if (good)
 	{
-		good = dump(body, &text) && !utf8_has_four_bytes(text.data, text.len);
+		good = alipay_dump(body, &text) && !utf8_has_four_bytes(text.data, text.len);
 		if (!good)
 			channel_error(err, "Leave out characters of four bytes in UTF-8.",
 						  "the payment's channel_data has an emoji or another character that is "
@@ -237,18 +217,6 @@ set_trade(json_t *body, const ChannelInstruction *instr)
 		json_object_set_new(body, "out_trade_no", json_string(instr->payment_no)) == 0;
 }
 
-static bool
-dump(json_t *body, Buf *out)
-{
-	char	   *text = json_dumps(body, JSON_COMPACT);
-
-	buf_reset(out);
-	if (text != NULL)
-		buf_adds(out, text);
-	free(text);
-	return text != NULL && !out->failed && out->len > 0;
-}
-
 bool
 alipay_freeze(void *config, const ChannelInstruction *instr, Buf *request, ChannelError *err)
 {
@@ -267,7 +235,7 @@ alipay_freeze(void *config, const ChannelInstruction *instr, Buf *request, Chann
 	good = good && add_payment_data(body, instr, err) &&
 		json_object_set_new(body, "query_options",
 							json_pack("[s,s]", "refund_detail_item_list", "deposit_back_info")) == 0 &&
-		dump(body, request);
+		alipay_dump(body, request);
 	if (good && utf8_has_four_bytes(request->data, request->len))
 		good = channel_error(err, "Leave out characters of four bytes in UTF-8.",
 							 "the refund's texts have an emoji or another character that is not "
@@ -288,7 +256,7 @@ query_content(const ChannelInstruction *instr, Buf *out)
 		json_object_set_new(body, "query_options",
 							json_pack("[s,s,s]", "refund_detail_item_list", "gmt_refund_pay",
 									  "deposit_back_info")) == 0 &&
-		dump(body, out);
+		alipay_dump(body, out);
 
 	json_decref(body);
 	return good;
@@ -300,7 +268,7 @@ echo_content(const char *nonce, Buf *out)
 {
 	json_t	   *body = json_pack("{s:s+,s:s+}", "out_trade_no", "refundx_echo_", nonce,
 								 "out_request_no", "refundx_echo_", nonce);
-	bool		good = body != NULL && dump(body, out);
+	bool		good = body != NULL && alipay_dump(body, out);
 
 	json_decref(body);
 	return good;
@@ -308,76 +276,11 @@ echo_content(const char *nonce, Buf *out)
 
 /* ---- requests ---- */
 
-/* The parameters are in the order of their names already. */
-static bool
-sign(const AlipayConfig *config, const RequestParam *param, int count, Buf *base64)
-{
-	Buf			text = BUF_INIT;
-	Buf			raw = BUF_INIT;
-	bool		good;
-	int			i;
-
-	for (i = 0; i < count; i++)
-		if (param[i].value[0] != '\0')
-			buf_addf(&text, "%s%s=%s", text.len > 0 ? "&" : "", param[i].name, param[i].value);
-	good = !text.failed && rsa_sign_sha256(config->private_key, text.data, text.len, &raw);
-	if (good)
-		base64_encode(base64, raw.data, raw.len);
-	buf_wipe(&text);			/* the token is in it */
-	buf_free(&raw);
-	return good && !base64->failed;
-}
-
-static bool
-compose(const AlipayConfig *config, const char *method, const char *timestamp,
-		const Buf *content, HttpRequest *out)
-{
-	const RequestParam param[PARAM_COUNT] = {
-		{"alipay_root_cert_sn", config->root_sn, false},
-		{"app_auth_token", config->token, true},
-		{"app_cert_sn", config->app_sn, false},
-		{"app_id", config->app_id, false},
-		{"biz_content", buf_str(content), true},
-		{"charset", "utf-8", false},
-		{"method", method, false},
-		{"sign_type", "RSA2", false},
-		{"timestamp", timestamp, false},
-		{"version", "1.0", false},
-	};
-	Buf			signature = BUF_INIT;
-	const char *separator = "?";
-	int			i;
-	bool		good = sign(config, param, PARAM_COUNT, &signature);
-
-	buf_addf(&out->url, "%s" ALIPAY_GATEWAY_PATH, config->base_url);
-	for (i = 0; i < PARAM_COUNT; i++)
-	{
-		Buf		   *to = param[i].in_body ? &out->body : &out->url;
-
-		if (param[i].value[0] == '\0')
-			continue;
-		if (param[i].in_body)
-			buf_adds(to, to->len > 0 ? "&" : "");
-		else
-			buf_adds(to, separator);
-		if (!param[i].in_body)
-			separator = "&";
-		buf_addf(to, "%s=", param[i].name);
-		percent_encode(to, param[i].value, strlen(param[i].value));
-	}
-	buf_adds(&out->url, "&sign=");
-	percent_encode(&out->url, buf_str(&signature), signature.len);
-	buf_free(&signature);
-	return good && !out->url.failed && !out->body.failed;
-}
-
 bool
 alipay_build(void *arg, ChannelCall call, const ChannelInstruction *instr, const Buf *frozen,
 			 const ChannelMoment *moment, HttpRequest *out, ChannelError *err)
 {
-	const AlipayConfig *config = arg;
 	Buf			content = BUF_INIT;
-	char		timestamp[32];
 	bool		good;
 
 	memset(err, 0, sizeof(*err));
@@ -390,27 +293,13 @@ alipay_build(void *arg, ChannelCall call, const ChannelInstruction *instr, const
 	if (call == CALL_QUERY && (instr == NULL || instr->wire_no == NULL || instr->wire_no[0] == '\0'))
 		return channel_error(err, NULL, "a refund without a number cannot be asked about");
 
-	alipay_time_text(moment->now, timestamp);
 	if (call == CALL_SUBMIT)
 		buf_add(&content, frozen->data, frozen->len);
-	good = call == CALL_SUBMIT ? !content.failed && strlen(buf_str(&content)) == frozen->len
-		: call == CALL_QUERY ? query_content(instr, &content)
-		: echo_content(moment->nonce, &content);
-	strcpy(out->method, "POST");
-	good = good && compose(config, call == CALL_SUBMIT ? ALIPAY_METHOD_REFUND : ALIPAY_METHOD_QUERY,
-						   timestamp, &content, out) &&
-		http_header_add(&out->headers, "Accept", "application/json") &&
-		http_header_add(&out->headers, "User-Agent", USER_AGENT) &&
-		http_header_add(&out->headers, "alipay-request-id", moment->nonce) &&
-		http_header_add(&out->headers, "Content-Type",
-						"application/x-www-form-urlencoded;charset=utf-8");
+	good = (call == CALL_SUBMIT ? !content.failed
+			: call == CALL_QUERY ? query_content(instr, &content)
+			: echo_content(moment->nonce, &content)) &&
+		alipay_gateway_request(arg, call == CALL_SUBMIT ? ALIPAY_METHOD_REFUND : ALIPAY_METHOD_QUERY,
+							   &content, moment, &alipay_refunds.limits, out);
 	buf_free(&content);
-	out->connect_timeout_ms = alipay_refunds.limits.connect_timeout_ms;
-	out->total_timeout_ms = alipay_refunds.limits.call_timeout_ms;
-	out->max_answer = ANSWER_MAX;
-	if (good)
-		return true;
-	http_request_free(out);
-	http_request_init(out);
-	return channel_error(err, NULL, "the request could not be signed");
+	return good || channel_error(err, NULL, "the request could not be signed");
 }

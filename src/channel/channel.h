@@ -251,6 +251,8 @@ typedef struct ChannelLimits
 								 * repeats for ever */
 	const int  *poll_unknown;
 	const int  *poll_abnormal;
+	const int  *poll_succeeded; /* of what may come back after it has arrived;
+								 * ends, unlike the others; NULL = never asked about */
 } ChannelLimits;
 
 /*

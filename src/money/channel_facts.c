@@ -65,7 +65,7 @@ static bool
 read_facts(const char *name, ChannelFacts *f)
 {
 	static Statement find = {
-		"SELECT 'refundx.channel'::regclass::oid::int8, c.channel_id, c.merchant_id, c.kind, c.closed"
+		"SELECT 'refundx.channel'::regclass::oid::int8, c.channel_id, c.merchant_id, c.kind, c.closed, c.config ? 'transfer'"
 		"  FROM refundx.channel c WHERE c.name = $1", ARGS(TEXTOID)
 	};
 	Values		v = {0};
@@ -80,6 +80,7 @@ read_facts(const char *name, ChannelFacts *f)
 	if (f->channel == NULL)
 		elog(ERROR, "channel kind \"%s\" is not built in", row_text(0, 4));
 	f->closed = row_bool(0, 5);
+	f->transfer_defaults = row_bool(0, 6);
 	return true;
 }
 

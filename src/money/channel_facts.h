@@ -20,6 +20,7 @@ typedef struct ChannelFacts
 	int32		merchant_id;
 	const Channel *channel;
 	bool		closed;
+	bool		transfer_defaults;	/* the configuration has something about transfers */
 } ChannelFacts;
 
 /*

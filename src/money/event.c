@@ -17,12 +17,6 @@
 #include "utils/timestamp.h"
 #include "utils/xid8.h"
 
-const char *
-session_user_name(void)
-{
-	return GetUserNameFromId(GetSessionUserId(), false);
-}
-
 void
 event_add(int64 instruction_id, const char *type,
 		  const char *from_state, const char *to_state, const char *note)
@@ -39,7 +33,7 @@ event_add(int64 instruction_id, const char *type,
 	row_value_text(&v, type);
 	row_value_text(&v, from_state);
 	row_value_text(&v, to_state);
-	row_value_text(&v, session_user_name());
+	row_value_text(&v, actor_name() ? psprintf("%s, as %s", actor_name(), session_user_name()) : session_user_name());
 	row_value_text(&v, note);
 	row_insert(&event, &v, NULL, NULL);
 }

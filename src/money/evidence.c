@@ -27,7 +27,7 @@ evidence_insert_many(const EvidenceRow *rows, int n)
 		"INSERT INTO refundx.evidence (channel_id, merchant_id, source, digest, verdict, proof, wire_no,"
 		"       attempt_id, attempt_started_at, http_status, code, message, detail, merchant_no,"
 		"       payment_no, channel_payment_id, channel_refund_id, amount, payer_amount, currency,"
-		"       occurred_at, received_at, retry_after, request_id, headers, body)"
+		"       occurred_at, received_at, retry_after, request_id, headers, body, about, handover)"
 		" SELECT *"
 		"   FROM ROWS FROM (unnest($1::int4[]), unnest($2::int4[]), unnest($3::text[]), unnest($4::bytea[]),"
 		"                   unnest($5::text[]), unnest($6::bool[]), unnest($7::text[]), unnest($8::int8[]),"
@@ -36,18 +36,19 @@ evidence_insert_many(const EvidenceRow *rows, int n)
 		"                   unnest($15::text[]), unnest($16::text[]), unnest($17::text[]),"
 		"                   unnest($18::int8[]), unnest($19::int8[]), unnest($20::text[]),"
 		"                   unnest($21::timestamptz[]), unnest($22::timestamptz[]), unnest($23::int4[]),"
-		"                   unnest($24::text[]), unnest($25::text[]::jsonb[]), unnest($26::bytea[])) AS a"
+		"                   unnest($24::text[]), unnest($25::text[]::jsonb[]), unnest($26::bytea[]),"
+		"                   unnest($27::text[]), unnest($28::text[])) AS a"
 		" ON CONFLICT DO NOTHING",
 		ARGS(INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, BOOLARRAYOID,
 			 TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, TEXTARRAYOID,
 			 TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
 			 INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID,
-			 INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BYTEAARRAYOID)
+			 INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TEXTARRAYOID)
 	};
 	static const Oid types[] = {
 		INT4OID, INT4OID, TEXTOID, BYTEAOID, TEXTOID, BOOLOID, TEXTOID, INT8OID, TIMESTAMPTZOID,
 		INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID,
-		TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, BYTEAOID
+		TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, BYTEAOID, TEXTOID, TEXTOID
 	};
 	Column		c[lengthof(types)];
 	Values		v = {0};
@@ -103,6 +104,8 @@ evidence_insert_many(const EvidenceRow *rows, int n)
 		column_words(&c[23], e->request_id);
 		column_text(&c[24], r->headers_json);
 		column_bytes(&c[25], r->body, r->body_len);
+		column_text(&c[26], product_name(e->product));
+		column_words(&c[27], e->handover);
 	}
 	for (i = 0; i < (int) lengthof(types); i++)
 		values_column(&v, &c[i]);

@@ -17,7 +17,7 @@ typedef struct EvidenceRow
 {
 	int32		channel_id;
 	int32		merchant_id;
-	const char *source;			/* answer, query, callback, bill, operator, recovery */
+	const char *source;			/* answer, query, cancel, callback, bill, operator, recovery */
 	const ChannelEvidence *what;
 	const char *wire_no;		/* NULL = what->wire_no */
 	int64		attempt_id;		/* 0 = none */

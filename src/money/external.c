@@ -81,13 +81,14 @@ external_keep(const EvidenceFacts *e, char **note)
 {
 	static Statement insert = {
 		"INSERT INTO refundx.external_refund (channel_id, merchant_id, wire_no, payment_id, amount,"
-		"       evidence_id, person_reason, person_suggestion)"
-		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
-		" ON CONFLICT (merchant_id, wire_no) DO NOTHING",
-		ARGS(INT4OID, INT4OID, TEXTOID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID)
+		"       evidence_id, person_reason, person_suggestion, about)"
+		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+		" ON CONFLICT (merchant_id, about, wire_no) DO NOTHING",
+		ARGS(INT4OID, INT4OID, TEXTOID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID)
 	};
 	static Statement set_counted = {
-		"UPDATE refundx.external_refund SET counted = $3 WHERE merchant_id = $1 AND wire_no = $2",
+		"UPDATE refundx.external_refund SET counted = $3"
+		" WHERE merchant_id = $1 AND about = 'refund' AND wire_no = $2",
 		ARGS(INT4OID, TEXTOID, INT8OID)
 	};
 	Values		v = {0};
@@ -106,7 +107,8 @@ external_keep(const EvidenceFacts *e, char **note)
 		*note = "a number that is not known here; it moved no money";
 		return true;
 	}
-	payment_id = lock_payment(e);
+	/* a transfer is of no payment, whatever numbers it names */
+	payment_id = e->about == PRODUCT_REFUND ? lock_payment(e) : 0;
 	if (payment_id < 0)
 		return false;
 
@@ -116,12 +118,14 @@ external_keep(const EvidenceFacts *e, char **note)
 	values_datum(&v, Int64GetDatum(payment_id), payment_id == 0);
 	values_datum(&v, Int64GetDatum(e->amount), !e->has_amount);
 	values_int8(&v, e->evidence_id);
-	values_text(&v, payment_id ? "the channel speaks of a refund that was not made here"
+	values_text(&v, e->about == PRODUCT_TRANSFER ? "the channel speaks of a withdrawal that was not made here"
+				: payment_id ? "the channel speaks of a refund that was not made here"
 				: "the channel speaks of a refund, and of a payment, that are not known here");
 	values_text(&v, "Find out who made it: the channel's console, another system, or this database before a restore.");
+	values_text(&v, product_name(e->about));
 	if (statement_run(&insert, &v) == 0)
 	{
-		*note = "a refund made elsewhere; known";
+		*note = psprintf("a %s made elsewhere; known", product_name(e->about));
 		return true;
 	}
 	counted = payment_id && e->has_amount ? count_against(payment_id, e) : 0;
@@ -133,7 +137,8 @@ external_keep(const EvidenceFacts *e, char **note)
 		values_int8(&v, counted);
 		statement_run(&set_counted, &v);
 	}
-	*note = psprintf("a refund made elsewhere; %lld counted against the payment", (long long) counted);
+	*note = e->about == PRODUCT_TRANSFER ? "a withdrawal made elsewhere"
+		: psprintf("a refund made elsewhere; %lld counted against the payment", (long long) counted);
 	return true;
 }
 
@@ -173,7 +178,7 @@ external_adopted(int32 channel_id, int32 merchant_id, const char *payment_no, co
 		" x AS ("
 		"  SELECT e.external_id, e.payment_id, e.counted"
 		"    FROM p JOIN refundx.external_refund e USING (payment_id)"
-		"   WHERE e.merchant_id = $3 AND e.wire_no = $4 AND e.counted > 0 FOR UPDATE OF e),"
+		"   WHERE e.merchant_id = $3 AND e.about = 'refund' AND e.wire_no = $4 AND e.counted > 0 FOR UPDATE OF e),"
 		" u AS ("
 		"  UPDATE refundx.external_refund e SET counted = 0 FROM x WHERE e.external_id = x.external_id)"
 		" UPDATE refundx.payment p SET elsewhere = p.elsewhere - x.counted"

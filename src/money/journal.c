@@ -12,6 +12,9 @@
  * it by its version: (account, version) is the key, so two lines can never
  * continue from the same one, whatever is wrong above this file.
  *
+ * "Account" is here a row of the table: an account's own, or a further slot of
+ * it, which has a journal of its own.  slot.c chooses among them.
+ *
  * src/money/journal.c
  *
  *-------------------------------------------------------------------------
@@ -50,12 +53,38 @@ static const struct
 	[JOURNAL_RELEASE] = {"release", 1, -1, 0},
 	[JOURNAL_PAY_OUT] = {"pay_out", 0, -1, 1},
 	[JOURNAL_RETURN] = {"return", 1, 0, -1},
+	[JOURNAL_FEE] = {"fee", 0, -1, 1},
+	[JOURNAL_FEE_RETURN] = {"fee_return", 1, 0, -1},
+	[JOURNAL_SLOT_OUT] = {"slot_out", -1, 0, 1},
+	[JOURNAL_SLOT_IN] = {"slot_in", 1, 0, -1},
 };
 
 const char *
 journal_type_name(JournalType type)
 {
 	return types[type].name;
+}
+
+bool
+journal_type_moves(const char *name, size_t len, int64 available, int64 frozen, int64 outside)
+{
+	int			i;
+
+	for (i = 0; i < lengthof(types); i++)
+	{
+		int64		amount;
+
+		if (strlen(types[i].name) != len || memcmp(types[i].name, name, len) != 0)
+			continue;
+		/* one of the two moves in each type, by the amount */
+		amount = types[i].available != 0 ? available : frozen;
+		if (amount == PG_INT64_MIN)
+			return false;
+		amount *= types[i].available != 0 ? types[i].available : types[i].frozen;
+		return amount > 0 && available == amount * types[i].available &&
+			frozen == amount * types[i].frozen && outside == amount * types[i].outside;
+	}
+	return false;
 }
 
 bool
@@ -97,29 +126,42 @@ balance_move(AccountBalance *balance, JournalType type, int64 amount)
  * looked again: under the account's lock only an older snapshot explains that.
  */
 static void
-line_not_seen(void *account_no)
+line_not_seen(void *account_id)
 {
+	static Statement find = {
+		"SELECT account_no FROM refundx.account"
+		" WHERE account_id = (SELECT coalesce(slot_of, account_id) FROM refundx.account WHERE account_id = $1)",
+		ARGS(INT8OID)
+	};
+	Values		v = {0};
+
+	values_int8(&v, *(int64 *) account_id);
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("could not serialize access to account \"%s\"", (const char *) account_no),
+			 errmsg("could not serialize access to account \"%s\"",
+					statement_run(&find, &v) == 1 ? row_text(0, 1) : "?"),
 			 errdetail("Its journal has a line that this transaction's snapshot does not see."),
 			 errhint("Retry the transaction.")));
 }
 
 /*
  * The account has not enough, or its balance would pass the range of bigint;
- * find out what there is and say so.
+ * find out what there is, over all its slots, and say so.
  */
-static void
+void
 journal_complain(int64 account_id, JournalType type, int64 amount)
 {
 	static Statement balance = {
-		"SELECT a.account_no, a.currency, coalesce(j.available, 0), coalesce(j.frozen, 0)"
+		"SELECT a.account_no, a.currency,"
+		"       least(coalesce(sum(j.available), 0), 9223372036854775807)::bigint,"
+		"       least(coalesce(sum(j.frozen), 0), 9223372036854775807)::bigint"
 		"  FROM refundx.account a"
+		"  JOIN refundx.account s ON s.account_id = a.account_id OR s.slot_of = a.account_id"
 		"  LEFT JOIN LATERAL (SELECT available, frozen FROM refundx.journal"
-		"                      WHERE account_id = a.account_id"
+		"                      WHERE account_id = s.account_id"
 		"                      ORDER BY version DESC LIMIT 1) j ON true"
-		" WHERE a.account_id = $1", ARGS(INT8OID)
+		" WHERE a.account_id = (SELECT coalesce(slot_of, account_id) FROM refundx.account WHERE account_id = $1)"
+		" GROUP BY a.account_no, a.currency", ARGS(INT8OID)
 	};
 	Values		v = {0};
 	char	   *account_no;
@@ -152,13 +194,14 @@ journal_complain(int64 account_id, JournalType type, int64 amount)
 				 errdetail("%lld %s (minor units) are available, and another %lld are beyond the range of bigint.",
 						   (long long) available, currency, (long long) amount)));
 
-	line_not_seen(account_no);
+	line_not_seen(&account_id);
+	pg_unreachable();
 }
 
 /* ------------------------------------------------------------------------
  * One line, in a caller's transaction
  *
- * These two do what
+ * These do what
  *
  *		SELECT ... FROM refundx.account WHERE account_id = $1 FOR NO KEY UPDATE
  *		SELECT ... FROM refundx.journal WHERE account_id = $1
@@ -169,37 +212,124 @@ journal_complain(int64 account_id, JournalType type, int64 amount)
  * ------------------------------------------------------------------------
  */
 
-/*
- * Lock the account's row and wait for whoever has it; false if there is none.
- * *hold is why nothing may be taken from it, or NULL.
- */
-static bool
-lock_account(int64 account_id, char **account_no, char **hold)
+/* Some columns of an account's row, found where the table's definition has them. */
+static void
+read_account(TupleTableSlot *slot, AccountRow *row)
 {
-	Relation	account = table_open(relation_oid("account"), RowShareLock);
-	TupleDesc	desc = RelationGetDescr(account);
-	TupleTableSlot *key = MakeSingleTupleTableSlot(desc, &TTSOpsVirtual);
-	TupleTableSlot *row = table_slot_create(account, NULL);
-	bool		found;
+	static Oid	relid = InvalidOid;
+	static int	account_no,
+				slot_of,
+				slots,
+				hold,
+				closed;
+	TupleDesc	desc = slot->tts_tupleDescriptor;
 	bool		isnull;
 	Datum		d;
 
-	ExecStoreAllNullTuple(key);
-	key->tts_values[SPI_fnumber(desc, "account_id") - 1] = Int64GetDatum(account_id);
-	key->tts_isnull[SPI_fnumber(desc, "account_id") - 1] = false;
-	found = RelationFindReplTupleByIndex(account, compat_primary_key_index(account),
-										 LockTupleNoKeyExclusive, key, row);
+	if (relid != relation_oid("account"))
+	{
+		account_no = SPI_fnumber(desc, "account_no");
+		slot_of = SPI_fnumber(desc, "slot_of");
+		slots = SPI_fnumber(desc, "slots");
+		hold = SPI_fnumber(desc, "hold");
+		closed = SPI_fnumber(desc, "closed");
+		relid = relation_oid("account");
+	}
+	d = slot_getattr(slot, account_no, &isnull);
+	row->account_no = isnull ? NULL : TextDatumGetCString(d);
+	d = slot_getattr(slot, slot_of, &isnull);
+	row->slot_of = isnull ? 0 : DatumGetInt64(d);
+	row->slots = DatumGetInt32(slot_getattr(slot, slots, &isnull));
+	d = slot_getattr(slot, hold, &isnull);
+	row->hold = isnull ? NULL : TextDatumGetCString(d);
+	d = slot_getattr(slot, closed, &isnull);
+	row->closed = isnull ? NULL : TextDatumGetCString(d);
+}
+
+/*
+ * Lock the version that is the newest once we have the lock: a hold that was
+ * placed, or an account that was closed, while we waited counts.
+ */
+static bool
+lock_version(Relation account, ItemPointer tid, Snapshot snapshot, JournalLock lock,
+			 TupleTableSlot *slot)
+{
+	TM_FailureData failure;
+	TM_Result	result;
+
+	result = table_tuple_lock(account, tid, snapshot, slot, GetCurrentCommandId(false),
+							  LockTupleNoKeyExclusive,
+							  lock == JOURNAL_LOCK_FREE ? LockWaitSkip : LockWaitBlock,
+							  TUPLE_LOCK_FLAG_FIND_LAST_VERSION, &failure);
+	if (result != TM_Ok && !(result == TM_WouldBlock && lock == JOURNAL_LOCK_FREE))
+		elog(ERROR, "a row of refundx.account cannot be locked: %d", result);
+	return result == TM_Ok;
+}
+
+bool
+journal_account_row(int64 account_id, JournalLock lock, AccountRow *row)
+{
+	Relation	account = table_open(relation_oid("account"),
+									 lock == JOURNAL_LOCK_NOT ? AccessShareLock : RowShareLock);
+	TupleTableSlot *slot = table_slot_create(account, NULL);
+	Snapshot	snapshot;
+	SysScanDesc scan;
+	ScanKeyData key;
+	HeapTuple	tuple;
+	bool		found;
+
+	memset(row, 0, sizeof(*row));
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	ScanKeyInit(&key, SPI_fnumber(RelationGetDescr(account), "account_id"), BTEqualStrategyNumber,
+				F_INT8EQ, Int64GetDatum(account_id));
+	scan = systable_beginscan(account, compat_primary_key_index(account), true, snapshot, 1, &key);
+	tuple = systable_getnext(scan);
+	found = HeapTupleIsValid(tuple);
 	if (found)
 	{
-		d = slot_getattr(row, SPI_fnumber(desc, "account_no"), &isnull);
-		*account_no = TextDatumGetCString(d);
-		d = slot_getattr(row, SPI_fnumber(desc, "hold"), &isnull);
-		*hold = isnull ? NULL : TextDatumGetCString(d);
+		ItemPointerData tid = tuple->t_self;
+
+		row->ours = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
+		if (lock == JOURNAL_LOCK_NOT)
+			ExecForceStoreHeapTuple(tuple, slot, false);
+		else
+			found = lock_version(account, &tid, snapshot, lock, slot);
+		if (found)
+			read_account(slot, row);
 	}
-	ExecDropSingleTupleTableSlot(key);
-	ExecDropSingleTupleTableSlot(row);
+	systable_endscan(scan);
+	UnregisterSnapshot(snapshot);
+	ExecDropSingleTupleTableSlot(slot);
 	table_close(account, NoLock);
 	return found;
+}
+
+/*
+ * After a contradiction callers may put money in, and do nothing else; the
+ * hold stands at the account's own row, and is read by slots with no lock: who
+ * reads it before it is committed comes before it.  Who closes an account has
+ * all its rows, so that one is the row's own.  It is closed to what is new; an
+ * instruction that is open ends as it would.
+ */
+void
+journal_refuse(const AccountRow *row, JournalType type)
+{
+	AccountRow	own = *row;
+
+	if (row->slot_of != 0 && !journal_account_row(row->slot_of, JOURNAL_LOCK_NOT, &own))
+		elog(ERROR, "account %lld vanished", (long long) row->slot_of);
+	if (row->closed != NULL && (type == JOURNAL_CREDIT || types[type].available < 0))
+		ereport(ERROR,
+				(errcode(ERRCODE_RX_ACCOUNT_CLOSED),
+				 errmsg("account \"%s\" is closed: %s", own.account_no, row->closed),
+				 errdetail("What is open is still settled; nothing new is taken from it or put on it."),
+				 errhint("An operator reopens it with refundx.account_reopen().")));
+	if (own.hold != NULL && type != JOURNAL_CREDIT)
+		ereport(ERROR,
+				(errcode(ERRCODE_RX_ON_HOLD),
+				 errmsg("account \"%s\" is on hold: %s", own.account_no, own.hold),
+				 errdetail("Nothing is taken from it until an operator has resolved this.")));
 }
 
 /*
@@ -208,8 +338,8 @@ lock_account(int64 account_id, char **account_no, char **hold)
  * for.  Where the transaction's snapshot is fixed it may not; then the line
  * that is made from this one meets another of its version, which is a 40001.
  */
-static void
-newest_line(int64 account_id, AccountBalance *balance)
+void
+journal_newest_line(int64 account_id, AccountBalance *balance)
 {
 	Relation	journal = table_open(relation_oid("journal"), AccessShareLock);
 	Relation	index = index_open(compat_primary_key_index(journal), AccessShareLock);
@@ -244,33 +374,19 @@ newest_line(int64 account_id, AccountBalance *balance)
 }
 
 void
-journal_post(int64 account_id, JournalType type, int64 amount,
-			 int64 instruction_id, const char *reference, const char *note)
+journal_append(AccountBalance *balance, JournalType type, int64 amount,
+			   int64 instruction_id, const char *reference, const char *note)
 {
 	static RowTarget line = {"journal", {
 		"account_id", "version", "type", "instruction_id", "reference", "note",
 			"d_available", "d_frozen", "d_outside", "available", "frozen", "at", "by", NULL
 	}};
 	RowValues	v = {0};
-	AccountBalance balance;
-	char	   *account_no;
-	char	   *hold;
 
-	if (!lock_account(account_id, &account_no, &hold))
-		journal_complain(account_id, type, amount);
-
-	/* after a contradiction callers may put money in, and do nothing else */
-	if (hold != NULL && type != JOURNAL_CREDIT)
-		ereport(ERROR,
-				(errcode(ERRCODE_RX_ON_HOLD),
-				 errmsg("account \"%s\" is on hold: %s", account_no, hold),
-				 errdetail("Nothing is taken from it until an operator has resolved this.")));
-	newest_line(account_id, &balance);
-	if (!balance_move(&balance, type, amount))
-		journal_complain(account_id, type, amount);
-
-	row_value(&v, Int64GetDatum(account_id), false);
-	row_value(&v, Int64GetDatum(balance.version), false);
+	if (!balance_move(balance, type, amount))
+		journal_complain(balance->account_id, type, amount);
+	row_value(&v, Int64GetDatum(balance->account_id), false);
+	row_value(&v, Int64GetDatum(balance->version), false);
 	row_value_text(&v, types[type].name);
 	row_value(&v, Int64GetDatum(instruction_id), instruction_id == 0);
 	row_value_text(&v, reference);
@@ -278,11 +394,32 @@ journal_post(int64 account_id, JournalType type, int64 amount,
 	row_value(&v, Int64GetDatum(amount * types[type].available), false);
 	row_value(&v, Int64GetDatum(amount * types[type].frozen), false);
 	row_value(&v, Int64GetDatum(amount * types[type].outside), false);
-	row_value(&v, Int64GetDatum(balance.available), false);
-	row_value(&v, Int64GetDatum(balance.frozen), false);
+	row_value(&v, Int64GetDatum(balance->available), false);
+	row_value(&v, Int64GetDatum(balance->frozen), false);
 	row_value(&v, TimestampTzGetDatum(GetCurrentTimestamp()), false);
 	row_value_text(&v, session_user_name());
-	row_insert(&line, &v, line_not_seen, account_no);
+	row_insert(&line, &v, line_not_seen, &balance->account_id);
+}
+
+void
+journal_lock(int64 account_id, JournalType type, int64 amount, AccountBalance *balance)
+{
+	AccountRow	row;
+
+	if (!journal_account_row(account_id, JOURNAL_LOCK_WAIT, &row))
+		journal_complain(account_id, type, amount);
+	journal_refuse(&row, type);
+	journal_newest_line(account_id, balance);
+}
+
+void
+journal_post(int64 account_id, JournalType type, int64 amount,
+			 int64 instruction_id, const char *reference, const char *note)
+{
+	AccountBalance balance;
+
+	journal_lock(account_id, type, amount, &balance);
+	journal_append(&balance, type, amount, instruction_id, reference, note);
 }
 
 int

@@ -41,6 +41,20 @@ extern void channel_complain(const char *name) pg_attribute_noreturn();
 /* session_user, palloc'd: who did it, whatever SET ROLE says. */
 extern const char *session_user_name(void);
 
+/* ERROR 22023, which does not say what it is, unless it is a telephone number. */
+extern void contact_check(const char *contact, const char *what, const char *number);
+
+/* What the functions about one refund return: refundx.refund, refundx.withdrawal. */
+extern Datum refund_datum(FunctionCallInfo fcinfo, const char *refund_no);
+extern Datum withdrawal_datum(FunctionCallInfo fcinfo, const char *withdrawal_no);
+
+/*
+ * Who acts: refundx.actor where it is set, for many may share a login; otherwise
+ * session_user.  ERROR 42501 if the login may not speak for others.
+ */
+extern const char *actor_name(void);	/* NULL: nobody but session_user */
+extern const char *person_name(void);
+
 extern void event_add(int64 instruction_id, const char *type,
 					  const char *from_state, const char *to_state, const char *note);
 

@@ -235,6 +235,27 @@ payment_compare(const PaymentWords *w, int64 account_id)
 				 errhint("Recording the same values again is fine; another payment needs another number.")));
 }
 
+/* E.164 has at most 15 digits; the number itself is not repeated here. */
+void
+contact_check(const char *contact, const char *what, const char *number)
+{
+	const char *p;
+	int			digits = 0;
+
+	for (p = contact; *p; p++)
+	{
+		if (*p >= '0' && *p <= '9')
+			digits++;
+		else if (!(*p == '+' && p == contact))
+			digits = 100;
+	}
+	if (digits < 5 || digits > 15)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("the contact of %s \"%s\" is not a telephone number", what, number),
+				 errhint("Give 5 to 15 digits, with an optional leading +.")));
+}
+
 static void
 contact_record(int64 payment_id, const PaymentWords *w)
 {
@@ -244,24 +265,10 @@ contact_record(int64 payment_id, const PaymentWords *w)
 		ARGS(INT8OID, TEXTOID, TEXTOID)
 	};
 	Values		v = {0};
-	const char *p;
-	int			digits = 0;
 
 	if (w->contact == NULL)
 		return;
-	for (p = w->contact; *p; p++)
-	{
-		if (*p >= '0' && *p <= '9')
-			digits++;
-		else if (!(*p == '+' && p == w->contact))
-			digits = 100;
-	}
-	/* E.164 has at most 15 digits; the number itself is not repeated here */
-	if (digits < 5 || digits > 15)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("the contact of payment \"%s\" is not a telephone number", w->payment_no),
-				 errhint("Give 5 to 15 digits, with an optional leading +.")));
+	contact_check(w->contact, "payment", w->payment_no);
 	if (w->language)
 		argument_text("language", w->language, 16);
 	values_int8(&v, payment_id);

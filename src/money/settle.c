@@ -83,11 +83,12 @@ batch_read(Batch *b, Column *evidence_ids, SettleResult *result)
 		"SELECT e.evidence_id, e.channel_id, e.merchant_id, e.source, e.verdict, e.proof, e.wire_no,"
 		"       e.attempt_started_at, e.received_at, e.code, e.message, e.detail, e.merchant_no,"
 		"       e.payment_no, e.channel_payment_id, e.channel_refund_id, e.amount, e.payer_amount,"
-		"       e.currency, e.retry_after, i.instruction_id, i.payment_id"
+		"       e.currency, e.retry_after, i.instruction_id, i.payment_id, e.about"
 		"  FROM unnest($1) u(id)"
 		"  JOIN refundx.evidence e ON e.evidence_id = u.id"
 		"  LEFT JOIN refundx.event x ON x.evidence_id = e.evidence_id"
 		"  LEFT JOIN refundx.instruction i ON i.merchant_id = e.merchant_id AND i.wire_no = e.wire_no"
+		"   AND i.kind = e.about"
 		" WHERE x.evidence_id IS NULL"
 		" ORDER BY e.evidence_id", ARGS(INT8ARRAYOID)
 	};
@@ -129,6 +130,8 @@ batch_read(Batch *b, Column *evidence_ids, SettleResult *result)
 		e->retry_after = row_int4(row, 20);
 		p->instruction_id = row_int8(row, 21);
 		p->payment_id = row_int8(row, 22);
+		if (!product_from_name(row_text(row, 23), &e->about))
+			elog(ERROR, "evidence %lld is about something unknown", (long long) e->evidence_id);
 	}
 }
 
@@ -225,6 +228,11 @@ instruction_from_row(Subject *s, uint64 row)
 	i->generation = row_int4(row, 28);
 	if (!product_from_name(row_text(row, 29), &i->product))
 		elog(ERROR, "instruction %lld is of an unknown kind", (long long) i->instruction_id);
+	i->fee = row_int8(row, 30);
+	i->fee_back_on_failure = row_bool(row, 31);
+	i->fee_back_on_return = row_bool(row, 32);
+	i->cancel_requested = row_bool(row, 33);
+	i->cap_account_id = row_int8(row, 34);
 }
 
 static void
@@ -235,10 +243,13 @@ batch_lock_instructions(Batch *b)
 		"       i.attempts, i.first_attempt_at, i.state, i.detail, i.state_since, i.due_at, i.due_call,"
 		"       i.polls, i.unexplained, i.refusal, i.last_attempt_at, i.person_reason,"
 		"       i.person_suggestion, i.person_since, i.payer_amount, i.channel_refund_id, i.received_by,"
-		"       p.payment_no, p.channel_payment_id, m.merchant_no, i.generation, i.kind"
+		"       p.payment_no, p.channel_payment_id, m.merchant_no, i.generation, i.kind, i.fee,"
+		"       coalesce(o.fee_back_on_failure, true), coalesce(o.fee_back_on_return, true), i.cancel_requested_at IS NOT NULL,"
+		"       CASE WHEN o.capped_on IS NOT NULL THEN o.account_id END"
 		"  FROM refundx.instruction i"
 		"  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id"
 		"  LEFT JOIN refundx.merchant m ON m.merchant_id = i.merchant_id"
+		"  LEFT JOIN refundx.payout o ON o.instruction_id = i.instruction_id"
 		" WHERE i.instruction_id = ANY ($1)"
 		" ORDER BY i.instruction_id FOR NO KEY UPDATE OF i SKIP LOCKED", ARGS(INT8ARRAYOID)
 	};
@@ -288,7 +299,8 @@ batch_lock_accounts(Batch *b)
 
 	if (b->nsubjects == 0)
 		return;
-	ids = palloc0(b->nsubjects * sizeof(int64));
+	/* two for each: its own, and the one whose day's limit it counts on */
+	ids = palloc0(2 * b->nsubjects * sizeof(int64));
 	trial = palloc(b->nsubjects * sizeof(Instruction));
 	for (i = 0; i < b->nsubjects; i++)
 		trial[i] = b->subjects[i].row;
@@ -304,11 +316,12 @@ batch_lock_accounts(Batch *b)
 		weigh(&trial[at], &b->pieces[i].facts, timing_of(b, s->row.channel_id, s->row.product), b->now, &d);
 		if (d.effect != EFFECT_NONE)
 		{
-			ids[at] = s->row.account_id;
+			ids[2 * at] = s->row.account_id;
+			ids[2 * at + 1] = s->row.cap_account_id;
 			s->needs_account = true;
 		}
 	}
-	distinct_ids(&wanted, ids, b->nsubjects);
+	distinct_ids(&wanted, ids, 2 * b->nsubjects);
 	b->nbalances = journal_lock_many(&wanted, &b->balances);
 }
 
@@ -343,6 +356,40 @@ payment_delta(PaymentDelta *p, const Instruction *i, Effect effect, const Eviden
 	}
 }
 
+/*
+ * The lines of what happened.  A fee was frozen with the amount, and follows it or
+ * stays: it is earned when the amount is paid out; after a failure or a return
+ * it goes back or not, as the withdrawal's terms say; what was canceled has cost
+ * nothing.
+ */
+static void
+post_effect(Batch *b, const Instruction *i, const Decision *d, AccountBalance *balance)
+{
+	JournalType type;
+	bool		fee_back = true;
+	int64		amount = i->amount;
+
+	if (!journal_type_of_effect(d->effect, &type))
+		return;
+	if (!b->journal_begun)
+		journal_batch_init(&b->journal);
+	b->journal_begun = true;
+
+	if (d->to == STATE_FAILED)
+		fee_back = i->fee_back_on_failure;
+	else if (d->to == STATE_RETURNED)
+		fee_back = i->fee_back_on_return;
+	if (type == JOURNAL_RELEASE && fee_back)
+		amount += i->fee;
+	journal_batch_add(&b->journal, balance, type, amount, i->instruction_id);
+	if (i->fee == 0)
+		return;
+	if (type == JOURNAL_PAY_OUT || (type == JOURNAL_RELEASE && !fee_back))
+		journal_batch_add(&b->journal, balance, JOURNAL_FEE, i->fee, i->instruction_id);
+	else if (type == JOURNAL_RETURN && fee_back)
+		journal_batch_add(&b->journal, balance, JOURNAL_FEE_RETURN, i->fee, i->instruction_id);
+}
+
 static void
 batch_decide(Batch *b, SettleResult *result)
 {
@@ -355,7 +402,7 @@ batch_decide(Batch *b, SettleResult *result)
 		Decision   *d = &b->decisions[n];
 		Subject    *s = subject_of(b, p);
 		AccountBalance *balance = NULL;
-		JournalType type;
+		bool		all_locked = true;
 
 		if (p->instruction_id == 0 && p->facts.wire_no[0] == '\0')
 		{
@@ -380,8 +427,13 @@ batch_decide(Batch *b, SettleResult *result)
 			continue;
 		}
 		if (s != NULL && s->needs_account)
+		{
 			balance = find_by_key(b->balances, b->nbalances, sizeof(AccountBalance), s->row.account_id);
-		if (s == NULL || (s->needs_account && balance == NULL))
+			all_locked = balance != NULL &&
+				(s->row.cap_account_id == 0 ||
+				 find_by_key(b->balances, b->nbalances, sizeof(AccountBalance), s->row.cap_account_id));
+		}
+		if (s == NULL || !all_locked)
 		{
 			p->state = PIECE_WAITING;
 			column_int8(&result->waiting, p->facts.evidence_id);
@@ -395,13 +447,8 @@ batch_decide(Batch *b, SettleResult *result)
 			b->moves++;
 		payment_delta(find_by_key(b->payments, b->npayments, sizeof(PaymentDelta), s->row.payment_id),
 					  &s->row, d->effect, &p->facts);
-		if (s->row.account_id != 0 && journal_type_of_effect(d->effect, &type))
-		{
-			if (!b->journal_begun)
-				journal_batch_init(&b->journal);
-			b->journal_begun = true;
-			journal_batch_add(&b->journal, balance, type, s->row.amount, s->row.instruction_id);
-		}
+		if (s->row.account_id != 0)
+			post_effect(b, &s->row, d, balance);
 		result->applied++;
 	}
 }

@@ -18,6 +18,7 @@
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
+static void write_caps(Batch *b);
 static void write_payments(Batch *b);
 static void write_instructions(Batch *b);
 static void write_holds(Batch *b);
@@ -30,12 +31,52 @@ settle_write(Batch *b)
 {
 	if (b->journal_begun)
 		journal_batch_write(&b->journal);
+	write_caps(b);
 	write_payments(b);
 	write_instructions(b);
 	write_holds(b);
 	write_merchants(b);
 	write_notices(b);
 	write_events(b);
+}
+
+/*
+ * What came to nothing no longer counts on its day's limit.  Several of one
+ * account in a batch are one line, of the newest of them.
+ */
+static void
+write_caps(Batch *b)
+{
+	static Statement give_back = {
+		"WITH ended AS ("
+		"  SELECT o.account_id, i.channel_id, o.capped_on AS day, count(*) AS withdrawals, sum(o.asked) AS amount,"
+		"         max(o.instruction_id) AS instruction_id"
+		"    FROM unnest($1) u(id)"
+		"    JOIN refundx.payout o ON o.instruction_id = u.id AND o.capped_on IS NOT NULL"
+		"    JOIN refundx.instruction i ON i.instruction_id = u.id"
+		"   GROUP BY 1, 2, 3)"
+		" INSERT INTO refundx.cap_line (account_id, channel_id, day, n, withdrawals, amount, instruction_id)"
+		" SELECT e.account_id, e.channel_id, e.day, l.n + 1, l.withdrawals - e.withdrawals,"
+		"        l.amount - e.amount, e.instruction_id"
+		"   FROM ended e"
+		"   JOIN LATERAL (SELECT n, withdrawals, amount FROM refundx.cap_line l"
+		"                  WHERE l.account_id = e.account_id AND l.channel_id = e.channel_id AND l.day = e.day"
+		"                  ORDER BY n DESC LIMIT 1) l ON true",
+		ARGS(INT8ARRAYOID)
+	};
+	Column		ids;
+	Values		v = {0};
+	int			n;
+
+	column_init(&ids, INT8OID);
+	for (n = 0; n < b->npieces; n++)
+		if (b->pieces[n].state == PIECE_WEIGHED && b->decisions[n].effect == EFFECT_RELEASE &&
+			b->pieces[n].facts.about == PRODUCT_TRANSFER)
+			column_int8(&ids, b->pieces[n].instruction_id);
+	if (ids.n == 0)
+		return;
+	values_column(&v, &ids);
+	statement_run(&give_back, &v);
 }
 
 static void
@@ -163,7 +204,9 @@ write_holds(Batch *b)
 		ARGS(INT8OID, TEXTOID)
 	};
 	static Statement hold_account = {
-		"UPDATE refundx.account SET hold = coalesce(hold, $2) WHERE account_id = $1",
+		/* at the account's own row, which speaks for its slots */
+		"UPDATE refundx.account SET hold = coalesce(hold, $2)"
+		" WHERE account_id = (SELECT coalesce(slot_of, account_id) FROM refundx.account WHERE account_id = $1)",
 		ARGS(INT8OID, TEXTOID)
 	};
 	int			n;
@@ -241,10 +284,13 @@ write_notices(Batch *b)
 		" SELECT u.instruction_id, u.transition, t.provider"
 		"   FROM unnest($1, $2) u(instruction_id, transition)"
 		"   JOIN refundx.instruction i ON i.instruction_id = u.instruction_id"
-		"   JOIN refundx.payment_contact c ON c.payment_id = i.payment_id"
+		"   LEFT JOIN refundx.payment_contact c ON c.payment_id = i.payment_id"
+		"   LEFT JOIN refundx.payout_contact d ON d.instruction_id = i.instruction_id"
 		"   JOIN LATERAL (SELECT provider FROM refundx.notice_template"
-		"                  WHERE transition = u.transition AND language IN (c.language, '*')"
+		"                  WHERE about = i.kind AND transition = u.transition"
+		"                    AND language IN (coalesce(c.language, d.language), '*')"
 		"                  ORDER BY language = '*' LIMIT 1) t ON true"
+		"  WHERE coalesce(c.language, d.language) IS NOT NULL"
 		" ON CONFLICT (instruction_id, transition, sink) DO NOTHING",
 		ARGS(INT8ARRAYOID, TEXTARRAYOID)
 	};
@@ -281,21 +327,21 @@ write_notices(Batch *b)
  * answer that shows it works again.  It uses up no retry of anybody.
  */
 static void
-write_merchant(Batch *b, const EvidenceFacts *e, bool pause)
+write_merchant(Batch *b, const EvidenceFacts *e, ProductKind about, bool pause)
 {
 	static Statement pause_it = {
-		"UPDATE refundx.merchant"
-		"   SET paused = $2, paused_reason = $3, paused_since = coalesce(paused_since, $4),"
-		"       probes = probes + 1,"
-		"       probe_at = $4 + make_interval(secs => least(3600, 30 * 2 ^ least(probes, 7)) / $5)"
-		" WHERE merchant_id = $1 AND paused IS DISTINCT FROM 'operator'"
+		"INSERT INTO refundx.merchant_pause AS p (merchant_id, about, paused, reason, since, probes, probe_at)"
+		" VALUES ($1, $6, $2, $3, $4, 1, $4 + make_interval(secs => 30 / $5))"
+		" ON CONFLICT (merchant_id, about) DO UPDATE"
+		"   SET paused = excluded.paused, reason = excluded.reason, probes = p.probes + 1,"
+		"       probe_at = $4 + make_interval(secs => least(3600, 30 * 2 ^ least(p.probes, 7)) / $5)"
+		" WHERE p.paused <> 'operator'"
 		" RETURNING probes",
-		ARGS(INT4OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID)
+		ARGS(INT4OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID, TEXTOID)
 	};
 	static Statement resume_it = {
-		"UPDATE refundx.merchant"
-		"   SET paused = NULL, paused_reason = NULL, paused_since = NULL, probes = 0, probe_at = NULL"
-		" WHERE merchant_id = $1 AND paused IN ('hold', 'config')", ARGS(INT4OID)
+		"DELETE FROM refundx.merchant_pause"
+		" WHERE merchant_id = $1 AND about = $2 AND paused IN ('hold', 'config')", ARGS(INT4OID, TEXTOID)
 	};
 	int32		merchant_id = e->merchant_id;
 	Values		v = {0};
@@ -303,19 +349,22 @@ write_merchant(Batch *b, const EvidenceFacts *e, bool pause)
 	values_int4(&v, merchant_id);
 	if (!pause)
 	{
+		values_text(&v, product_name(about));
 		if (statement_run(&resume_it, &v) > 0)
-			ereport(LOG, (errmsg("refundx: merchant %d works again; sending resumes", merchant_id)));
+			ereport(LOG, (errmsg("refundx: %ss of merchant %d work again; sending resumes",
+								 product_name(about), merchant_id)));
 		return;
 	}
 	values_text(&v, e->verdict == VERDICT_HOLD ? "hold" : "config");
 	values_text(&v, psprintf("%s%s%s", e->code ? e->code : verdict_name(e->verdict),
 							 e->message ? ": " : "", e->message ? e->message : ""));
 	values_time(&v, b->now);
-	values_datum(&v, Float8GetDatum((double) timing_of(b, e->channel_id, PRODUCT_REFUND)->scale), false);
+	values_datum(&v, Float8GetDatum((double) timing_of(b, e->channel_id, about)->scale), false);
+	values_text(&v, product_name(about));
 	/* one alarm, not one for each probe */
 	if (statement_run(&pause_it, &v) > 0 && row_int4(0, 1) == 1)
 		ereport(WARNING,
-				(errmsg("refundx: merchant %d is paused (%s)", merchant_id,
+				(errmsg("refundx: %ss of merchant %d are paused (%s)", product_name(about), merchant_id,
 						e->verdict == VERDICT_HOLD ? "the merchant must act" : "keys, clock or rights"),
 				 errdetail("The channel says: %s.", e->code ? e->code : "nothing"),
 				 errhint("See refundx.merchants. It is probed by itself, and resumes by itself.")));
@@ -344,11 +393,12 @@ write_merchants(Batch *b)
 			const EvidenceFacts *later = &b->pieces[m].facts;
 
 			if (b->pieces[m].state == PIECE_WEIGHED && later->merchant_id == e->merchant_id &&
+				later->about == e->about &&
 				strcmp(later->source, "answer") == 0 &&
 				(later->proof || later->verdict == VERDICT_HOLD || later->verdict == VERDICT_CONFIG))
 				newest = false;
 		}
 		if (newest)
-			write_merchant(b, e, pause);
+			write_merchant(b, e, e->about, pause);
 	}
 }

@@ -1,18 +1,16 @@
 /*-------------------------------------------------------------------------
  *
  * submit.c
- *	  What callers do to a refund in their own transaction: submit, adopt,
- *	  cancel.
+ *	  What callers do to a refund in their own transaction: submit, adopt.
  *
  * Everything here can roll back.  A submit freezes the amount and queues the
  * refund, or neither; nothing is sent before the caller's commit, because the
  * dispatcher only sees what is committed.
  *
  * The order of locks is payment, instruction, account, as everywhere.  The
- * submit updates the payment first, which locks it and reserves the amount in
- * one step: two concurrent refunds of 60 on 100 queue up behind each other at
- * that row, and the second one finds 60 taken.  The check is in the UPDATE's
- * WHERE, for the sake of the message; behind it stands the table's constraint.
+ * submit reserves the amount in the payment first (reserve.c), which locks it:
+ * two concurrent refunds of 60 on 100 queue up behind each other at that row,
+ * and the second one finds 60 taken.
  *
  * src/money/submit.c
  *
@@ -20,78 +18,31 @@
  */
 #include "money/money.h"
 
-#include "access/genam.h"
 #include "access/htup_details.h"
-#include "access/stratnum.h"
-#include "access/table.h"
 #include "access/xact.h"
 #include "base/clock.h"
 #include "base/errors.h"
-#include "base/relation.h"
-#include "base/row_insert.h"
 #include "base/shmem.h"
 #include "catalog/namespace.h"
-#include "commands/dbcommands.h"
-#include "money/channel_facts.h"
-#include "money/external.h"
+#include "money/instruction.h"
 #include "money/journal.h"
+#include "money/reserve.h"
 #include "money/state.h"
 #include "utils/builtins.h"
-#include "utils/fmgroids.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 PG_FUNCTION_INFO_V1(refundx_refund_submit);
 PG_FUNCTION_INFO_V1(refundx_refund_adopt);
-PG_FUNCTION_INFO_V1(refundx_refund_cancel);
-
-/* What a caller says of a refund. */
-typedef struct RefundWords
-{
-	PaymentWords payment;		/* amount 0: the payment is known already */
-	const char *refund_no;
-	int64		amount;
-	const char *reason;
-	bool		adopt;			/* under way already: ask, do not send */
-} RefundWords;
-
-/* The payment's row after the reservation. */
-typedef struct Reserved
-{
-	int64		payment_id;
-	int32		channel_id;
-	int32		merchant_id;
-	int64		account_id;		/* 0 = none */
-	char	   *currency;
-	const Channel *channel;
-	ChannelInstruction instr;
-} Reserved;
-
-/* What the table added to a new instruction. */
-typedef struct Inserted
-{
-	int64		instruction_id; /* 0 = none was: the number exists already */
-	TimestampTz due_at;
-	TimestampTz state_since;
-	TimestampTz submitted_at;
-} Inserted;
 
 static Datum submit(FunctionCallInfo fcinfo, RefundWords *w);
-static bool reserve(const RefundWords *w, Reserved *r);
-static void reserve_complain(const RefundWords *w);
-static void unreserve(const RefundWords *w, const Reserved *r);
 static bool existing_same(const RefundWords *w);
 static State first_state(const RefundWords *w);
-static bool number_exists(const char *refund_no);
-static void number_taken(void *words);
-static void instruction_insert(const RefundWords *w, const Reserved *r, Inserted *in);
+static void new_instruction(const RefundWords *w, const Reserved *r, NewInstruction *in);
 static Datum refund_datum_new(FunctionCallInfo fcinfo, const RefundWords *w, const Reserved *r,
-							  const Inserted *in);
-static Datum refund_datum(FunctionCallInfo fcinfo, const char *refund_no);
-static void nobody_serves_warning(void);
+							  const NewInstruction *in);
 
 #define TEXT_ARG(i) (PG_ARGISNULL(i) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(i)))
 
@@ -148,7 +99,7 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 {
 	Reserved	r = {0};
 	ChannelError err = {{0}};
-	Inserted	in = {0};
+	NewInstruction in = {0};
 	ErrorContextCallback hide = {error_context_stack, hide_statement, NULL};
 	Datum		result;
 
@@ -174,16 +125,19 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 		if (!existing_same(w))
 			reserve_complain(w);
 	}
-	else if (number_exists(w->refund_no))
+	else if (instruction_number_exists(w->refund_no))
 	{
 		/* give back what this call reserved, and compare */
 		unreserve(w, &r);
 		if (!existing_same(w))
-			number_taken(w);
+			instruction_number_taken((void *) w->refund_no);
 	}
 	else
 	{
-		instruction_insert(w, &r, &in);
+		if (r.account_id != 0)
+			r.account_id = journal_choose_slot(r.account_id, w->amount);
+		new_instruction(w, &r, &in);
+		instruction_insert(&in);
 
 		/*
 		 * Only a refund that is new is held against what the channel would
@@ -204,121 +158,6 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 	SPI_finish();
 	error_context_stack = hide.previous;
 	return result;
-}
-
-/*
- * Lock the payment and reserve the amount; false if there is no such payment
- * or it does not have the amount left, or is on hold.
- */
-static bool
-reserve(const RefundWords *w, Reserved *r)
-{
-	static Statement update = {
-		"UPDATE refundx.payment"
-		"   SET refunding = refunding + $3, parts = parts + 1"
-		" WHERE channel_id = $1 AND payment_no = $2 AND hold IS NULL"
-		"   AND currency = coalesce($4, currency)"
-		"   AND $3 <= paid - refunding - refunded - returned - elsewhere - already_refunded"
-		" RETURNING payment_id, account_id, currency, paid, paid_at, parts, channel_payment_id,"
-		"           channel_data::text",
-		ARGS(INT4OID, TEXTOID, INT8OID, TEXTOID)
-	};
-	const ChannelFacts *c = channel_facts(w->payment.channel);
-	Values		v = {0};
-
-	if (c == NULL || c->closed)
-		return false;
-	r->channel_id = c->channel_id;
-	r->merchant_id = c->merchant_id;
-	r->channel = c->channel;
-	if (w->adopt)
-		external_adopted(c->channel_id, c->merchant_id, w->payment.payment_no, w->refund_no);
-	values_int4(&v, c->channel_id);
-	values_text(&v, w->payment.payment_no);
-	values_int8(&v, w->amount);
-	values_text(&v, w->payment.currency);
-	if (statement_run(&update, &v) != 1)
-		return false;
-	r->payment_id = row_int8(0, 1);
-	r->account_id = row_int8(0, 2);
-	r->currency = row_text(0, 3);
-
-	r->instr.wire_no = w->refund_no;
-	r->instr.amount = w->amount;
-	r->instr.currency = r->currency;
-	r->instr.payment_no = w->payment.payment_no;
-	r->instr.payment_amount = row_int8(0, 4);
-	r->instr.paid_at = row_null(0, 5) ? 0 : timestamptz_to_unix_us(row_time(0, 5)) / USECS_PER_SEC;
-	r->instr.parts_before = row_int4(0, 6) - 1;
-	r->instr.channel_payment_id = row_text(0, 7);
-	r->instr.payment_data = row_text(0, 8);
-	r->instr.reason = w->reason;
-	return true;
-}
-
-/* Find out why nothing could be reserved, and say it. */
-static void
-reserve_complain(const RefundWords *w)
-{
-	static Statement find = {
-		"SELECT p.hold, p.currency, p.paid, p.refunding, p.refunded, p.returned + p.elsewhere,"
-		"       p.already_refunded"
-		"  FROM refundx.channel c LEFT JOIN refundx.payment p"
-		"    ON p.channel_id = c.channel_id AND p.payment_no = $2"
-		" WHERE c.name = $1 AND NOT c.closed", ARGS(TEXTOID, TEXTOID)
-	};
-	Values		v = {0};
-	int64		left;
-
-	values_text(&v, w->payment.channel);
-	values_text(&v, w->payment.payment_no);
-	if (statement_run(&find, &v) != 1)
-		channel_complain(w->payment.channel);
-	if (row_null(0, 2))
-		ereport(ERROR,
-				(errcode(ERRCODE_RX_UNKNOWN_PAYMENT),
-				 errmsg("payment \"%s\" of channel \"%s\" is not known",
-						w->payment.payment_no, w->payment.channel),
-				 errhint("Record it with refundx.payment_record(), or give payment_amount and currency to refundx.refund_submit().")));
-	if (!row_null(0, 1))
-		ereport(ERROR,
-				(errcode(ERRCODE_RX_ON_HOLD),
-				 errmsg("payment \"%s\" is on hold: %s", w->payment.payment_no, row_text(0, 1)),
-				 errdetail("No refund of it is accepted until an operator has resolved this.")));
-	if (w->payment.currency && strcmp(w->payment.currency, row_text(0, 2)) != 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_RX_CURRENCY),
-				 errmsg("payment \"%s\" is in %s, not in %s",
-						w->payment.payment_no, row_text(0, 2), w->payment.currency)));
-	left = row_int8(0, 3) - row_int8(0, 4) - row_int8(0, 5) - row_int8(0, 6) - row_int8(0, 7);
-	if (left >= w->amount)
-		ereport(ERROR,
-				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-				 errmsg("could not serialize access to payment \"%s\"", w->payment.payment_no),
-				 errhint("Retry the transaction.")));
-	ereport(ERROR,
-			(errcode(ERRCODE_RX_OVER_REFUND),
-			 errmsg("refund \"%s\" of %lld exceeds the %lld left of payment \"%s\"",
-					w->refund_no, (long long) w->amount, (long long) left, w->payment.payment_no),
-			 errdetail("Of %lld paid, %lld are being refunded, %lld are refunded, and %lld were refunded elsewhere or before or came back (minor units of %s).",
-					   (long long) row_int8(0, 3), (long long) row_int8(0, 4), (long long) row_int8(0, 5),
-					   (long long) (row_int8(0, 6) + row_int8(0, 7)), row_text(0, 2))));
-}
-
-/* Take back this call's own reservation; the row is still locked. */
-static void
-unreserve(const RefundWords *w, const Reserved *r)
-{
-	static Statement update = {
-		"UPDATE refundx.payment SET refunding = refunding - $2, parts = parts - 1"
-		" WHERE payment_id = $1", ARGS(INT8OID, INT8OID)
-	};
-	Values		v = {0};
-
-	values_int8(&v, r->payment_id);
-	values_int8(&v, w->amount);
-	if (statement_run(&update, &v) != 1)
-		elog(ERROR, "payment %lld vanished", (long long) r->payment_id);
 }
 
 /*
@@ -370,87 +209,20 @@ first_state(const RefundWords *w)
 	return w->adopt ? STATE_UNKNOWN : STATE_QUEUED;
 }
 
-/*
- * Is there a refund of this number?  Callers of one payment come here one
- * after the other, under its lock, and each sees what the one before it has
- * committed; so a repeated call never gets as far as the insert.
- */
-static bool
-number_exists(const char *refund_no)
-{
-	Relation	instruction = table_open(relation_oid("instruction"), AccessShareLock);
-	Oid			index = relation_oid("instruction_instruction_no_key");
-	Snapshot	snapshot;
-	SysScanDesc scan;
-	ScanKeyData key;
-	bool		found;
-
-	CommandCounterIncrement();	/* also what this statement has submitted */
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	ScanKeyInit(&key, SPI_fnumber(RelationGetDescr(instruction), "instruction_no"),
-				BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(refund_no));
-	scan = systable_beginscan(instruction, index, true, snapshot, 1, &key);
-	found = HeapTupleIsValid(systable_getnext(scan));
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(instruction, AccessShareLock);
-	return found;
-}
-
-/*
- * The number is there, and this transaction cannot see it: another one has
- * just taken it (for another payment), or this one's snapshot is older.
- */
 static void
-number_taken(void *arg)
+new_instruction(const RefundWords *w, const Reserved *r, NewInstruction *in)
 {
-	const RefundWords *w = arg;
-
-	ereport(ERROR,
-			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("could not serialize access to refund \"%s\"", w->refund_no),
-			 errhint("Retry the transaction.")));
-}
-
-static void
-instruction_insert(const RefundWords *w, const Reserved *r, Inserted *in)
-{
-	static RowTarget instruction = {"instruction", {
-		"instruction_id", "kind", "instruction_no", "wire_no", "channel_id", "merchant_id",
-			"payment_id", "account_id", "amount", "currency", "reason", "state", "is_open",
-			"state_since", "due_at", "due_call", "attempts", "polls", "unexplained", "generation",
-			"may_send", "submitted_at", "submitted_by", NULL
-	}};
-	RowValues	v = {0};
-	Datum		zero = Int32GetDatum(0);
-
-	in->instruction_id = row_next_id(&instruction);
-	in->due_at = clock_now();
-	in->state_since = in->submitted_at = GetCurrentTimestamp();
-	row_value(&v, Int64GetDatum(in->instruction_id), false);
-	row_value_text(&v, "refund");
-	row_value_text(&v, w->refund_no);
-	row_value_text(&v, w->refund_no);
-	row_value(&v, Int32GetDatum(r->channel_id), false);
-	row_value(&v, Int32GetDatum(r->merchant_id), false);
-	row_value(&v, Int64GetDatum(r->payment_id), false);
-	row_value(&v, Int64GetDatum(r->account_id), r->account_id == 0);
-	row_value(&v, Int64GetDatum(w->amount), false);
-	row_value_text(&v, r->currency);
-	row_value_text(&v, w->reason);
-	row_value_text(&v, state_name(first_state(w)));
-	row_value(&v, BoolGetDatum(true), false);
-	row_value(&v, TimestampTzGetDatum(in->state_since), false);
-	row_value(&v, TimestampTzGetDatum(in->due_at), false);
-	row_value_text(&v, w->adopt ? "query" : "submit");
-	row_value(&v, zero, false); /* attempts */
-	row_value(&v, zero, false); /* polls */
-	row_value(&v, zero, false); /* unexplained */
-	row_value(&v, zero, false); /* generation */
-	row_value(&v, BoolGetDatum(!w->adopt), false);
-	row_value(&v, TimestampTzGetDatum(in->submitted_at), false);
-	row_value_text(&v, session_user_name());
-	row_insert(&instruction, &v, number_taken, (void *) w);
+	in->kind = PRODUCT_REFUND;
+	in->number = w->refund_no;
+	in->channel_id = r->channel_id;
+	in->merchant_id = r->merchant_id;
+	in->payment_id = r->payment_id;
+	in->account_id = r->account_id;
+	in->amount = w->amount;
+	in->currency = r->currency;
+	in->reason = w->reason;
+	in->state = first_state(w);
+	in->may_send = !w->adopt;
 }
 
 static TupleDesc
@@ -466,7 +238,7 @@ refund_descriptor(FunctionCallInfo fcinfo)
 /* The same as refund_datum() of a refund that is new, without reading it again. */
 static Datum
 refund_datum_new(FunctionCallInfo fcinfo, const RefundWords *w, const Reserved *r,
-				 const Inserted *in)
+				 const NewInstruction *in)
 {
 	TupleDesc	desc = refund_descriptor(fcinfo);
 	Datum		values[13];
@@ -492,7 +264,7 @@ refund_datum_new(FunctionCallInfo fcinfo, const RefundWords *w, const Reserved *
 }
 
 /* The row of refundx.refunds as a composite, for the caller's ORM. */
-static Datum
+Datum
 refund_datum(FunctionCallInfo fcinfo, const char *refund_no)
 {
 	static Statement find = {
@@ -511,114 +283,4 @@ refund_datum(FunctionCallInfo fcinfo, const char *refund_no)
 		elog(ERROR, "refund \"%s\" vanished", refund_no);
 	row = SPI_copytuple(SPI_tuptable->vals[0]);
 	return PointerGetDatum(SPI_returntuple(row, refund_descriptor(fcinfo)));
-}
-
-/*
- * Queued, but nobody will send it: say so, once per session, where a
- * newcomer sees it.
- */
-static void
-nobody_serves_warning(void)
-{
-	static bool said = false;
-
-	if (said || shmem_my_database() != NULL)
-		return;
-	said = true;
-	ereport(WARNING,
-			(errmsg("refunds of this database are queued, but no worker sends them"),
-			 errhint("Add the database to refundx.databases, for example: ALTER SYSTEM SET refundx.databases = '%s:8443'; then reload.",
-					 get_database_name(MyDatabaseId))));
-}
-
-/*
- * SQL: refund_cancel(refund_no, reason) returns refundx.refund.
- *
- * Only a refund that was never attempted is canceled here: under the row's
- * lock, which the dispatcher's claim needs as well.  Everything else is the
- * channel's to say.
- */
-Datum
-refundx_refund_cancel(PG_FUNCTION_ARGS)
-{
-	/* payment, instruction, account: the order of locks */
-	static Statement lock_payment = {
-		"SELECT p.payment_id, p.hold FROM refundx.instruction i JOIN refundx.payment p USING (payment_id)"
-		" WHERE i.instruction_no = $1 AND (i.submitted_by = session_user OR refundx.reads_all())"
-		"   FOR NO KEY UPDATE OF p", ARGS(TEXTOID)
-	};
-	static Statement lock = {
-		"SELECT instruction_id, state, attempts, account_id, amount, state_since::text, kind"
-		"  FROM refundx.instruction WHERE instruction_no = $1 FOR NO KEY UPDATE", ARGS(TEXTOID)
-	};
-	static Statement cancel = {
-		"UPDATE refundx.instruction SET state = 'canceled', is_open = false, state_since = clock_timestamp(),"
-		"       detail = $2, due_at = NULL, due_call = NULL,"
-		"       person_reason = NULL, person_suggestion = NULL, person_since = NULL"
-		" WHERE instruction_id = $1", ARGS(INT8OID, TEXTOID)
-	};
-	static Statement release = {
-		"UPDATE refundx.payment SET refunding = refunding - $2, parts = parts - 1 WHERE payment_id = $1",
-		ARGS(INT8OID, INT8OID)
-	};
-	char	   *refund_no = TEXT_ARG(0);
-	char	   *reason = TEXT_ARG(1);
-	Values		v = {0};
-	const Transition *t;
-	State		state;
-	int64		payment_id;
-	int64		instruction_id;
-	int64		account_id;
-	int64		amount;
-	char	   *hold;
-	Datum		result;
-
-	shmem_require();
-	argument_text("refund_no", refund_no, CHANNEL_NO_MAX);
-	SPI_connect();
-	values_text(&v, refund_no);
-	if (statement_run(&lock_payment, &v) != 1)
-		ereport(ERROR,
-				(errcode(ERRCODE_RX_UNKNOWN_REFUND),
-				 errmsg("refund \"%s\" does not exist", refund_no)));
-	payment_id = row_int8(0, 1);
-	hold = row_text(0, 2);
-	statement_run(&lock, &v);
-	instruction_id = row_int8(0, 1);
-	account_id = row_int8(0, 4);
-	amount = row_int8(0, 5);
-	if (!state_from_name(row_text(0, 2), &state))
-		elog(ERROR, "refund \"%s\" has an unknown state", refund_no);
-
-	t = state_transition(state, INPUT_CANCEL);
-	if (t->reaction == REACTION_REFUSE || (t->reaction == REACTION_MOVE && row_int4(0, 3) > 0))
-		ereport(ERROR,
-				(errcode(ERRCODE_RX_STATE),
-				 errmsg("refund \"%s\" cannot be canceled", refund_no),
-				 errdetail("It is %s since %s, after %d attempts: %s.", state_name(state), row_text(0, 6),
-						   row_int4(0, 3),
-						   t->reaction == REACTION_REFUSE ? t->comment : "the channel may have executed one of them"),
-				 errhint("SELECT refundx.refund_explain('%s') says what it waits for.", refund_no)));
-	if (t->reaction == REACTION_MOVE)
-	{
-		if (hold != NULL)
-			ereport(ERROR,
-					(errcode(ERRCODE_RX_ON_HOLD),
-					 errmsg("the payment of refund \"%s\" is on hold: %s", refund_no, hold)));
-		values_reset(&v);
-		values_int8(&v, instruction_id);
-		values_text(&v, reason);
-		statement_run(&cancel, &v);
-		values_reset(&v);
-		values_int8(&v, payment_id);
-		values_int8(&v, amount);
-		statement_run(&release, &v);
-		if (account_id != 0)
-			journal_post(account_id, JOURNAL_RELEASE, amount, instruction_id, NULL, NULL);
-		event_add(instruction_id, "canceled", state_name(state), state_name(t->to), reason);
-		wake_at_commit(WORKER_DISPATCHER);
-	}
-	result = refund_datum(fcinfo, refund_no);
-	SPI_finish();
-	return result;
 }

@@ -93,8 +93,8 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 		case REACTION_CONTRADICTION:
 			d->type = "contradiction";
 			d->hold = true;
-			to_person(i, psprintf("the channel says \"%s\", but the refund is %s: %s",
-								  verdict_name(e->verdict), state_name(i->state), t->comment),
+			to_person(i, psprintf("the channel says \"%s\", but the %s is %s: %s",
+								  verdict_name(e->verdict), product_name(i->product), state_name(i->state), t->comment),
 					  "Find out in the channel's console which is true; nothing was moved, and the payment is on hold.",
 					  now);
 			break;
@@ -102,6 +102,10 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 			d->type = "asked";
 			break;
 		case REACTION_STAY:
+			/* what an accepted one waits for: the payee's confirmation, perhaps */
+			if (input == INPUT_ACCEPTED && i->state == STATE_ACCEPTED && e->code)
+				i->detail = e->code;
+			break;
 		case REACTION_REFUSE:	/* evidence is never refused, only noted */
 			break;
 	}
@@ -130,13 +134,17 @@ is_own_answer(const EvidenceFacts *e)
 static char *
 mismatch(const Instruction *i, const EvidenceFacts *e)
 {
+	if (e->about != i->product)
+		return psprintf("the evidence is about a %s of this number", product_name(e->about));
 	if (e->merchant_no && i->merchant_no && strcmp(e->merchant_no, i->merchant_no) != 0)
-		return psprintf("the evidence is of merchant %s, the refund of %s", e->merchant_no, i->merchant_no);
+		return psprintf("the evidence is of merchant %s, the %s of %s", e->merchant_no,
+						product_name(i->product), i->merchant_no);
 	if (e->has_amount && e->amount != i->amount)
-		return psprintf("the evidence is about an amount of %lld, the refund is one of %lld",
-						(long long) e->amount, (long long) i->amount);
+		return psprintf("the evidence is about an amount of %lld, the %s is one of %lld",
+						(long long) e->amount, product_name(i->product), (long long) i->amount);
 	if (e->currency && strcmp(e->currency, i->currency) != 0)
-		return psprintf("the evidence is in %s, the refund in %s", e->currency, i->currency);
+		return psprintf("the evidence is in %s, the %s in %s", e->currency,
+						product_name(i->product), i->currency);
 	if (e->channel_payment_id && i->channel_payment_id)
 	{
 		if (strcmp(e->channel_payment_id, i->channel_payment_id) != 0)
@@ -315,6 +323,31 @@ resend_due(const Instruction *i, const EvidenceFacts *e, const Timing *timing, i
 }
 
 /*
+ * A finished one is asked about no more, unless the channel may still send back
+ * what had arrived (a bank card's transfer): then a few times more, ever later.
+ * It is no safeguard of money here, so it may end; a bill has the last word.
+ */
+static void
+watch(Instruction *i, const Timing *timing, int64 now, bool query)
+{
+	const int  *delays = timing->limits->poll_succeeded;
+	int			n = 0;
+
+	if (query)
+		i->polls++;
+	i->due_at = 0;
+	i->due_call = NULL;
+	if (i->state != STATE_SUCCEEDED || delays == NULL)
+		return;
+	while (n < i->polls && delays[n] != 0)
+		n++;
+	if (delays[n] == 0)
+		return;
+	i->due_at = now + SECONDS(delays[n]) / timing->scale;
+	i->due_call = "query";
+}
+
+/*
  * Every open instruction leaves here with a due time, or stays with a person
  * and is polled all the same.
  */
@@ -322,6 +355,7 @@ static void
 schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, Reaction reaction)
 {
 	bool		query = strcmp(e->source, "query") == 0;
+	bool		cancel = strcmp(e->source, "cancel") == 0;
 	int64		countable;
 
 	/* its own answer is on its way, and attempts never overlap */
@@ -336,14 +370,29 @@ schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 	}
 	if (!state_is_open(i->state))
 	{
-		i->due_at = 0;
-		i->due_call = NULL;
+		watch(i, timing, now, query);
+		return;
+	}
+	if (cancel)
+	{
+		/* whatever the channel made of it: only a query tells what became of it */
+		i->due_at = poll_due(timing, STATE_UNKNOWN, i->polls, now);
+		i->due_call = i->state == STATE_ACCEPTED && e->verdict == VERDICT_UNKNOWN ? "cancel" : "query";
+		i->polls++;
 		return;
 	}
 	switch (i->state)
 	{
 		case STATE_QUEUED:
-			if (reaction == REACTION_MOVE)
+			if (i->cancel_requested)
+			{
+				/* it was attempted, and is not sent again; nor does a clock end it */
+				to_person(i, "it was to be canceled after it had been attempted, and the channel does not know it",
+						  "Find out in the channel's console that it was not paid; it is still being asked about.", now);
+				i->due_at = poll_due(timing, STATE_UNKNOWN, ++i->polls, now);
+				i->due_call = "query";
+			}
+			else if (reaction == REACTION_MOVE)
 			{
 				/*
 				 * Found nowhere: nothing to wait for, the first time.  What is
@@ -384,6 +433,13 @@ schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 				i->polls++;
 			i->due_at = poll_due(timing, i->state, i->polls, now);
 			i->due_call = "query";
+			if (i->cancel_requested && i->state == STATE_ACCEPTED && reaction == REACTION_MOVE)
+			{
+				/* the caller could not wait for this moment: now there is something to cancel */
+				i->due_at = now;
+				i->due_call = "cancel";
+				break;
+			}
 
 			/*
 			 * Where only a late enough not-found can count, be there in time;

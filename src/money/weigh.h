@@ -39,11 +39,16 @@ typedef struct Instruction
 	int32		channel_id;
 	ProductKind product;
 	int64		amount;
+	int64		fee;			/* frozen with the amount */
+	bool		fee_back_on_failure;
+	bool		fee_back_on_return;
+	int64		cap_account_id; /* whose day's limit it counts on; 0 = none */
 	char	   *currency;
 	char	   *payment_no;		/* NULL = none */
 	char	   *channel_payment_id; /* NULL = not recorded */
 	char	   *merchant_no;
 	bool		may_send;
+	bool		cancel_requested;	/* the channel is asked to give it up */
 	int			attempts;
 	int64		first_attempt_at;
 	/* changing */
@@ -73,6 +78,7 @@ typedef struct EvidenceFacts
 	int32		channel_id;
 	int32		merchant_id;
 	char	   *source;
+	ProductKind about;
 	Verdict		verdict;
 	bool		proof;
 	char	   *wire_no;

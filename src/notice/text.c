@@ -19,6 +19,7 @@
 
 const char *const notice_placeholders[] = {
 	"refund_no",
+	"withdrawal_no",			/* the same: the number of what it is about */
 	"payment_no",
 	"amount",					/* what the payer really gets, formatted */
 	"currency",

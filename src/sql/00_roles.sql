@@ -10,7 +10,7 @@ DO $$
 DECLARE
 	r text;
 BEGIN
-	FOREACH r IN ARRAY ARRAY['refundx_app', 'refundx_operator', 'refundx_auditor'] LOOP
+	FOREACH r IN ARRAY ARRAY['refundx_app', 'refundx_operator', 'refundx_auditor', 'refundx_delegate'] LOOP
 		IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = r) THEN
 			EXECUTE pg_catalog.format('CREATE ROLE %I NOLOGIN', r);
 		END IF;

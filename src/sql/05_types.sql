@@ -32,17 +32,18 @@ CREATE DOMAIN refundx.instruction_state AS text
 COMMENT ON DOMAIN refundx.instruction_state IS 'A state of the state table';
 
 CREATE DOMAIN refundx.channel_call AS text
-	CONSTRAINT channel_call_known CHECK (VALUE IN ('submit', 'query'));
+	CONSTRAINT channel_call_known CHECK (VALUE IN ('submit', 'query', 'cancel'));
 COMMENT ON DOMAIN refundx.channel_call IS 'A call to a channel';
 
 CREATE DOMAIN refundx.evidence_source AS text
 	CONSTRAINT evidence_source_known CHECK (VALUE IN
-		('answer', 'query', 'callback', 'bill', 'operator', 'recovery'));
+		('answer', 'query', 'cancel', 'callback', 'bill', 'operator', 'recovery'));
 COMMENT ON DOMAIN refundx.evidence_source IS 'Where evidence comes from';
 
 CREATE DOMAIN refundx.journal_type AS text
 	CONSTRAINT journal_type_known CHECK (VALUE IN
-		('credit', 'debit', 'freeze', 'release', 'pay_out', 'return'));
+		('credit', 'debit', 'freeze', 'release', 'pay_out', 'return', 'fee', 'fee_return',
+		 'slot_out', 'slot_in'));
 COMMENT ON DOMAIN refundx.journal_type IS 'What a line of the journal does';
 
 CREATE FUNCTION refundx.journal_line_good(version bigint, type refundx.journal_type, reference text,
@@ -50,7 +51,7 @@ CREATE FUNCTION refundx.journal_line_good(version bigint, type refundx.journal_t
 LANGUAGE c IMMUTABLE
 AS 'MODULE_PATHNAME', 'refundx_journal_line_good';
 COMMENT ON FUNCTION refundx.journal_line_good(bigint, refundx.journal_type, text, bigint, bigint, bigint, bigint) IS
-'Constraint of the journal: the line balances (d_available + d_frozen + d_outside = 0, minor units), its version is positive, and it is a credit or debit by reference, or else an instruction''s';
+'Constraint of the journal: the line balances (d_available + d_frozen + d_outside = 0, minor units), each amount goes where its type says, its version is positive, and it is a credit or debit by reference, a move between slots of neither, or else an instruction''s';
 
 CREATE FUNCTION refundx.instruction_whole(kind refundx.instruction_kind, payment_id bigint,
 	person_reason text, person_since timestamptz, state refundx.instruction_state, is_open boolean) RETURNS boolean
@@ -66,6 +67,12 @@ LANGUAGE c IMMUTABLE
 AS 'MODULE_PATHNAME', 'refundx_payment_covers';
 COMMENT ON FUNCTION refundx.payment_covers(refundx.positive_minor_units, refundx.minor_units, refundx.minor_units, refundx.minor_units, refundx.minor_units, refundx.minor_units) IS
 'Constraint of payments: refunding + refunded + returned + elsewhere + already_refunded <= paid (minor units)';
+
+CREATE FUNCTION refundx.actor() RETURNS text
+LANGUAGE c STABLE PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'refundx_actor';
+COMMENT ON FUNCTION refundx.actor() IS
+'Who acts, where many share a login: the setting refundx.actor, null if it is not set. Error: 42501 the login does not have the role refundx_delegate';
 
 CREATE FUNCTION refundx.state_is_open(state text) RETURNS boolean
 LANGUAGE c IMMUTABLE STRICT PARALLEL UNSAFE

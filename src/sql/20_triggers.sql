@@ -12,11 +12,15 @@ COMMENT ON FUNCTION refundx.stamp_xid() IS 'Trigger: a row belongs to the transa
 
 CREATE FUNCTION refundx.channels_changed() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'refundx_channels_changed';
-COMMENT ON FUNCTION refundx.channels_changed() IS 'Trigger: sessions forget what they remember of the channels';
+COMMENT ON FUNCTION refundx.channels_changed() IS 'Trigger: sessions forget what they remember of the channels and their rules';
 
 CREATE TRIGGER channels_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON refundx.channel
 	FOR EACH STATEMENT EXECUTE FUNCTION refundx.channels_changed();
 ALTER TABLE refundx.channel ENABLE ALWAYS TRIGGER channels_changed;
+
+CREATE TRIGGER channels_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON refundx.withdraw_policy
+	FOR EACH STATEMENT EXECUTE FUNCTION refundx.channels_changed();
+ALTER TABLE refundx.withdraw_policy ENABLE ALWAYS TRIGGER channels_changed;
 
 DO $$
 DECLARE

@@ -59,7 +59,7 @@ COMMENT ON FUNCTION refundx.refund_submit(text, text, text, bigint, text, text, 
 'Freezes the amount and queues the refund, in the caller''s transaction: both or neither. Nothing is sent before it commits.
 refund_no: the caller''s number, unique per database; the same call again returns the existing refund. amount: minor units.
 payment_amount (with currency, and the rest as in payment_record) also records the payment on first sight.
-Errors: RX001 exceeds what is left of the payment, RX002 unknown payment, RX003 number reused, RX004 account has not enough, RX005 currency, RX007 payment on hold, RX008 unknown channel, RX009 library not preloaded, RX010 the channel would refuse it (its window, its number of parts, its characters), RX014 amount, RX018 channel closed, 40001 retry the transaction, 22023 a text is missing, too long or malformed.';
+Errors: RX001 exceeds what is left of the payment, RX002 unknown payment, RX003 number reused, RX004 account has not enough, RX005 currency, RX007 payment or account on hold, RX008 unknown channel, RX009 library not preloaded, RX010 the channel would refuse it (its window, its number of parts, its characters), RX014 amount, RX018 channel closed, RX019 account closed, 40001 retry the transaction, 22023 a text is missing, too long or malformed.';
 
 CREATE FUNCTION refundx.refund_adopt(
 	channel text, payment_no text, refund_no text, amount bigint, reason text DEFAULT NULL,
@@ -82,13 +82,13 @@ COMMENT ON FUNCTION refundx.refund_cancel(text, text) IS
 'Cancels a refund that was never attempted and releases its money, in the caller''s transaction. Canceling a canceled one is a no-op.
 Errors: RX006 it may have been sent, or is finished; RX007 payment on hold; RX009 library not preloaded; RX012 unknown refund; 22023.';
 
-CREATE FUNCTION refundx.account_open(account text, currency text)
+CREATE FUNCTION refundx.account_open(account text, currency text, slots int DEFAULT 1)
 RETURNS boolean
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'refundx_account_open';
-COMMENT ON FUNCTION refundx.account_open(text, text) IS
-'Opens an account from which refunds can be paid; true if it is new. currency: ISO 4217.
-Errors: RX003 open already in another currency, RX005 not a currency code, 22023.';
+COMMENT ON FUNCTION refundx.account_open(text, text, int) IS
+'Opens an account from which money can be paid; true if it is new. currency: ISO 4217. slots: over how many rows its balance is spread, so that as many clients can take from it at once, 1 to 256; it never changes (doc/accounts.md says what it costs).
+Errors: RX003 open already in another currency or with other slots, RX005 not a currency code, 40001, 22023.';
 
 CREATE FUNCTION refundx.account_credit(account text, amount bigint, reference text, note text DEFAULT NULL)
 RETURNS boolean
@@ -96,7 +96,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'refundx_account_credit';
 COMMENT ON FUNCTION refundx.account_credit(text, bigint, text, text) IS
 'Puts amount (minor units) on the account; true if it was done now, false if the same reference did it before.
-Errors: RX003 the reference was used for something else, RX013 unknown account, RX014 amount, 40001, 22023.';
+Errors: RX003 the reference was used for something else, RX013 unknown account, RX014 amount, RX019 account closed, 40001, 22023.';
 
 CREATE FUNCTION refundx.account_debit(account text, amount bigint, reference text, note text DEFAULT NULL)
 RETURNS boolean
@@ -104,4 +104,4 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'refundx_account_debit';
 COMMENT ON FUNCTION refundx.account_debit(text, bigint, text, text) IS
 'Takes amount (minor units) off what is available of the account; true if it was done now, false if the same reference did it before.
-Errors: RX003 the reference was used for something else, RX004 not enough available, RX007 account on hold, RX013 unknown account, RX014 amount, 40001, 22023.';
+Errors: RX003 the reference was used for something else, RX004 not enough available, RX007 account on hold, RX013 unknown account, RX014 amount, RX019 account closed, 40001, 22023.';

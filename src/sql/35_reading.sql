@@ -53,16 +53,16 @@ AS 'MODULE_PATHNAME', 'refundx_refund_explain';
 COMMENT ON FUNCTION refundx.refund_explain(text) IS
 'One sentence for support staff: what happened last, what happens next and when, and what is in the way. Times are in the session''s time zone. Errors: RX012 unknown refund, 22023.';
 
-CREATE FUNCTION refundx.refund_timeline(
-	refund_no text,
+CREATE FUNCTION refundx.instruction_timeline(
+	number text, kind refundx.instruction_kind,
 	OUT at timestamptz, OUT what text, OUT from_state text, OUT to_state text,
 	OUT by text, OUT note text)
 RETURNS SETOF record
 LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 	WITH r AS (
-		SELECT * FROM refundx.instruction
-		 WHERE instruction_no = $1 AND kind = 'refund'
+		SELECT * FROM refundx.instruction i
+		 WHERE i.instruction_no = $1 AND i.kind = $2
 		   AND (submitted_by = session_user OR refundx.reads_all()))
 	SELECT l.at, l.what, l.from_state, l.to_state, l.by, l.note
 	  FROM (
@@ -75,7 +75,7 @@ AS $$
 			 WHERE x.type = 'claimed' AND a.instruction_id = r.instruction_id
 			   AND a.call = 'submit' AND a.started_at <= x.at) c ON true
 		UNION ALL
-		SELECT a.started_at, 0, a.attempt_id, CASE a.call WHEN 'submit' THEN 'sent' ELSE 'asked about' END,
+		SELECT a.started_at, 0, a.attempt_id, CASE a.call WHEN 'submit' THEN 'sent' WHEN 'cancel' THEN 'asked to cancel' ELSE 'asked about' END,
 			   NULL, NULL, 'refundx_dispatcher',
 			   concat('as ', a.wire_no, CASE WHEN a.backup_host THEN ', through the backup host' END)
 		  FROM r JOIN refundx.attempt a ON a.instruction_id = r.instruction_id
@@ -84,7 +84,7 @@ AS $$
 			   concat_ws(', ', e.code, 'HTTP ' || e.http_status, 'means ' || e.verdict,
 						 CASE WHEN e.proof THEN 'proof' ELSE 'a hint' END,
 						 nullif(e.message, ''), 'request id ' || e.request_id)
-		  FROM r JOIN refundx.evidence e ON e.merchant_id = r.merchant_id AND e.wire_no = r.wire_no
+		  FROM r JOIN refundx.evidence e ON e.merchant_id = r.merchant_id AND e.wire_no = r.wire_no AND e.about = r.kind
 		UNION ALL
 		SELECT s.at, 3, n.notice_id, 'notice ' || s.state, NULL, NULL, n.provider,
 			   concat_ws(', ', n.transition, n.sink, n.phone_masked,
@@ -94,6 +94,18 @@ AS $$
 		 WHERE s.at IS NOT NULL
 	  ) l
 	 ORDER BY l.at, l.stage, l.n
+$$;
+COMMENT ON FUNCTION refundx.instruction_timeline(text, refundx.instruction_kind) IS
+'What refund_timeline and withdraw_timeline return; to be called through them';
+
+CREATE FUNCTION refundx.refund_timeline(
+	refund_no text,
+	OUT at timestamptz, OUT what text, OUT from_state text, OUT to_state text,
+	OUT by text, OUT note text)
+RETURNS SETOF record
+LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT * FROM refundx.instruction_timeline($1, 'refund')
 $$;
 COMMENT ON FUNCTION refundx.refund_timeline(text) IS
 'Everything that happened to a refund, in order: submission, calls, what was answered or called back (code, meaning, proof or hint, request id), what that changed, notices. Empty if there is no such refund';

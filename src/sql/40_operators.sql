@@ -83,6 +83,87 @@ COMMENT ON FUNCTION refundx.refund_allow(text, text) IS
 'Lets an adopted refund be sent, if the channel turns out not to know it: it is asked once more, and sent when it is not found. Kept in the audit log with the reason.
 Errors: RX006 it is not waiting for that, RX012 unknown refund, 22023 no reason.';
 
+-- All rows of the account are locked, in key order, as for a caller who needs
+-- all its slots: once this has committed, nothing that it refuses is under way.
+CREATE FUNCTION refundx.account_close(account text, reason text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	ids bigint[];
+	a record;
+	b record;
+BEGIN
+	IF coalesce(account, '') = '' THEN
+		RAISE EXCEPTION 'account must be given' USING ERRCODE = '22023';
+	END IF;
+	IF coalesce(reason, '') = '' THEN
+		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
+	END IF;
+	SELECT account_id, currency INTO a FROM refundx.account WHERE account_no = account_close.account;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'account "%" does not exist', account USING ERRCODE = 'RX013';
+	END IF;
+	ids := ARRAY(SELECT account_id FROM refundx.account
+				  WHERE account_id = a.account_id OR slot_of = a.account_id
+				  ORDER BY account_id FOR NO KEY UPDATE);
+	UPDATE refundx.account SET closed = account_close.reason WHERE account_id = ANY (ids) AND closed IS NULL;
+	IF NOT FOUND THEN
+		RETURN false;
+	END IF;
+	INSERT INTO refundx.audit (action, subject, reason) VALUES ('account_close', account, reason);
+
+	SELECT sum(j.available) AS available, sum(j.frozen) AS frozen,
+		   (SELECT count(*) FROM refundx.instruction i WHERE i.account_id = ANY (ids) AND i.is_open) AS open
+	  INTO b
+	  FROM unnest(ids) id
+	 CROSS JOIN LATERAL (SELECT * FROM refundx.journal l WHERE l.account_id = id
+						  ORDER BY l.version DESC LIMIT 1) j;
+	IF b.open > 0 THEN
+		RAISE NOTICE 'account "%" has % open instructions, for which % are frozen', account, b.open,
+			refundx.format_amount(b.frozen::bigint, a.currency)
+			USING HINT = 'They are settled as if it were open.';
+	END IF;
+	IF b.available > 0 THEN
+		RAISE NOTICE 'account "%" has % available', account, refundx.format_amount(b.available::bigint, a.currency)
+			USING HINT = 'Nobody can take it before refundx.account_reopen().';
+	END IF;
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION refundx.account_close(text, text) IS
+'Closes an account: nothing new is frozen, credited or debited; what is open is still settled. True if it was open. A NOTICE says what is left on it. Kept in the audit log with the reason.
+Errors: RX013 unknown account, 22023 no account or reason.';
+
+CREATE FUNCTION refundx.account_reopen(account text, reason text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	own_id bigint;
+	ids bigint[];
+BEGIN
+	IF coalesce(account, '') = '' THEN
+		RAISE EXCEPTION 'account must be given' USING ERRCODE = '22023';
+	END IF;
+	IF coalesce(reason, '') = '' THEN
+		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
+	END IF;
+	SELECT account_id INTO own_id FROM refundx.account WHERE account_no = account_reopen.account;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'account "%" does not exist', account USING ERRCODE = 'RX013';
+	END IF;
+	ids := ARRAY(SELECT account_id FROM refundx.account WHERE account_id = own_id OR slot_of = own_id
+				  ORDER BY account_id FOR NO KEY UPDATE);
+	UPDATE refundx.account SET closed = NULL WHERE account_id = ANY (ids) AND closed IS NOT NULL;
+	IF NOT FOUND THEN
+		RETURN false;
+	END IF;
+	INSERT INTO refundx.audit (action, subject, reason) VALUES ('account_reopen', account, reason);
+	RETURN true;
+END
+$$;
+COMMENT ON FUNCTION refundx.account_reopen(text, text) IS
+'Opens a closed account again; true if it was closed. Kept in the audit log with the reason. Errors: RX013 unknown account, 22023 no account or reason.';
+
 CREATE FUNCTION refundx.channel_add(name text, kind text, config jsonb)
 RETURNS text
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -132,10 +213,11 @@ AS 'MODULE_PATHNAME', 'refundx_notice_provider_check';
 COMMENT ON FUNCTION refundx.notice_provider_check(text) IS
 'What is right (ok), doubtful (warning) or wrong (error) with an SMS provider; sends nothing. Error: RX011.';
 
-CREATE FUNCTION refundx.notice_template_set(transition text, language text, provider text, template jsonb)
+CREATE FUNCTION refundx.notice_template_set(
+	transition text, language text, provider text, template jsonb, about text DEFAULT 'refund')
 RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'refundx_notice_template_set';
-COMMENT ON FUNCTION refundx.notice_template_set(text, text, text, jsonb) IS
-'What the payer is told when a refund becomes succeeded, failed, abnormal or returned, in a language (* for all others), through a provider; a null template tells nothing any more.
-Placeholders: refund_no, payment_no, amount (what the payer really gets), currency, event, merchant, reason, received_by (which account got it), date. Errors: RX011 the provider does not take it, 22023.';
+COMMENT ON FUNCTION refundx.notice_template_set(text, text, text, jsonb, text) IS
+'What the payer is told when a refund, or the payee when a withdrawal (about), becomes succeeded, failed, abnormal or returned, in a language (* for all others), through a provider; a null template tells nothing any more.
+Placeholders: refund_no, withdrawal_no, payment_no, amount (what the payer really gets), currency, event, merchant, reason, received_by (which account got it), date. Errors: RX011 the provider does not take it, 22023.';

@@ -41,3 +41,10 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'refundx_format_amount';
 COMMENT ON FUNCTION refundx.format_amount(bigint, text) IS
 'An amount in minor units as people write it: 1234, CNY is 12.34';
+
+CREATE VIEW refundx.account_name AS
+	SELECT s.account_id, s.slot, coalesce(s.slot_of, s.account_id) AS own_id, a.account_no,
+		   a.account_no || CASE WHEN s.slot > 0 THEN format(' (slot %s)', s.slot) ELSE '' END AS name
+	  FROM refundx.account s
+	  LEFT JOIN refundx.account a ON a.account_id = coalesce(s.slot_of, s.account_id);
+COMMENT ON VIEW refundx.account_name IS 'For each row of an account, its own or a further slot''s: which account that is (own_id, account_no), and how people name the row';

@@ -37,27 +37,27 @@ CREATE VIEW refundx.check_i02 AS
 COMMENT ON VIEW refundx.check_i02 IS 'I2: what a payment has in flight and paid is the sum over its refunds, and never more than was paid';
 
 CREATE VIEW refundx.check_i03 AS
-	SELECT a.account_no AS subject,
+	SELECT a.name AS subject,
 		   format('line %s: available %s, frozen %s', j.version, j.available, j.frozen) AS finding
-	  FROM refundx.journal j JOIN refundx.account a USING (account_id)
+	  FROM refundx.journal j JOIN refundx.account_name a USING (account_id)
 	 WHERE j.available < 0 OR j.frozen < 0;
 COMMENT ON VIEW refundx.check_i03 IS 'I3: no balance is negative';
 
 CREATE VIEW refundx.check_i04 AS
-	SELECT a.account_no AS subject,
-		   format('frozen is %s, its open refunds sum to %s', coalesce(j.frozen, 0), o.amount) AS finding
-	  FROM refundx.account a
+	SELECT a.name AS subject,
+		   format('frozen is %s, its open instructions sum to %s', coalesce(j.frozen, 0), o.amount) AS finding
+	  FROM refundx.account_name a
 	  LEFT JOIN LATERAL (
 		SELECT frozen FROM refundx.journal j WHERE j.account_id = a.account_id
 		 ORDER BY version DESC LIMIT 1) j ON true
 	 CROSS JOIN LATERAL (
-		SELECT coalesce(sum(i.amount), 0) AS amount FROM refundx.instruction i
+		SELECT coalesce(sum(i.amount + i.fee), 0) AS amount FROM refundx.instruction i
 		 WHERE i.account_id = a.account_id AND i.is_open) o
 	 WHERE coalesce(j.frozen, 0) <> o.amount;
-COMMENT ON VIEW refundx.check_i04 IS 'I4: what is frozen on an account is the sum of its open refunds';
+COMMENT ON VIEW refundx.check_i04 IS 'I4: what is frozen on an account (each of its slots) is the sum of its open instructions, their fees included';
 
 CREATE VIEW refundx.check_i05 AS
-	SELECT a.account_no AS subject,
+	SELECT a.name AS subject,
 		   format('line %s (available %s, frozen %s) does not continue from line %s (%s, %s)',
 				  j.version, j.available, j.frozen, j.before, j.available_before, j.frozen_before) AS finding
 	  FROM (SELECT j.*,
@@ -66,30 +66,52 @@ CREATE VIEW refundx.check_i05 AS
 				   coalesce(lag(frozen) OVER w, 0) AS frozen_before
 			  FROM refundx.journal j
 			WINDOW w AS (PARTITION BY account_id ORDER BY version)) j
-	  JOIN refundx.account a USING (account_id)
+	  JOIN refundx.account_name a USING (account_id)
 	 WHERE j.version <> j.before + 1
 		OR j.available <> j.available_before + j.d_available
-		OR j.frozen <> j.frozen_before + j.d_frozen;
-COMMENT ON VIEW refundx.check_i05 IS 'I5: each journal line continues from the one before it: no gap, balances add up';
+		OR j.frozen <> j.frozen_before + j.d_frozen
+	UNION ALL
+	SELECT a.account_no, format('moves between its slots sum to %s, not to zero', sum(j.d_available))
+	  FROM refundx.journal j JOIN refundx.account_name a USING (account_id)
+	 WHERE j.type IN ('slot_out', 'slot_in')
+	 GROUP BY a.own_id, a.account_no
+	HAVING sum(j.d_available) <> 0;
+COMMENT ON VIEW refundx.check_i05 IS 'I5: each journal line continues from the one before it: no gap, balances add up; and what leaves one slot of an account arrives at another';
 
 CREATE VIEW refundx.check_i06 AS
 	SELECT i.instruction_no AS subject,
 		   format('it is %s, and its journal lines are: %s', i.state, coalesce(j.lines, 'none')) AS finding
 	  FROM refundx.instruction i
 	 CROSS JOIN LATERAL (
-		SELECT string_agg(j.type || CASE WHEN greatest(abs(j.d_available), abs(j.d_frozen)) = i.amount
+		SELECT string_agg(l.type || CASE WHEN greatest(abs(l.d_available), abs(l.d_frozen)) = l.amount
 										 THEN '' ELSE ' of another amount' END,
-						  ', ' ORDER BY j.version) AS lines
-		  FROM refundx.journal j
-		 WHERE j.instruction_id = i.instruction_id AND j.account_id = i.account_id) j
+						  ', ' ORDER BY l.version) AS lines
+		  FROM (SELECT j.*, CASE j.type
+					   WHEN 'freeze' THEN i.amount + i.fee
+					   WHEN 'fee' THEN i.fee
+					   WHEN 'fee_return' THEN i.fee
+					   -- with the fee, unless that is kept
+					   WHEN 'release' THEN i.amount + CASE WHEN bool_or(j.type = 'fee') OVER () THEN 0 ELSE i.fee END
+					   ELSE i.amount END AS amount
+				  FROM refundx.journal j
+				 WHERE j.instruction_id = i.instruction_id AND j.account_id = i.account_id) l) j
 	 WHERE i.account_id IS NOT NULL
 	   AND NOT coalesce(CASE
 			WHEN i.is_open THEN j.lines = 'freeze'
-			WHEN i.state = 'succeeded' THEN j.lines = 'freeze, pay_out'
-			WHEN i.state IN ('failed', 'canceled') THEN j.lines = 'freeze, release'
-			WHEN i.state = 'returned' THEN j.lines IN ('freeze, release', 'freeze, pay_out, return')
+			WHEN i.fee = 0 THEN
+				CASE i.state
+				WHEN 'succeeded' THEN j.lines = 'freeze, pay_out'
+				WHEN 'returned' THEN j.lines IN ('freeze, release', 'freeze, pay_out, return')
+				ELSE j.lines = 'freeze, release' END
+			ELSE
+				CASE i.state
+				WHEN 'succeeded' THEN j.lines = 'freeze, pay_out, fee'
+				WHEN 'returned' THEN j.lines IN ('freeze, release', 'freeze, release, fee',
+												 'freeze, pay_out, fee, return',
+												 'freeze, pay_out, fee, return, fee_return')
+				ELSE j.lines IN ('freeze, release', 'freeze, release, fee') END
 		   END, false);
-COMMENT ON VIEW refundx.check_i06 IS 'I6: a paid refund has exactly one posting out, a failed or canceled one exactly one release, an open one neither';
+COMMENT ON VIEW refundx.check_i06 IS 'I6: what was paid has exactly one posting out, what failed or was canceled exactly one release, what is open neither; a fee is taken with the payment or kept at the end, released otherwise, and given back only if it was taken; all of them of the instruction''s own amount and fee';
 
 CREATE VIEW refundx.check_i09 AS
 	SELECT i.instruction_no AS subject, format('attempt %s was made without a frozen request', a.attempt_id) AS finding
@@ -163,7 +185,7 @@ CREATE VIEW refundx.check_i18 AS
 				THEN format('it is %s since %s, with no due time and no person', i.state, i.state_since)
 				ELSE format('it is %s and was due at %s', i.state, i.due_at) END AS finding
 	  FROM refundx.instruction i
-	  JOIN refundx.merchant m USING (merchant_id)
+	  LEFT JOIN refundx.merchant_pause m ON m.merchant_id = i.merchant_id AND m.about = i.kind
 	  LEFT JOIN refundx.payment p USING (payment_id)
 	 CROSS JOIN (SELECT clock_timestamp() + current_setting('refundx.clock_offset')::interval
 						- interval '15 min' AS at) late
@@ -178,16 +200,18 @@ CREATE VIEW refundx.check_i18 AS
 COMMENT ON VIEW refundx.check_i18 IS 'I18: every open refund has a due time that is not long past, or is with a person (a pause, a hold and refundx.dispatch = off excuse it)';
 
 CREATE VIEW refundx.check_i19 AS
-	SELECT a.account_no AS subject,
-		   format('line %s freezes for a refund that is not of this account', j.version) AS finding
+	SELECT a.name AS subject,
+		   format('line %s is of an instruction that is not of this account', j.version) AS finding
 	  FROM refundx.journal j
-	  JOIN refundx.account a USING (account_id)
+	  JOIN refundx.account_name a USING (account_id)
 	  LEFT JOIN refundx.instruction i ON i.instruction_id = j.instruction_id AND i.account_id = j.account_id
 	 WHERE j.instruction_id IS NOT NULL AND i.instruction_id IS NULL
 	UNION ALL
 	SELECT i.instruction_no, 'its payment is of another account'
-	  FROM refundx.instruction i JOIN refundx.payment p USING (payment_id)
-	 WHERE i.account_id IS DISTINCT FROM p.account_id;
+	  FROM refundx.instruction i
+	  JOIN refundx.payment p USING (payment_id)
+	  LEFT JOIN refundx.account_name a ON a.account_id = i.account_id
+	 WHERE a.own_id IS DISTINCT FROM p.account_id;
 COMMENT ON VIEW refundx.check_i19 IS 'I19: no freeze without an owner, no owner without a freeze';
 
 CREATE VIEW refundx.check_i24 AS
@@ -197,7 +221,8 @@ CREATE VIEW refundx.check_i24 AS
 	  FROM refundx.event x
 	  JOIN refundx.instruction i USING (instruction_id)
 	  LEFT JOIN refundx.payment p USING (payment_id)
-	  LEFT JOIN refundx.account a ON a.account_id = i.account_id
+	  LEFT JOIN refundx.account_name n ON n.account_id = i.account_id
+	  LEFT JOIN refundx.account a ON a.account_id = n.own_id
 	 WHERE x.type = 'contradiction'
 	   AND (i.person_since IS NULL OR p.payment_id IS NOT NULL AND p.hold IS NULL
 			OR a.account_id IS NOT NULL AND a.hold IS NULL)
@@ -219,7 +244,20 @@ CREATE VIEW refundx.check_orphans AS
 	  FROM refundx.payment p
 	  LEFT JOIN refundx.channel c USING (channel_id)
 	  LEFT JOIN refundx.account a ON a.account_id = p.account_id
-	 WHERE c.channel_id IS NULL OR p.account_id IS NOT NULL AND a.account_id IS NULL
+	 WHERE c.channel_id IS NULL OR p.account_id IS NOT NULL AND a.account_no IS NULL
+	UNION ALL
+	SELECT coalesce(a.account_no, 'account row ' || s.account_id),
+		   CASE WHEN a.account_id IS NULL THEN 'its account does not exist'
+				ELSE 'it has another currency than its account, or is closed alone' END
+	  FROM refundx.account s
+	  LEFT JOIN refundx.account a ON a.account_id = s.slot_of
+	 WHERE s.slot > 0
+	   AND (a.account_id IS NULL OR (s.currency, s.closed) IS DISTINCT FROM (a.currency, a.closed))
+	UNION ALL
+	SELECT a.account_no, format('it has %s slots, and %s rows', a.slots, 1 + s.n)
+	  FROM refundx.account a
+	 CROSS JOIN LATERAL (SELECT count(*) AS n FROM refundx.account s WHERE s.slot_of = a.account_id) s
+	 WHERE a.slot = 0 AND a.slots <> 1 + s.n
 	UNION ALL
 	SELECT o.what || ' ' || o.id, 'its refund does not exist'
 	  FROM (SELECT 'event' AS what, seq AS id, instruction_id FROM refundx.event WHERE instruction_id IS NOT NULL

@@ -23,7 +23,7 @@ CREATE VIEW refundx.refunds WITH (security_barrier) AS
 	  FROM refundx.instruction i
 	  JOIN refundx.channel c USING (channel_id)
 	  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id
-	  LEFT JOIN refundx.account a ON a.account_id = i.account_id
+	  LEFT JOIN refundx.account_name a ON a.account_id = i.account_id
 	 WHERE i.kind = 'refund'
 	   AND (i.submitted_by = session_user OR (SELECT refundx.reads_all()));
 COMMENT ON VIEW refundx.refunds IS 'Refunds, to an application its own; refundx.refund_explain(refund_no) says what one waits for';
@@ -42,7 +42,8 @@ CREATE VIEW refundx.inflight AS
 COMMENT ON VIEW refundx.inflight IS 'Refunds that are not finished: their amounts are frozen, and each has a due time or is with a person';
 
 CREATE VIEW refundx.unknown AS
-	SELECT i.instruction_no AS refund_no, c.name AS channel, i.wire_no, i.amount, i.currency,
+	SELECT CASE WHEN i.kind = 'refund' THEN i.instruction_no END AS refund_no,
+		   CASE WHEN i.kind = 'withdrawal' THEN i.instruction_no END AS withdrawal_no, c.name AS channel, i.wire_no, i.amount, i.currency,
 		   i.state_since, clock_timestamp() - i.state_since AS unknown_for, i.attempts, i.polls,
 		   i.unexplained, i.refusal, e.source AS last_source, e.http_status, e.code, e.message,
 		   e.received_at AS last_heard, i.due_at, i.person_reason AS with_person
@@ -80,29 +81,51 @@ COMMENT ON COLUMN refundx.payments.returned IS 'Came back after it was refunded;
 COMMENT ON COLUMN refundx.payments.elsewhere IS 'Refunded by others, as evidence showed: see refundx.external_refunds';
 COMMENT ON COLUMN refundx.payments.hold IS 'Why no refund of it is accepted or sent until a person has resolved that';
 
+-- The further slots are only looked for where there are any.
 CREATE VIEW refundx.accounts WITH (security_barrier) AS
-	SELECT a.account_no AS account, a.currency, coalesce(j.available, 0) AS available,
-		   refundx.format_amount(coalesce(j.available, 0), a.currency) AS available_text,
-		   coalesce(j.frozen, 0) AS frozen,
-		   refundx.format_amount(coalesce(j.frozen, 0), a.currency) AS frozen_text,
-		   coalesce(j.version, 0) AS version, a.hold, j.at AS moved_at, a.opened_at
+	SELECT a.account_no AS account, a.currency, b.available,
+		   refundx.format_amount(b.available, a.currency) AS available_text,
+		   b.frozen, refundx.format_amount(b.frozen, a.currency) AS frozen_text,
+		   b.version, a.slots, a.hold, a.closed, b.moved_at, a.opened_at
 	  FROM refundx.account a
 	  LEFT JOIN LATERAL (
 		SELECT * FROM refundx.journal j WHERE j.account_id = a.account_id
 		 ORDER BY j.version DESC LIMIT 1) j ON true
-	 WHERE a.opened_by = session_user OR (SELECT refundx.reads_all());
-COMMENT ON VIEW refundx.accounts IS 'Accounts, to an application those that it has opened, with their balance, which is their newest journal line; minor units of currency';
+	  LEFT JOIN LATERAL (
+		SELECT sum(j.available) AS available, sum(j.frozen) AS frozen, sum(j.version) AS version, max(j.at) AS at
+		  FROM refundx.account s
+		 CROSS JOIN LATERAL (
+			SELECT * FROM refundx.journal j WHERE j.account_id = s.account_id
+			 ORDER BY j.version DESC LIMIT 1) j
+		 WHERE a.slots > 1 AND s.slot_of = a.account_id) o ON true
+	 CROSS JOIN LATERAL (
+		SELECT (coalesce(j.available, 0) + coalesce(o.available, 0))::bigint AS available,
+			   (coalesce(j.frozen, 0) + coalesce(o.frozen, 0))::bigint AS frozen,
+			   (coalesce(j.version, 0) + coalesce(o.version, 0))::bigint AS version,
+			   greatest(j.at, o.at) AS moved_at) b
+	 WHERE a.slot = 0
+	   AND (a.opened_by = session_user OR (SELECT refundx.reads_all()));
+COMMENT ON VIEW refundx.accounts IS 'Accounts, to an application those that it has opened, with their balance, which is their newest journal line, summed over their slots; minor units of currency';
+COMMENT ON COLUMN refundx.accounts.version IS 'How many journal lines it has';
+COMMENT ON COLUMN refundx.accounts.slots IS 'Over how many rows its balance is spread';
+COMMENT ON COLUMN refundx.accounts.hold IS 'Why nothing is taken from it until a person has resolved that';
+COMMENT ON COLUMN refundx.accounts.closed IS 'Why it was closed; null: it is open';
 
 CREATE VIEW refundx.journal_lines AS
-	SELECT a.account_no AS account, j.version, j.at, j.type, i.instruction_no AS refund_no, j.reference,
+	SELECT a.account_no AS account, s.slot, j.version, j.at, j.type, CASE WHEN i.kind = 'refund' THEN i.instruction_no END AS refund_no,
+		   CASE WHEN i.kind = 'withdrawal' THEN i.instruction_no END AS withdrawal_no, j.reference,
 		   j.d_available, j.d_frozen, j.d_outside, j.available, j.frozen, a.currency, j.note, j.by
 	  FROM refundx.journal j
-	  JOIN refundx.account a USING (account_id)
+	  JOIN refundx.account s USING (account_id)
+	  JOIN refundx.account a ON a.account_id = coalesce(s.slot_of, s.account_id)
 	  LEFT JOIN refundx.instruction i ON i.instruction_id = j.instruction_id;
 COMMENT ON VIEW refundx.journal_lines IS '流水: one line for each change of an account, with the balance after it; d_* sum to zero; minor units of currency';
+COMMENT ON COLUMN refundx.journal_lines.slot IS 'Which part of the account, if it was opened with slots; version, available and frozen are that slot''s';
+COMMENT ON COLUMN refundx.journal_lines.type IS 'slot_out and slot_in move money between slots; all others are the account''s';
 
 CREATE VIEW refundx.attempts AS
-	SELECT a.attempt_id, i.instruction_no AS refund_no, c.name AS channel, a.call, a.wire_no, a.backup_host,
+	SELECT a.attempt_id, CASE WHEN i.kind = 'refund' THEN i.instruction_no END AS refund_no,
+		   CASE WHEN i.kind = 'withdrawal' THEN i.instruction_no END AS withdrawal_no, c.name AS channel, a.call, a.wire_no, a.backup_host,
 		   a.started_at, e.received_at AS ended_at, e.received_at - a.started_at AS took,
 		   e.http_status, e.code, e.verdict, e.proof, e.message, e.request_id
 	  FROM refundx.attempt a
@@ -115,47 +138,57 @@ CREATE VIEW refundx.attempts AS
 COMMENT ON VIEW refundx.attempts IS 'Every call to a channel, committed before it was made, with its answer; no ended_at: under way, or lost in a crash';
 
 CREATE VIEW refundx.evidence_log AS
-	SELECT e.evidence_id, e.received_at, c.name AS channel, e.source, e.wire_no, i.instruction_no AS refund_no,
+	SELECT e.evidence_id, e.received_at, c.name AS channel, e.source, e.wire_no, CASE WHEN i.kind = 'refund' THEN i.instruction_no END AS refund_no,
+		   CASE WHEN i.kind = 'withdrawal' THEN i.instruction_no END AS withdrawal_no,
 		   e.verdict, e.proof, e.http_status, e.code, e.message, e.detail, e.payment_no,
 		   e.channel_payment_id, e.channel_refund_id, e.amount, e.payer_amount, e.currency,
 		   e.occurred_at, e.request_id, encode(e.digest, 'hex') AS digest,
 		   x.at AS weighed_at, x.type AS outcome, x.note
 	  FROM refundx.evidence e
 	  JOIN refundx.channel c USING (channel_id)
-	  LEFT JOIN refundx.instruction i ON i.merchant_id = e.merchant_id AND i.wire_no = e.wire_no
+	  LEFT JOIN refundx.instruction i ON i.merchant_id = e.merchant_id AND i.wire_no = e.wire_no AND i.kind = e.about
 	  LEFT JOIN refundx.event x ON x.evidence_id = e.evidence_id;
 COMMENT ON VIEW refundx.evidence_log IS 'What channels said, and what it came to; no weighed_at: waits for the settler, or for a row that somebody has locked';
 COMMENT ON COLUMN refundx.evidence_log.proof IS 'Whether it may move money; otherwise it only makes us ask';
 
 CREATE VIEW refundx.events AS
-	SELECT x.seq, x.at, i.instruction_no AS refund_no, x.type, x.from_state, x.to_state,
+	SELECT x.seq, x.at, CASE WHEN i.kind = 'refund' THEN i.instruction_no END AS refund_no,
+		   CASE WHEN i.kind = 'withdrawal' THEN i.instruction_no END AS withdrawal_no, x.type, x.from_state, x.to_state,
 		   x.actor, x.note, x.evidence_id
 	  FROM refundx.event x
 	  LEFT JOIN refundx.instruction i USING (instruction_id);
 COMMENT ON VIEW refundx.events IS 'What happened, one row for each transition and each piece of evidence weighed';
 
 CREATE VIEW refundx.notices WITH (security_barrier) AS
-	SELECT n.notice_id, i.instruction_no AS refund_no, n.transition, n.sink, n.provider, n.state, n.tries,
-		   n.next_at, coalesce(n.phone_masked, refundx.mask_phone(t.phone)) AS phone,
+	SELECT n.notice_id, CASE WHEN i.kind = 'refund' THEN i.instruction_no END AS refund_no,
+		   CASE WHEN i.kind = 'withdrawal' THEN i.instruction_no END AS withdrawal_no, n.transition, n.sink, n.provider, n.state, n.tries,
+		   n.next_at, coalesce(n.phone_masked, refundx.mask_phone(coalesce(t.phone, d.phone))) AS phone,
 		   n.outcome, n.code, n.message, n.provider_id, n.created_at, n.done_at
 	  FROM refundx.notice n
 	  JOIN refundx.instruction i USING (instruction_id)
-	  LEFT JOIN refundx.payment_contact t ON t.payment_id = i.payment_id;
+	  LEFT JOIN refundx.payment_contact t ON t.payment_id = i.payment_id
+	  LEFT JOIN refundx.payout_contact d ON d.instruction_id = i.instruction_id;
 COMMENT ON VIEW refundx.notices IS 'Messages to payers, at most one per refund, transition and sink; a state of ambiguous may have been sent and is not repeated';
 COMMENT ON COLUMN refundx.notices.phone IS 'Masked';
 
 CREATE VIEW refundx.channels AS
 	SELECT c.name, c.kind, m.merchant_no, c.closed, c.config, c.revision, c.created_at,
-		   m.paused AS merchant_paused
+		   (SELECT string_agg(p.about || 's: ' || p.paused, ', ' ORDER BY p.about)
+			  FROM refundx.merchant_pause p WHERE p.merchant_id = m.merchant_id) AS merchant_paused
 	  FROM refundx.channel c JOIN refundx.merchant m USING (merchant_id);
 COMMENT ON VIEW refundx.channels IS 'Configured channels; config names key files, no key is in it';
 
 CREATE VIEW refundx.merchants AS
-	SELECT m.kind, m.merchant_no, m.paused, m.paused_reason, m.paused_since, m.probe_at, m.probes,
+	SELECT m.kind, m.merchant_no, r.paused, r.reason AS paused_reason, r.since AS paused_since,
+		   r.probe_at, r.probes, w.paused AS withdrawals_paused, w.reason AS withdrawals_paused_reason,
+		   w.since AS withdrawals_paused_since, w.probe_at AS withdrawals_probe_at,
 		   (SELECT array_agg(c.name ORDER BY c.name) FROM refundx.channel c
 			 WHERE c.merchant_id = m.merchant_id) AS channels
-	  FROM refundx.merchant m;
-COMMENT ON VIEW refundx.merchants IS 'Merchants as channels know them; a paused one is probed at probe_at, and resumes by itself unless an operator paused it';
+	  FROM refundx.merchant m
+	  LEFT JOIN refundx.merchant_pause r ON r.merchant_id = m.merchant_id AND r.about = 'refund'
+	  LEFT JOIN refundx.merchant_pause w ON w.merchant_id = m.merchant_id AND w.about = 'withdrawal';
+COMMENT ON VIEW refundx.merchants IS 'Merchants as channels know them; what is paused is probed at probe_at, and resumes by itself unless an operator paused it';
+COMMENT ON COLUMN refundx.merchants.paused IS 'Why no refund of it is sent; withdrawals are paid from another balance and have a pause of their own';
 
 CREATE VIEW refundx.verdicts AS SELECT * FROM refundx.verdict_table();
 COMMENT ON VIEW refundx.verdicts IS 'What each answer of a channel means; the first row (n) that fits decides, null fits everything, unlisted is unknown';
@@ -169,7 +202,7 @@ CREATE VIEW refundx.callbacks AS
 COMMENT ON VIEW refundx.callbacks IS 'Callbacks that were refused or ignored, by reason; those that were kept are in refundx.evidence_log';
 
 CREATE VIEW refundx.external_refunds AS
-	SELECT c.name AS channel, x.wire_no, p.payment_no, x.amount, x.counted, x.seen_at,
+	SELECT c.name AS channel, x.about, x.wire_no, p.payment_no, x.amount, x.counted, x.seen_at,
 		   x.person_reason AS with_person, x.person_suggestion AS suggestion, x.evidence_id
 	  FROM refundx.external_refund x
 	  JOIN refundx.channel c USING (channel_id)
@@ -177,26 +210,26 @@ CREATE VIEW refundx.external_refunds AS
 COMMENT ON VIEW refundx.external_refunds IS 'Refunds that were not made here, as evidence showed; counted: how much of the payment they take up, in minor units';
 
 CREATE VIEW refundx.with_person AS
-	SELECT 'refund' AS what, i.instruction_no AS subject, c.name AS channel, i.state,
+	SELECT i.kind::text AS what, i.instruction_no AS subject, c.name AS channel, i.state,
 		   i.person_since AS since, i.person_reason AS reason, i.person_suggestion AS suggestion
 	  FROM refundx.instruction i JOIN refundx.channel c USING (channel_id)
 	 WHERE i.person_since IS NOT NULL
 	UNION ALL
-	SELECT 'external refund', x.wire_no, c.name, NULL, x.seen_at, x.person_reason, x.person_suggestion
+	SELECT 'external ' || x.about, x.wire_no, c.name, NULL, x.seen_at, x.person_reason, x.person_suggestion
 	  FROM refundx.external_refund x JOIN refundx.channel c USING (channel_id)
 	 WHERE NOT EXISTS (SELECT FROM refundx.instruction i
-						WHERE i.merchant_id = x.merchant_id AND i.wire_no = x.wire_no)
+						WHERE i.merchant_id = x.merchant_id AND i.kind = x.about AND i.wire_no = x.wire_no)
 	UNION ALL
 	SELECT 'payment on hold', p.payment_no, c.name, NULL, NULL, p.hold,
 		   'Resolve what it says; until then no refund of the payment is accepted or sent.'
 	  FROM refundx.payment p JOIN refundx.channel c USING (channel_id)
 	 WHERE p.hold IS NOT NULL
 	UNION ALL
-	SELECT 'merchant paused', m.merchant_no, m.kind, m.paused, m.paused_since, m.paused_reason,
-		   CASE m.paused WHEN 'hold' THEN 'Do what the channel asks the merchant for, such as to fill up the balance.'
+	SELECT 'merchant''s ' || p.about || 's paused', m.merchant_no, m.kind, p.paused, p.since, p.reason,
+		   CASE p.paused WHEN 'hold' THEN 'Do what the channel asks the merchant for, such as to fill up the balance.'
 						 WHEN 'config' THEN 'See refundx.channel_check(): keys, clock, rights.'
 						 ELSE 'An operator paused it.' END
-	  FROM refundx.merchant m WHERE m.paused IS NOT NULL
+	  FROM refundx.merchant_pause p JOIN refundx.merchant m USING (merchant_id)
 	UNION ALL
 	SELECT 'notice', i.instruction_no, n.provider, n.state, n.done_at, coalesce(n.message, n.outcome),
 		   'Find out at the provider whether it was sent; tell the payer otherwise.'

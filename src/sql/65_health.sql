@@ -28,8 +28,10 @@ AS $$
 		SELECT i.xmax, 'refund ' || i.instruction_no, count(*)
 		  FROM waiting w JOIN refundx.instruction i USING (instruction_id) GROUP BY 1, 2
 		UNION ALL
-		SELECT a.xmax, 'account ' || a.account_no, count(*)
-		  FROM waiting w JOIN refundx.account a USING (account_id) GROUP BY 1, 2
+		SELECT a.xmax, 'account ' || n.name, count(*)
+		  FROM waiting w
+		  JOIN refundx.account a USING (account_id)
+		  JOIN refundx.account_name n USING (account_id) GROUP BY 1, 2
 	), holders AS (
 		SELECT l.pid, l.virtualtransaction, min(n.row) AS holds, sum(n.waiting)::bigint AS waiting
 		  FROM needed n
@@ -101,9 +103,9 @@ CREATE VIEW refundx.health AS
 					 'holds', b.holds)
 	  FROM refundx.blockers() b
 	UNION ALL
-	SELECT 'merchant', 'error', NULL, m.paused_since, clock_timestamp() - m.paused_since, NULL,
-		   format('merchant %s is paused (%s): %s', m.merchant_no, m.paused, m.paused_reason)
-	  FROM refundx.merchant m WHERE m.paused IS NOT NULL
+	SELECT 'merchant', 'error', NULL, p.since, clock_timestamp() - p.since, NULL,
+		   format('%ss of merchant %s are paused (%s): %s', p.about, m.merchant_no, p.paused, p.reason)
+	  FROM refundx.merchant_pause p JOIN refundx.merchant m USING (merchant_id)
 	UNION ALL
 	SELECT 'overdue', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END, NULL, min(i.due_at),
 		   clock_timestamp() - min(i.due_at), count(*),

@@ -6,13 +6,13 @@
 REVOKE ALL ON ALL TABLES IN SCHEMA refundx FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA refundx FROM PUBLIC;
 REVOKE ALL ON ALL ROUTINES IN SCHEMA refundx FROM PUBLIC;
-REVOKE ALL ON TYPE refundx.refund FROM PUBLIC;
+REVOKE ALL ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order FROM PUBLIC;
 REVOKE ALL ON SCHEMA refundx FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA refundx TO
 	refundx_app, refundx_operator, refundx_auditor, pg_monitor,
 	refundx_dispatcher, refundx_listener, refundx_settler, refundx_courier, refundx_clerk;
-GRANT USAGE ON TYPE refundx.refund TO refundx_app, refundx_operator, refundx_auditor;
+GRANT USAGE ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order TO refundx_app, refundx_operator, refundx_auditor;
 
 -- every worker
 GRANT EXECUTE ON FUNCTION refundx.armed(), refundx.this_installation() TO
@@ -29,13 +29,13 @@ GRANT EXECUTE ON FUNCTION
 	TO refundx_settler;
 
 -- dispatcher: claims what is due, calls, keeps the answers
-GRANT SELECT ON refundx.channel_settings, refundx.merchant, refundx.payment, refundx.instruction,
+GRANT SELECT ON refundx.channel_settings, refundx.merchant, refundx.merchant_pause, refundx.payment,
+	refundx.instruction, refundx.payout,
 	refundx.request, refundx.attempt, refundx.event, refundx.evidence, refundx.installation
 	TO refundx_dispatcher;
 GRANT UPDATE (state, state_since, due_at, due_call, attempts, polls, first_attempt_at,
 			  detail, unexplained, last_attempt_at)
 	ON refundx.instruction TO refundx_dispatcher;
-GRANT UPDATE (probe_at, probes) ON refundx.merchant TO refundx_dispatcher;
 GRANT INSERT ON refundx.attempt, refundx.request, refundx.event, refundx.evidence TO refundx_dispatcher;
 GRANT EXECUTE ON FUNCTION refundx.recover_timeline() TO refundx_dispatcher;
 
@@ -56,14 +56,18 @@ GRANT UPDATE (state, is_open, detail, state_since, due_at, due_call, polls, unex
 			  channel_refund_id, received_by)
 	ON refundx.instruction TO refundx_settler;
 GRANT UPDATE (hold) ON refundx.account TO refundx_settler;
-GRANT UPDATE (paused, paused_reason, paused_since, probe_at, probes) ON refundx.merchant TO refundx_settler;
+GRANT SELECT, INSERT, UPDATE, DELETE ON refundx.merchant_pause TO refundx_settler;
+GRANT SELECT (instruction_id, account_id, asked, fee_back_on_failure, fee_back_on_return, capped_on)
+	ON refundx.payout TO refundx_settler;
+GRANT SELECT (instruction_id, language) ON refundx.payout_contact TO refundx_settler;
+GRANT SELECT, INSERT ON refundx.cap_line TO refundx_settler;
 GRANT UPDATE (counted) ON refundx.external_refund TO refundx_settler;
 GRANT INSERT ON refundx.journal, refundx.event, refundx.notice, refundx.external_refund TO refundx_settler;
 GRANT EXECUTE ON FUNCTION refundx.state_is_open(text) TO refundx_settler;
 
 -- courier: whom to text, and what
 GRANT SELECT ON refundx.notice, refundx.notice_provider, refundx.notice_template,
-	refundx.payment_contact, refundx.instruction, refundx.payment, refundx.channel,
+	refundx.payment_contact, refundx.payout_contact, refundx.instruction, refundx.payment, refundx.channel,
 	refundx.channel_settings, refundx.merchant, refundx.installation
 	TO refundx_courier;
 GRANT UPDATE ON refundx.notice TO refundx_courier;
@@ -71,7 +75,7 @@ GRANT UPDATE (paused, paused_since) ON refundx.notice_provider TO refundx_courie
 GRANT DELETE ON refundx.payment_contact TO refundx_courier;
 
 -- clerk: due times and retention
-GRANT SELECT ON refundx.instruction, refundx.payment, refundx.notice, refundx.merchant,
+GRANT SELECT ON refundx.instruction, refundx.payment, refundx.notice, refundx.merchant, refundx.merchant_pause,
 	refundx.channel_settings, refundx.event, refundx.evidence, refundx.attempt,
 	refundx.callback_count, refundx.installation
 	TO refundx_clerk;
@@ -80,7 +84,12 @@ GRANT UPDATE (weighed_to, next_id, next_xid) ON refundx.watermark TO refundx_cle
 GRANT SELECT ON refundx.watermark TO refundx_settler;
 GRANT SELECT (payment_id, recorded_at) ON refundx.payment_contact TO refundx_clerk;
 GRANT UPDATE (due_at, due_call) ON refundx.instruction TO refundx_clerk;
-GRANT DELETE ON refundx.payment_contact, refundx.callback_count TO refundx_clerk;
+GRANT SELECT (instruction_id, erased_at) ON refundx.payout TO refundx_clerk;
+GRANT UPDATE (data_key, payee_sealed, erased_at) ON refundx.payout TO refundx_clerk;
+GRANT SELECT (instruction_id) ON refundx.payout_contact TO refundx_clerk;
+GRANT SELECT (day) ON refundx.cap_line TO refundx_clerk;
+GRANT DELETE ON refundx.payment_contact, refundx.payout_contact, refundx.callback_count,
+	refundx.cap_line TO refundx_clerk;
 GRANT INSERT ON refundx.event TO refundx_clerk;
 
 -- applications
@@ -88,8 +97,12 @@ GRANT EXECUTE ON FUNCTION
 	refundx.payment_record(text, text, bigint, text, text, timestamptz, bigint, text, text, text, jsonb),
 	refundx.refund_submit(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb),
 	refundx.refund_cancel(text, text),
+	refundx.withdraw_submit(text, text, bigint, text, jsonb, text, text, text, jsonb),
+	refundx.withdraw_submit_many(refundx.withdrawal_order[]),
+	refundx.withdraw_cancel(text, text),
+	refundx.withdraw_package(text),
 	refundx.callback_ingest(text, jsonb, bytea),
-	refundx.account_open(text, text),
+	refundx.account_open(text, text, int),
 	refundx.account_credit(text, bigint, text, text),
 	refundx.account_debit(text, bigint, text, text)
 	TO refundx_app, refundx_operator;
@@ -100,16 +113,23 @@ GRANT EXECUTE ON FUNCTION
 	refundx.refund_state(text),
 	refundx.refund_timeline(text),
 	refundx.refund_explain(text),
+	refundx.withdraw_get(text),
+	refundx.withdraw_state(text),
+	refundx.withdraw_timeline(text),
+	refundx.withdraw_explain(text),
+	refundx.actor(),
 	refundx.format_amount(bigint, text),
 	refundx.reads_all()
 	TO refundx_app, refundx_operator, refundx_auditor;
-GRANT EXECUTE ON PROCEDURE refundx.refund_wait(text, interval, text)
+GRANT EXECUTE ON PROCEDURE refundx.refund_wait(text, interval, text), refundx.withdraw_wait(text, interval, text)
 	TO refundx_app, refundx_operator, refundx_auditor;
-GRANT SELECT ON refundx.refunds, refundx.payments, refundx.accounts
+GRANT SELECT ON refundx.refunds, refundx.withdrawals, refundx.payments, refundx.accounts
 	TO refundx_app, refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.inflight, refundx.unknown, refundx.journal_lines, refundx.attempts,
 	refundx.evidence_log, refundx.events, refundx.notices, refundx.channels, refundx.merchants,
-	refundx.callbacks, refundx.external_refunds, refundx.with_person, refundx.audit_log
+	refundx.callbacks, refundx.external_refunds, refundx.with_person, refundx.audit_log,
+	refundx.withdrawals_by_state, refundx.awaiting_approval, refundx.awaiting_payee, refundx.in_transit,
+	refundx.bounced, refundx.withdraw_policies
 	TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx.check_i04,
 	refundx.check_i05, refundx.check_i06, refundx.check_i09, refundx.check_i10, refundx.check_i11,
@@ -135,12 +155,18 @@ GRANT SELECT ON refundx.states, refundx.verdicts TO refundx_app, refundx_operato
 GRANT EXECUTE ON FUNCTION
 	refundx.refund_adopt(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb),
 	refundx.refund_allow(text, text),
+	refundx.approve(text, text),
+	refundx.reject(text, text),
+	refundx.withdraw_policy_set(text, jsonb, text),
+	refundx.forget_payee(text, text),
+	refundx.account_close(text, text),
+	refundx.account_reopen(text, text),
 	refundx.channel_add(text, text, jsonb),
 	refundx.channel_set(text, jsonb, boolean),
 	refundx.channel_check(text, boolean),
 	refundx.notice_provider_add(text, text, jsonb),
 	refundx.notice_provider_set(text, jsonb),
 	refundx.notice_provider_check(text),
-	refundx.notice_template_set(text, text, text, jsonb),
+	refundx.notice_template_set(text, text, text, jsonb, text),
 	refundx.arm(text)
 	TO refundx_operator;

@@ -11,6 +11,7 @@
  *	- one that has no due time at all and no call under way gets one;
  *	- the watermark is raised up to which all evidence is weighed;
  *	- telephone numbers that nobody needs any more are erased;
+ *	- whom a withdrawal paid is erased, some days after its end;
  *	- counts of refused callbacks older than a month are thrown away.
  *
  * src/worker/clerk.c
@@ -27,6 +28,7 @@
 static void overdue(void *arg);
 static void raise_watermark(void *arg);
 static void erase_contacts(void *arg);
+static void erase_payees(void *arg);
 static void forget_counts(void *arg);
 
 void
@@ -35,6 +37,7 @@ clerk_run(Worker *self)
 	(void) worker_transaction(self, "refundx: overdue refunds", overdue, NULL);
 	(void) worker_transaction(self, "refundx: the watermark", raise_watermark, NULL);
 	(void) worker_transaction(self, "refundx: erasing telephone numbers", erase_contacts, NULL);
+	(void) worker_transaction(self, "refundx: erasing payees", erase_payees, NULL);
 	(void) worker_transaction(self, "refundx: retention", forget_counts, NULL);
 }
 
@@ -52,8 +55,8 @@ overdue(void *arg)
 		"   WHERE is_open AND state <> 'awaiting_approval'"
 		"     AND (due_at < $1 - interval '2 minutes'"
 		"          OR due_at IS NULL AND state_since < $1 - interval '10 minutes')"
-		"     AND NOT EXISTS (SELECT FROM refundx.merchant m"
-		"                      WHERE m.merchant_id = i.merchant_id AND m.paused IS NOT NULL)"
+		"     AND NOT EXISTS (SELECT FROM refundx.merchant_pause m"
+		"                      WHERE m.merchant_id = i.merchant_id AND m.about = i.kind)"
 		"     AND NOT EXISTS (SELECT FROM refundx.payment p"
 		"                      WHERE p.payment_id = i.payment_id AND p.hold IS NOT NULL)"
 		"   ORDER BY instruction_id LIMIT 1000 FOR NO KEY UPDATE OF i SKIP LOCKED),"
@@ -152,14 +155,53 @@ erase_contacts(void *arg)
 		ereport(LOG, (errmsg("refundx: %llu telephone numbers erased", (unsigned long long) n)));
 }
 
+/*
+ * Without its own key nobody can read what was sealed for it.  Not while it may
+ * still be asked about: it could be that the money comes back, and the payee has
+ * to be told.
+ */
+static void
+erase_payees(void *arg)
+{
+	static Statement erase = {
+		"WITH over AS ("
+		"  SELECT o.instruction_id FROM refundx.payout o"
+		"    JOIN refundx.instruction i ON i.instruction_id = o.instruction_id"
+		"   WHERE o.erased_at IS NULL AND NOT i.is_open AND i.due_at IS NULL"
+		"     AND i.state_since < $1 - make_interval(days => $2)"
+		"     AND NOT EXISTS (SELECT FROM refundx.notice n"
+		"                      WHERE n.instruction_id = i.instruction_id AND n.is_open)"
+		"   ORDER BY o.instruction_id LIMIT 10000 FOR NO KEY UPDATE OF o SKIP LOCKED),"
+		" contacts AS ("
+		"  DELETE FROM refundx.payout_contact c USING over v WHERE c.instruction_id = v.instruction_id)"
+		" UPDATE refundx.payout o SET data_key = NULL, payee_sealed = NULL, erased_at = clock_timestamp()"
+		"   FROM over v WHERE o.instruction_id = v.instruction_id",
+		ARGS(TIMESTAMPTZOID, INT4OID)
+	};
+	Values		v = {0};
+	uint64		n;
+
+	if (rx_payee_retention < 0)
+		return;
+	values_time(&v, clock_now());
+	values_int4(&v, rx_payee_retention);
+	n = statement_run(&erase, &v);
+	if (n > 0)
+		ereport(LOG, (errmsg("refundx: %llu payees erased", (unsigned long long) n)));
+}
+
 static void
 forget_counts(void *arg)
 {
 	static Statement forget = {
 		"DELETE FROM refundx.callback_count WHERE at < $1 - interval '31 days'", ARGS(TIMESTAMPTZOID)
 	};
+	static Statement forget_days = {
+		"DELETE FROM refundx.cap_line WHERE day < ($1 - interval '31 days')::date", ARGS(TIMESTAMPTZOID)
+	};
 	Values		v = {0};
 
 	values_time(&v, clock_now());
 	statement_run(&forget, &v);
+	statement_run(&forget_days, &v);
 }

@@ -52,10 +52,11 @@ void
 courier_claim(void *arg)
 {
 	static Statement read = {
-		"SELECT n.notice_id, n.provider, n.tries, n.transition, c.phone, c.language,"
+		"SELECT n.notice_id, n.provider, n.tries, n.transition,"
+		"       coalesce(c.phone, d.phone), coalesce(c.language, d.language),"
 		"       (SELECT t.template::text FROM refundx.notice_template t"
-		"         WHERE t.transition = n.transition AND t.provider = n.provider"
-		"           AND t.language IN (c.language, '*')"
+		"         WHERE t.about = i.kind AND t.transition = n.transition AND t.provider = n.provider"
+		"           AND t.language IN (coalesce(c.language, d.language), '*')"
 		"         ORDER BY t.language = '*' LIMIT 1),"
 		"       i.instruction_no, coalesce(i.payer_amount, i.amount), i.currency, i.reason,"
 		"       i.received_by, to_char(i.state_since, 'YYYY-MM-DD'), p.payment_id, p.payment_no,"
@@ -64,6 +65,7 @@ courier_claim(void *arg)
 		"  JOIN refundx.instruction i ON i.instruction_id = n.instruction_id"
 		"  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id"
 		"  LEFT JOIN refundx.payment_contact c ON c.payment_id = i.payment_id"
+		"  LEFT JOIN refundx.payout_contact d ON d.instruction_id = i.instruction_id"
 		"  LEFT JOIN refundx.merchant m ON m.merchant_id = i.merchant_id"
 		" WHERE n.notice_id = ANY ($1) AND n.state = 'queued'"
 		" ORDER BY n.notice_id FOR NO KEY UPDATE OF n SKIP LOCKED",
@@ -240,6 +242,7 @@ build_request(const Claimed *claimed, HttpRequest *request, ChannelError *err)
 	int			i;
 	const NoticeParam params[] = {
 		{"refund_no", claimed->refund_no},
+		{"withdrawal_no", claimed->refund_no},
 		{"payment_no", claimed->payment_no ? claimed->payment_no : ""},
 		{"amount", amount},
 		{"currency", claimed->currency},

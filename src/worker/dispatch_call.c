@@ -54,6 +54,7 @@ instruction_of(const Call *call, ChannelInstruction *instr)
 	instr->channel_payment_id = call->channel_payment_id;
 	instr->payment_amount = call->payment_amount;
 	instr->payment_data = call->payment_data;
+	instr->transfer_data = call->transfer_data;
 	instr->notify_url = call->notify_url;
 	instr->channel_refund_id = call->channel_refund_id;
 	instr->generation = call->generation;
@@ -212,7 +213,8 @@ dispatch_keep(void *arg)
 
 		r->channel_id = c->channel_id;
 		r->merchant_id = c->merchant_id;
-		r->source = c->call == CALL_QUERY ? "query" : "answer";
+		r->source = c->call == CALL_QUERY ? "query" : c->call == CALL_CANCEL ? "cancel" : "answer";
+		c->evidence.product = c->product;
 		evidence_answer_digest(&c->evidence, c->attempt_id);
 		r->what = &c->evidence;
 		/* our own number: an answer belongs to its call, whatever it says */

@@ -21,6 +21,8 @@
 static void read_claimable(Dispatcher *d);
 static Call *call_from_row(uint64 row);
 static bool too_late(const Call *c, TimestampTz first_attempt_at, int unexplained);
+static bool open_request(Call *c, uint64 row, char *why, size_t whysize);
+static bool freeze_request(Call *c, uint64 row, char *why, size_t whysize);
 static void ask_instead(Column *ids);
 static void write_requests(Dispatcher *d);
 static void write_attempts(Dispatcher *d);
@@ -60,9 +62,11 @@ call_free(Call *call)
 	free(call->payment_no);
 	free(call->channel_payment_id);
 	free(call->payment_data);
+	free(call->transfer_data);
+	explicit_bzero(call->data_key, sizeof(call->data_key));
 	free(call->notify_url);
 	free(call->channel_refund_id);
-	buf_free(&call->frozen);
+	buf_wipe(&call->frozen);
 	buf_free(&call->body);
 	free(call);
 }
@@ -93,14 +97,18 @@ read_claimable(Dispatcher *d)
 	static Statement read = {
 		"SELECT i.instruction_id, u.call, i.channel_id, i.merchant_id, i.wire_no, i.amount, i.currency,"
 		"       p.payment_no, p.channel_payment_id, p.paid, p.channel_data::text, r.notify_url, r.body,"
-		"       i.reason, p.parts, i.channel_refund_id, i.generation, i.first_attempt_at, i.unexplained, i.kind"
+		"       i.reason, p.parts, i.channel_refund_id, i.generation, i.first_attempt_at, i.unexplained, i.kind,"
+		"       o.transfer_data::text, o.key_print, o.data_key, o.payee_sealed"
 		"  FROM unnest($1, $2) u(id, call)"
 		"  JOIN refundx.instruction i ON i.instruction_id = u.id"
 		"  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id"
 		"  LEFT JOIN refundx.request r ON r.instruction_id = i.instruction_id AND r.wire_no = i.wire_no"
+		"  LEFT JOIN refundx.payout o ON o.instruction_id = i.instruction_id"
 		" WHERE i.due_call = u.call"
 		"   AND (u.call = 'query' AND i.state <> 'sending'"
-		"        OR u.call = 'submit' AND i.state = 'queued' AND i.may_send AND p.hold IS NULL)"
+		"        OR u.call = 'cancel' AND i.state = 'accepted' AND i.cancel_requested_at IS NOT NULL"
+		"        OR u.call = 'submit' AND i.state = 'queued' AND i.may_send AND p.hold IS NULL"
+		"           AND i.cancel_requested_at IS NULL)"
 		" ORDER BY i.instruction_id FOR NO KEY UPDATE OF i SKIP LOCKED",
 		ARGS(INT8ARRAYOID, TEXTARRAYOID)
 	};
@@ -126,6 +134,7 @@ read_claimable(Dispatcher *d)
 	for (row = 0; row < n; row++)
 	{
 		Call	   *c = call_from_row(row);
+		char		why[256] = "";
 
 		if (c->call == CALL_SUBMIT && too_late(c, row_time(row, 18), row_int4(row, 19)))
 		{
@@ -133,38 +142,88 @@ read_claimable(Dispatcher *d)
 			call_free(c);
 			continue;
 		}
-		if (c->call == CALL_SUBMIT && c->frozen.len == 0)
+		if (!open_request(c, row, why, sizeof(why)) ||
+			(c->call == CALL_SUBMIT && c->frozen.len == 0 && !freeze_request(c, row, why, sizeof(why))))
 		{
-			ChannelInstruction instr = {0};
-			OpenChannel *channel = keys_by_id(c->channel_id);
-			const ChannelProduct *product = channel ? channel_product(channel->channel, c->product) : NULL;
-			ChannelError err = {{0}};
-			char		url[300];
-
-			instr.wire_no = c->wire_no;
-			instr.amount = c->amount;
-			instr.currency = c->currency;
-			instr.payment_no = c->payment_no;
-			instr.channel_payment_id = c->channel_payment_id;
-			instr.payment_amount = c->payment_amount;
-			instr.payment_data = c->payment_data;
-			instr.reason = row_text(row, 14);
-			instr.parts_before = Max(row_int4(row, 15) - 1, 0);
-			if (channel && keys_notify_url(channel, url, sizeof(url)))
-				instr.notify_url = c->notify_url = strdup(url);
-			if (product == NULL || channel->config == NULL ||
-				!product->freeze(channel->config, &instr, &c->frozen, &err))
-			{
-				/* nothing was attempted: it stays queued, and a person is told */
-				worker_problem(d->self, "refund %s cannot be put into a request: %s",
-							   c->wire_no, err.message[0] ? err.message : "its channel's keys cannot be read");
-				call_free(c);
-				continue;
-			}
+			/* nothing was attempted: it stays as it is, and a person is told */
+			worker_problem(d->self, "%s %s cannot be put into a request: %s",
+						   product_name(c->product), c->wire_no, why);
+			call_free(c);
+			continue;
 		}
 		call_list_add(&d->claimed, c);
 	}
 	ask_instead(&late);
+}
+
+/*
+ * What was frozen for a withdrawal is sealed, and so is whom it pays.  Where the
+ * seal cannot be opened nothing may be sent; asking needs neither.
+ */
+static bool
+open_request(Call *c, uint64 row, char *why, size_t whysize)
+{
+	Buf			sealed = c->frozen;
+	bool		good;
+
+	if (c->product != PRODUCT_TRANSFER)
+		return true;
+	buf_init(&c->frozen);
+	c->has_data_key = payee_data_key(c->wire_no, row_null(row, 22) ? "" : row_text(row, 22), row_bytes(row, 23),
+									 c->data_key, why, whysize);
+	good = c->has_data_key;
+	if (good && sealed.len > 0)
+	{
+		good = payee_bytes_open(c->data_key, "request", c->wire_no, sealed.data, sealed.len, &c->frozen);
+		if (!good)
+			snprintf(why, whysize, "its request does not open with its key: the row was changed");
+	}
+	buf_free(&sealed);
+	return good || c->call != CALL_SUBMIT;
+}
+
+/* The business bytes, before the first attempt; written with it. */
+static bool
+freeze_request(Call *c, uint64 row, char *why, size_t whysize)
+{
+	ChannelInstruction instr = {0};
+	OpenChannel *channel = keys_by_id(c->channel_id);
+	const ChannelProduct *product = channel ? channel_product(channel->channel, c->product) : NULL;
+	bytea	   *sealed = row_bytes(row, 24);
+	ChannelError err = {{0}};
+	Buf			payee = BUF_INIT;
+	char		url[300];
+	bool		good;
+
+	instr.wire_no = c->wire_no;
+	instr.amount = c->amount;
+	instr.currency = c->currency;
+	instr.payment_no = c->payment_no;
+	instr.channel_payment_id = c->channel_payment_id;
+	instr.payment_amount = c->payment_amount;
+	instr.payment_data = c->payment_data;
+	instr.transfer_data = c->transfer_data;
+	instr.reason = row_text(row, 14);
+	instr.parts_before = Max(row_int4(row, 15) - 1, 0);
+	if (channel && keys_notify_url(channel, url, sizeof(url)))
+		instr.notify_url = c->notify_url = strdup(url);
+
+	snprintf(why, whysize, "its channel's keys cannot be read");
+	good = product != NULL && channel->config != NULL;
+	if (good && c->product == PRODUCT_TRANSFER)
+	{
+		good = sealed != NULL &&
+			payee_bytes_open(c->data_key, "payee", c->wire_no, VARDATA_ANY(sealed), VARSIZE_ANY_EXHDR(sealed), &payee);
+		snprintf(why, whysize, "whom to pay does not open with its key: the row was changed");
+		instr.payee = buf_str(&payee);
+	}
+	if (good && !product->freeze(channel->config, &instr, &c->frozen, &err))
+	{
+		strlcpy(why, err.message, whysize);
+		good = false;
+	}
+	buf_wipe(&payee);
+	return good;
 }
 
 /*
@@ -229,6 +288,7 @@ call_from_row(uint64 row)
 	c->channel_payment_id = strdup_or_null(row_text(row, 9));
 	c->payment_amount = row_int8(row, 10);
 	c->payment_data = strdup_or_null(row_text(row, 11));
+	c->transfer_data = strdup_or_null(row_text(row, 21));
 	c->notify_url = strdup_or_null(row_text(row, 12));
 	c->channel_refund_id = strdup_or_null(row_text(row, 16));
 	c->generation = row_int4(row, 17);
@@ -238,6 +298,26 @@ call_from_row(uint64 row)
 	c->use_backup = dispatch_use_backup(c->channel_id, GetCurrentTimestamp());
 	c->started_at = clock_now();
 	return c;
+}
+
+/* A withdrawal's bytes say whom it pays: they are kept sealed. */
+static void
+request_column(Column *body, const Call *c)
+{
+	Buf			sealed = BUF_INIT;
+
+	if (c->product != PRODUCT_TRANSFER)
+	{
+		column_bytes(body, c->frozen.data, c->frozen.len);
+		return;
+	}
+	if (!payee_bytes_seal(c->data_key, "request", c->wire_no, c->frozen.data, c->frozen.len, &sealed))
+	{
+		buf_free(&sealed);
+		elog(ERROR, "the request of a withdrawal could not be sealed");
+	}
+	column_bytes(body, sealed.data, sealed.len);
+	buf_free(&sealed);
 }
 
 /*
@@ -269,7 +349,7 @@ write_requests(Dispatcher *d)
 			continue;
 		column_int8(&id, c->instruction_id);
 		column_text(&wire_no, c->wire_no);
-		column_bytes(&body, c->frozen.data, c->frozen.len);
+		request_column(&body, c);
 		column_text(&notify_url, c->notify_url);
 	}
 	if (id.n == 0)

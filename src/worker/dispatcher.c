@@ -141,7 +141,7 @@ static void
 abandon_lost_attempts(void)
 {
 	static Statement find = {
-		"SELECT a.attempt_id, a.call, a.wire_no, a.started_at, i.channel_id, i.merchant_id"
+		"SELECT a.attempt_id, a.call, a.wire_no, a.started_at, i.channel_id, i.merchant_id, i.kind"
 		"  FROM refundx.instruction i"
 		"  JOIN refundx.attempt a ON a.instruction_id = i.instruction_id"
 		" WHERE i.is_open"
@@ -159,7 +159,9 @@ abandon_lost_attempts(void)
 		EvidenceRow *r = &rows[row];
 
 		r->attempt_id = row_int8(row, 1);
-		r->source = strcmp(row_text(row, 2), "submit") == 0 ? "recovery" : "query";
+		r->source = strcmp(row_text(row, 2), "submit") == 0 ? "recovery" : row_text(row, 2);
+		if (!product_from_name(row_text(row, 7), &what[row].product))
+			elog(ERROR, "an instruction is of an unknown kind");
 		r->wire_no = row_text(row, 3);
 		r->attempt_started_at = row_time(row, 4);
 		r->channel_id = row_int4(row, 5);
@@ -227,23 +229,38 @@ load_open(void)
 		"  FROM refundx.instruction i LEFT JOIN refundx.payment p USING (payment_id) WHERE i.is_open", NO_ARGS
 	};
 
+	/* what has arrived, and may still come back: while it can be asked about */
+	static Statement watched = {
+		"SELECT " SCHEDULE_COLUMNS
+		"  FROM refundx.payout o JOIN refundx.instruction i ON i.instruction_id = o.instruction_id"
+		"  LEFT JOIN refundx.payment p USING (payment_id)"
+		" WHERE o.erased_at IS NULL AND NOT i.is_open AND i.due_at IS NOT NULL", NO_ARGS
+	};
+
 	(void) schedule_rows(statement_read(&open, NULL));
+	(void) schedule_rows(statement_read(&watched, NULL));
 }
 
 static void
 load_merchants(void)
 {
 	static Statement read = {
-		"SELECT merchant_id, kind, merchant_no, paused IS NOT NULL,"
-		"       CASE WHEN paused = 'operator' THEN 'infinity' ELSE probe_at END"
-		"  FROM refundx.merchant", NO_ARGS
+		"SELECT m.merchant_id, m.kind, m.merchant_no, a.about, p.paused IS NOT NULL,"
+		"       CASE WHEN p.paused = 'operator' THEN 'infinity' ELSE p.probe_at END"
+		"  FROM refundx.merchant m CROSS JOIN (VALUES ('refund'), ('withdrawal')) a(about)"
+		"  LEFT JOIN refundx.merchant_pause p ON p.merchant_id = m.merchant_id AND p.about = a.about", NO_ARGS
 	};
 	uint64		n = statement_read(&read, NULL);
 	uint64		row;
 
 	for (row = 0; row < n; row++)
-		schedule_merchant(row_int4(row, 1), row_text(row, 2), row_text(row, 3), row_bool(row, 4),
-						  row_time(row, 5));
+	{
+		ProductKind product;
+
+		schedule_merchant(row_int4(row, 1), row_text(row, 2), row_text(row, 3));
+		if (product_from_name(row_text(row, 4), &product))
+			schedule_pause(row_int4(row, 1), product, row_bool(row, 5), row_time(row, 6));
+	}
 }
 
 /* ------------------------------------------------------------------------

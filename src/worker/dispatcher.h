@@ -11,6 +11,7 @@
 #define REFUNDX_DISPATCHER_H
 
 #include "money/arrival.h"
+#include "money/payee.h"
 #include "net/http_client.h"
 #include "worker/keys.h"
 #include "worker/schedule.h"
@@ -32,6 +33,9 @@ typedef struct Call
 	char	   *channel_payment_id;
 	int64		payment_amount;
 	char	   *payment_data;
+	char	   *transfer_data;
+	bool		has_data_key;	/* of a withdrawal: what seals its request */
+	unsigned char data_key[PAYEE_DATA_KEY_LEN];
 	char	   *notify_url;
 	char	   *channel_refund_id;
 	int			generation;

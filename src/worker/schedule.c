@@ -87,6 +87,13 @@ schedule_init(int database_slot)
 	MemoryContextSwitchTo(old);
 }
 
+/* All lanes of a merchant, one after the other. */
+static Lane *
+lane_at(MerchantPace *m, int i)
+{
+	return &m->lane[i / LANE_COUNT][i % LANE_COUNT];
+}
+
 void
 schedule_clear(void)
 {
@@ -97,8 +104,8 @@ schedule_clear(void)
 	hash_seq_init(&scan, merchants);
 	while ((m = hash_seq_search(&scan)) != NULL)
 	{
-		for (call = 0; call < LANE_COUNT; call++)
-			pairingheap_free(m->lane[call].heap);
+		for (call = 0; call < PRODUCT_COUNT * LANE_COUNT; call++)
+			pairingheap_free(lane_at(m, call)->heap);
 	}
 	hash_destroy(dues);
 	hash_destroy(merchants);
@@ -132,8 +139,8 @@ merchant_pace(int32 merchant_id)
 		memset((char *) m + sizeof(int32), 0, sizeof(*m) - sizeof(int32));
 		m->window = FIRST_WINDOW;
 		m->scale = 1;
-		for (call = 0; call < LANE_COUNT; call++)
-			m->lane[call].heap = pairingheap_allocate(due_compare, NULL);
+		for (call = 0; call < PRODUCT_COUNT * LANE_COUNT; call++)
+			lane_at(m, call)->heap = pairingheap_allocate(due_compare, NULL);
 		MemoryContextSwitchTo(old);
 	}
 	return m;
@@ -142,7 +149,7 @@ merchant_pace(int32 merchant_id)
 static Lane *
 lane_of(const Due *d)
 {
-	return &merchant_pace(d->merchant_id)->lane[d->call];
+	return &merchant_pace(d->merchant_id)->lane[d->product][d->call];
 }
 
 static void
@@ -166,8 +173,8 @@ unblock(MerchantPace *m)
 {
 	int			call;
 
-	for (call = 0; call < LANE_COUNT; call++)
-		m->lane[call].blocked_until = 0;
+	for (call = 0; call < PRODUCT_COUNT * LANE_COUNT; call++)
+		lane_at(m, call)->blocked_until = 0;
 }
 
 static PaymentPace *
@@ -267,19 +274,26 @@ schedule_set(int64 instruction_id, ProductKind product, State state, bool is_ope
 }
 
 void
-schedule_merchant(int32 merchant_id, const char *kind, const char *merchant_no,
-				  bool paused, TimestampTz probe_at)
+schedule_merchant(int32 merchant_id, const char *kind, const char *merchant_no)
 {
 	MerchantPace *m = merchant_pace(merchant_id);
 
 	if (m->pace == NULL)
 		m->pace = pace_of(kind, merchant_no);
-	if (m->paused == paused && m->probe_at == probe_at)
+}
+
+void
+schedule_pause(int32 merchant_id, ProductKind product, bool paused, TimestampTz probe_at)
+{
+	MerchantPace *m = merchant_pace(merchant_id);
+	Pause	   *p = &m->pause[product];
+
+	if (p->paused == paused && p->probe_at == probe_at)
 		return;
-	m->paused = paused;
-	m->probe_at = probe_at;
+	p->paused = paused;
+	p->probe_at = probe_at;
 	if (!paused)
-		m->probing = false;
+		p->probing = false;
 	unblock(m);
 }
 
@@ -320,11 +334,10 @@ tokens_allow(MerchantPace *m, int limit, TimestampTz now)
 static TimestampTz
 merchant_allows(MerchantPace *m, const Due *d, const ChannelLimits *limits, TimestampTz now)
 {
-	if (m->paused && d->call == CALL_SUBMIT)
-	{
-		if (m->probing || now < m->probe_at)
-			return Max(m->probe_at, now + USECS_PER_SEC);
-	}
+	const Pause *p = &m->pause[d->product];
+
+	if (p->paused && d->call == CALL_SUBMIT && (p->probing || now < p->probe_at))
+		return Max(p->probe_at, now + USECS_PER_SEC);
 	if (m->silent >= SILENT_MAX && (m->in_flight > 0 || now < m->silent_until))
 		return Max(m->silent_until, now + USECS_PER_SEC / 10);
 
@@ -383,9 +396,9 @@ first_lane(TimestampTz now)
 	hash_seq_init(&scan, merchants);
 	while ((m = hash_seq_search(&scan)) != NULL)
 	{
-		for (call = 0; call < LANE_COUNT; call++)
+		for (call = 0; call < PRODUCT_COUNT * LANE_COUNT; call++)
 		{
-			Lane	   *lane = &m->lane[call];
+			Lane	   *lane = lane_at(m, call);
 			Due		   *d;
 
 			if (pairingheap_is_empty(lane->heap) || lane->blocked_until > now)
@@ -465,8 +478,8 @@ schedule_call_began(Due *d, TimestampTz now)
 	d->began_at = now;
 	m->in_flight++;
 	m->tokens -= 1.0;
-	if (m->paused && d->call == CALL_SUBMIT)
-		m->probing = true;
+	if (m->pause[d->product].paused && d->call == CALL_SUBMIT)
+		m->pause[d->product].probing = true;
 	if (d->call == CALL_SUBMIT)
 	{
 		count_undecided(d, d->state, STATE_SENDING);
@@ -548,7 +561,7 @@ schedule_call_ended(Due *d, bool answered, bool failing, TimestampTz now)
 	m->in_flight--;
 	pace_end(m->pace, database, failing, now);
 	if (d->call == CALL_SUBMIT)
-		m->probing = false;
+		m->pause[d->product].probing = false;
 
 	/* "A minute apart" is the channel's to measure: count from the answer. */
 	if (d->call == CALL_SUBMIT)
@@ -585,7 +598,7 @@ schedule_call_undone(Due *d, TimestampTz later)
 	unblock(m);
 	if (d->call == CALL_SUBMIT)
 	{
-		m->probing = false;
+		m->pause[d->product].probing = false;
 		/* unless its row has moved on by itself meanwhile */
 		if (d->state == STATE_SENDING)
 		{
@@ -610,9 +623,9 @@ schedule_first(void)
 	hash_seq_init(&scan, merchants);
 	while ((m = hash_seq_search(&scan)) != NULL)
 	{
-		for (call = 0; call < LANE_COUNT; call++)
+		for (call = 0; call < PRODUCT_COUNT * LANE_COUNT; call++)
 		{
-			Lane	   *lane = &m->lane[call];
+			Lane	   *lane = lane_at(m, call);
 			TimestampTz at;
 
 			if (pairingheap_is_empty(lane->heap))

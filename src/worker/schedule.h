@@ -45,6 +45,14 @@ typedef struct Lane
 	TimestampTz blocked_until;	/* the merchant's pace allows none before */
 } Lane;
 
+/* Of a merchant's refunds, or of its transfers. */
+typedef struct Pause
+{
+	bool		paused;
+	TimestampTz probe_at;		/* while paused: when one may try */
+	bool		probing;		/* that one is under way */
+} Pause;
+
 /*
  * A merchant's pace, as this process keeps it.  What the channel counts, which is
  * over all databases, is in `pace`.
@@ -53,10 +61,8 @@ typedef struct MerchantPace
 {
 	int32		merchant_id;	/* hash key, first */
 	Pace	   *pace;			/* NULL until the merchant has been read */
-	Lane		lane[LANE_COUNT];	/* by call */
-	bool		paused;
-	TimestampTz probe_at;		/* while paused: when one may try */
-	bool		probing;		/* that one is under way */
+	Lane		lane[PRODUCT_COUNT][LANE_COUNT];	/* by what it does, and call */
+	Pause		pause[PRODUCT_COUNT];
 	double		tokens;			/* calls that may begin now */
 	TimestampTz tokens_at;		/* when that was reckoned */
 	int			calls_per_second;	/* the channel's limit, as last seen */
@@ -85,8 +91,8 @@ extern void schedule_clear(void);
 extern void schedule_set(int64 instruction_id, ProductKind product, State state, bool is_open,
 						 ChannelCall call, TimestampTz due_at, int32 merchant_id, int32 channel_id,
 						 int64 payment_id);
-extern void schedule_merchant(int32 merchant_id, const char *kind, const char *merchant_no,
-							  bool paused, TimestampTz probe_at);
+extern void schedule_merchant(int32 merchant_id, const char *kind, const char *merchant_no);
+extern void schedule_pause(int32 merchant_id, ProductKind product, bool paused, TimestampTz probe_at);
 
 /*
  * A refund of the payment was started then, or answered.  Nothing if none of its

@@ -99,6 +99,30 @@ export class AlipayReceiver {
   }
 }
 
+// A transfer to an account, or with CARD to a bank card.
+export const CARD = {
+  product_code: 'TRANS_BANKCARD_NO_PWD',
+  payee_info: {
+    identity: '6217850000000000000',
+    identity_type: 'BANKCARD_ACCOUNT',
+    name: '黄龙国际有限公司',
+    bankcard_ext_info: { inst_name: '招商银行', account_type: '1' },
+  },
+};
+
+export function transferBiz(no, fen, extra = {}) {
+  return {
+    out_biz_no: no,
+    trans_amount: (fen / 100).toFixed(2),
+    product_code: 'TRANS_ACCOUNT_NO_PWD',
+    biz_scene: 'DIRECT_TRANSFER',
+    order_title: '十月提现 100%',
+    payee_info: { identity: '2088123412341234', identity_type: 'ALIPAY_USER_ID', name: '黄龙' },
+    business_params: '{"payer_show_name_use_alias":"true"}',
+    ...extra,
+  };
+}
+
 let serial = 0;
 
 // A trade of its own for each refund, unless `extra` names one.

@@ -91,6 +91,8 @@ export class Sandbox {
 
   async refund(no) { return (await this.ctl('show', no)).refunds[0]; }
 
+  async transfer(no) { return (await this.ctl('show', no)).transfers[0]; }
+
   merchant(name = 'channel.json') {
     const c = this.json(name);
     const certs = {};
@@ -166,6 +168,8 @@ export class Receiver {
 
   of(no) { return this.good.filter((c) => c.content.out_refund_no === no); }
 
+  ofTransfer(no) { return this.good.filter((c) => c.content.out_bill_no === no); }
+
   stop() {
     this.server.closeAllConnections();
     this.server.close();
@@ -178,6 +182,23 @@ export function refundBody(no, fen, extra = {}) {
     out_refund_no: no,
     reason: '商品已售完',
     amount: { refund: fen, total: Math.max(fen, 100000), currency: 'CNY' },
+    ...extra,
+  };
+}
+
+// A transfer at WeChat Pay; numbers have letters and digits only.
+export function transferBody(no, fen, extra = {}) {
+  return {
+    appid: 'wxf636efh567hg4356',
+    out_bill_no: no,
+    transfer_scene_id: '1005',
+    openid: 'o-MYE42l80oelYMDE34nYD456Xoy',
+    transfer_amount: fen,
+    transfer_remark: '十月提现',
+    transfer_scene_report_infos: [
+      { info_type: '岗位类型', info_content: '外卖员' },
+      { info_type: '报酬说明', info_content: '高温补贴' },
+    ],
     ...extra,
   };
 }

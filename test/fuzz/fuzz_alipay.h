@@ -14,6 +14,7 @@
 #include "unit/alipaykit.h"
 
 static void *fuzz_cert_config __attribute__((unused));
+static void *fuzz_transfer_config __attribute__((unused));	/* certificates, too */
 static char fuzz_sn[33] __attribute__((unused));
 
 static void __attribute__((unused))
@@ -21,6 +22,7 @@ fuzz_alipay_start(void)
 {
 	ChannelSource source = {AKIT_CONFIG, akit_read_key, NULL};
 	ChannelSource cert_source = {AKIT_CERT_CONFIG, akit_read_key, NULL};
+	ChannelSource transfer_source = {AKIT_TRANSFERS("\"biz_scene\":\"CONF\""), akit_read_key, NULL};
 	ChannelError err;
 
 	if (fuzz_config != NULL)
@@ -29,7 +31,8 @@ fuzz_alipay_start(void)
 	fuzz_channel = channel_lookup("alipay");
 	fuzz_config = fuzz_channel->open(&source, &err);
 	fuzz_cert_config = fuzz_channel->open(&cert_source, &err);
-	fuzz_require(fuzz_config != NULL && fuzz_cert_config != NULL);
+	fuzz_transfer_config = fuzz_channel->open(&transfer_source, &err);
+	fuzz_require(fuzz_config != NULL && fuzz_cert_config != NULL && fuzz_transfer_config != NULL);
 	akit_sn("CN=" AKIT_CLASS ",C=CN", "1001", fuzz_sn);
 }
 

@@ -2,7 +2,7 @@
 -- is broken: by the owner, with the guards taken off, and rolled back.
 BEGIN;
 SET LOCAL client_min_messages = error;
-SELECT plan(46);
+SELECT plan(67);
 
 SELECT refundx.channel_add('wx', 'wechat', '{"mchid": "1900000100", "merchant_serial": "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB",
 	"private_key": "apiclient_key.pem", "apiv3_key": "apiv3.key",
@@ -14,6 +14,18 @@ SELECT refundx.refund_submit('wx', 'P1', 'open', 100), refundx.refund_submit('wx
 	   refundx.refund_submit('wx', 'P3', 'failed', 300), refundx.refund_submit('wx', 'P4', 'back', 400),
 	   refundx.refund_submit('wx', 'P5', 'canceled', 500), refundx.refund_submit('wx', 'P0', 'plain', 600),
 	   refundx.refund_submit('wx', 'P6', 'diverted', 150) \g /dev/null
+-- With slots, 20 on each: one refund finds them in several.
+SELECT refundx.account_open('S', 'CNY', 3) \g /dev/null
+SELECT refundx.account_credit('S', 20, r) FROM unnest(ARRAY['o1', 'o6', 'o17']) r \g /dev/null
+SELECT refundx.refund_submit('wx', 'PS', 'spread', 45, currency => 'CNY', payment_amount => 100, account => 'S') \g /dev/null
+-- With a fee: one that is open, one for each way to end.
+SELECT refundx.account_open('F', 'CNY'), refundx.account_credit('F', 1000, 'start') \g /dev/null
+INSERT INTO refundx.instruction (kind, instruction_no, wire_no, channel_id, merchant_id, account_id, amount, fee, currency)
+SELECT 'withdrawal', 'fee_' || no, 'fee_' || no, 1, 1, a.account_id, 30, 3, 'CNY'
+  FROM refundx.account a, unnest(ARRAY['open', 'paid', 'back', 'back_whole', 'failed', 'kept', 'diverted']) no WHERE account_no = 'F';
+INSERT INTO refundx.event (instruction_id, type, to_state)
+SELECT instruction_id, 'submitted', 'queued' FROM refundx.instruction WHERE fee > 0;
+UPDATE refundx.instruction SET due_at = now(), due_call = 'submit' WHERE fee > 0;
 SELECT refundx.refund_cancel('canceled') \g /dev/null
 
 -- What the workers would do, in the order in which they do it: claim, answer, settle.
@@ -22,7 +34,9 @@ CREATE FUNCTION pg_temp.id(no text) RETURNS bigint LANGUAGE sql AS
 CREATE FUNCTION pg_temp.post(no text, line text, a bigint, f bigint) RETURNS void LANGUAGE sql AS $$
 	INSERT INTO refundx.journal (account_id, version, type, instruction_id, d_available, d_frozen, d_outside, available, frozen)
 	SELECT l.account_id, l.version + 1, line, pg_temp.id(no), a, f, -a - f, l.available + a, l.frozen + f
-	  FROM refundx.journal l WHERE l.account_id = 1 ORDER BY version DESC LIMIT 1
+	  FROM refundx.journal l
+	 WHERE l.account_id = (SELECT account_id FROM refundx.instruction WHERE instruction_no = no)
+	 ORDER BY version DESC LIMIT 1
 $$;
 CREATE FUNCTION pg_temp.step(no text, how text, next text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -54,6 +68,19 @@ SELECT pg_temp.step('paid', 'moved', 'succeeded'), pg_temp.post('paid', 'pay_out
 	   pg_temp.step('back', 'moved', 'returned'), pg_temp.post('back', 'return', 400, 0),
 	   pg_temp.step('diverted', 'moved', 'abnormal'), pg_temp.step('diverted', 'moved', 'returned'),
 	   pg_temp.post('diverted', 'release', 150, -150) \g /dev/null
+SELECT pg_temp.step(no, 'claimed', 'sending'), pg_temp.attempt(no, 'submit'), pg_temp.answer(no, 'accepted'), pg_temp.step(no, 'moved', 'accepted')
+  FROM unnest(ARRAY['fee_paid', 'fee_back', 'fee_back_whole', 'fee_failed', 'fee_kept', 'fee_diverted']) no \g /dev/null
+SELECT pg_temp.post('fee_' || no, 'freeze', -33, 33)
+  FROM unnest(ARRAY['open', 'paid', 'back', 'back_whole', 'failed', 'kept', 'diverted']) no \g /dev/null
+SELECT pg_temp.step(no, 'moved', 'succeeded'), pg_temp.post(no, 'pay_out', 0, -30), pg_temp.post(no, 'fee', 0, -3)
+  FROM unnest(ARRAY['fee_paid', 'fee_back', 'fee_back_whole']) no \g /dev/null
+SELECT pg_temp.step(no, 'moved', 'returned'), pg_temp.post(no, 'return', 30, 0)
+  FROM unnest(ARRAY['fee_back', 'fee_back_whole']) no \g /dev/null
+SELECT pg_temp.post('fee_back_whole', 'fee_return', 3, 0),
+	   pg_temp.step('fee_failed', 'moved', 'failed'), pg_temp.post('fee_failed', 'release', 33, -33),
+	   pg_temp.step('fee_kept', 'moved', 'failed'), pg_temp.post('fee_kept', 'release', 30, -30), pg_temp.post('fee_kept', 'fee', 0, -3),
+	   pg_temp.step('fee_diverted', 'moved', 'abnormal'), pg_temp.step('fee_diverted', 'moved', 'returned'),
+	   pg_temp.post('fee_diverted', 'release', 33, -33) \g /dev/null
 UPDATE refundx.payment SET refunding = 0, refunded = 200 WHERE payment_no = 'P2';
 UPDATE refundx.payment SET refunding = 0 WHERE payment_no = 'P3';
 UPDATE refundx.payment SET refunding = 0, returned = 400 WHERE payment_no = 'P4';
@@ -114,15 +141,34 @@ SELECT pg_temp.finds('I3', 'a negative freeze', $$UPDATE refundx.journal SET fro
 SELECT pg_temp.finds('I4', 'a freeze of another sum', $$UPDATE refundx.journal SET frozen = frozen + 5 WHERE version = (SELECT max(version) FROM refundx.journal)$$);
 SELECT pg_temp.finds('I4', 'an open refund without a freeze', $$INSERT INTO refundx.instruction (instruction_no, wire_no, channel_id, merchant_id, payment_id, account_id, amount, currency)
 	SELECT 'x', 'x', 1, 1, payment_id, 2, 5, 'CNY' FROM refundx.payment WHERE payment_no = 'P1'$$);
+SELECT pg_temp.finds('I4', 'a fee that was not frozen', $$UPDATE refundx.instruction SET fee = 4 WHERE instruction_no = 'fee_open'$$);
+SELECT pg_temp.finds('I4', 'a freeze on another slot', $$UPDATE refundx.instruction i SET account_id = (SELECT min(account_id) FROM refundx.account s
+	WHERE s.slot_of IS NOT NULL AND s.account_id <> i.account_id) WHERE instruction_no = 'spread'$$);
 SELECT pg_temp.finds('I5', 'a missing line', $$DELETE FROM refundx.journal WHERE version = 3$$);
 SELECT pg_temp.finds('I5', 'a missing first line', $$DELETE FROM refundx.journal WHERE version = 1$$);
 SELECT pg_temp.finds('I5', 'a balance that does not add up', $$UPDATE refundx.journal SET available = available + 1 WHERE version = 2$$);
+SELECT pg_temp.finds('I5', 'money that left a slot and did not arrive', $$DELETE FROM refundx.journal WHERE type = 'slot_in';
+	UPDATE refundx.journal j SET version = 2, available = available - 25 + 20 WHERE type = 'freeze' AND instruction_id = pg_temp.id('spread')$$);
+SELECT pg_temp.finds('I5', 'money that arrived twice', $$UPDATE refundx.journal SET d_available = d_available * 2, d_outside = d_outside * 2 WHERE type = 'slot_in'$$);
+SELECT pg_temp.finds('I5', 'a move within an account that has no slots', $$INSERT INTO refundx.journal (account_id, version, type, d_available, d_frozen, d_outside, available, frozen)
+	SELECT account_id, version + 1, 'slot_out', -1, 0, 1, available - 1, frozen FROM refundx.journal WHERE account_id = 1 ORDER BY version DESC LIMIT 1$$);
 SELECT pg_temp.finds('I6', 'a payment out that happened twice', $$SELECT pg_temp.post('paid', 'pay_out', 0, -200)$$);
 SELECT pg_temp.finds('I6', 'a refund that was paid and not posted', $$DELETE FROM refundx.journal WHERE type = 'pay_out' AND instruction_id = pg_temp.id('paid')$$);
 SELECT pg_temp.finds('I6', 'a release and a payment out', $$SELECT pg_temp.post('failed', 'pay_out', 0, -300)$$);
 SELECT pg_temp.finds('I6', 'a release of an open refund', $$SELECT pg_temp.post('open', 'release', 100, -100)$$);
 SELECT pg_temp.finds('I6', 'a canceled refund that was not released', $$DELETE FROM refundx.journal WHERE type = 'release' AND instruction_id = pg_temp.id('canceled')$$);
 SELECT pg_temp.finds('I6', 'another amount', $$UPDATE refundx.journal SET d_frozen = -199, d_outside = 199 WHERE type = 'pay_out' AND instruction_id = pg_temp.id('paid')$$);
+SELECT pg_temp.finds('I6', 'a fee that was not taken', $$DELETE FROM refundx.journal WHERE type = 'fee' AND instruction_id = pg_temp.id('fee_paid')$$);
+SELECT pg_temp.finds('I6', 'a fee that was taken twice', $$SELECT pg_temp.post('fee_paid', 'fee', 0, -3)$$);
+SELECT pg_temp.finds('I6', 'another fee', $$UPDATE refundx.journal SET d_frozen = -2, d_outside = 2 WHERE type = 'fee' AND instruction_id = pg_temp.id('fee_paid')$$);
+SELECT pg_temp.finds('I6', 'a fee of a refund', $$SELECT pg_temp.post('paid', 'fee', 0, -1)$$);
+SELECT pg_temp.finds('I6', 'a fee that is kept and released as well', $$SELECT pg_temp.post('fee_failed', 'fee', 0, -3)$$);
+SELECT pg_temp.finds('I6', 'a fee that is neither kept nor released', $$DELETE FROM refundx.journal WHERE type = 'fee' AND instruction_id = pg_temp.id('fee_kept')$$);
+SELECT pg_temp.finds('I6', 'a fee given back that was never taken', $$SELECT pg_temp.post('fee_diverted', 'fee_return', 3, 0)$$);
+SELECT pg_temp.finds('I6', 'a fee given back of what succeeded', $$SELECT pg_temp.post('fee_paid', 'fee_return', 3, 0)$$);
+SELECT pg_temp.finds('I6', 'a fee given back before the amount', $$UPDATE refundx.journal SET type = CASE type WHEN 'return' THEN 'fee_return' ELSE 'return' END
+	WHERE type IN ('return', 'fee_return') AND instruction_id = pg_temp.id('fee_back_whole')$$);
+SELECT pg_temp.finds('I6', 'a freeze without the fee', $$UPDATE refundx.journal SET d_available = -30, d_frozen = 30 WHERE type = 'freeze' AND instruction_id = pg_temp.id('fee_open')$$);
 SELECT pg_temp.finds('I9', 'an attempt without a frozen request', $$DELETE FROM refundx.request WHERE wire_no = 'paid'$$);
 SELECT pg_temp.finds('I9', 'a number that two refunds have', $$UPDATE refundx.instruction SET wire_no = 'open' WHERE instruction_no = 'plain'$$);
 SELECT pg_temp.finds('I9', 'a second live number', $$INSERT INTO refundx.request (instruction_id, wire_no, body) SELECT pg_temp.id('paid'), 'paid2', ''$$);
@@ -147,6 +193,18 @@ SELECT is(pg_temp.broken($$SELECT pg_temp.step('paid', 'contradiction', 'succeed
 	UPDATE refundx.instruction SET person_reason = 'x', person_since = now() WHERE instruction_no = 'paid';
 	UPDATE refundx.payment SET hold = 'x' WHERE payment_no = 'P2'; UPDATE refundx.account SET hold = 'x' WHERE account_no = 'A'$$), '{}',
 	'I24 is content with a hold and a person');
+SELECT is(pg_temp.broken($$SELECT pg_temp.step('spread', 'claimed', 'sending'), pg_temp.step('spread', 'moved', 'succeeded'), pg_temp.post('spread', 'pay_out', 0, -45),
+	pg_temp.step('spread', 'contradiction', 'succeeded');
+	UPDATE refundx.instruction SET person_reason = 'x', person_since = now() WHERE instruction_no = 'spread';
+	UPDATE refundx.payment SET hold = 'x', refunding = 0, refunded = 45 WHERE payment_no = 'PS'; UPDATE refundx.account SET hold = 'x' WHERE account_no = 'S'$$), '{}',
+	'I24 looks for the hold of a slot at its account');
+SELECT pg_temp.finds('I19', 'a refund from a slot of another account', $$UPDATE refundx.account SET slot_of = 1, slot = slot + 10
+	WHERE account_id = (SELECT account_id FROM refundx.instruction WHERE instruction_no = 'spread') AND slot > 0;
+	UPDATE refundx.payment SET account_id = 2 WHERE payment_no = 'PS'$$);
+SELECT pg_temp.finds('orphans', 'a slot without its account', $$UPDATE refundx.account SET slot_of = 4711 WHERE slot = 1$$);
+SELECT pg_temp.finds('orphans', 'a slot that is missing', $$DELETE FROM refundx.account WHERE slot = 2$$);
+SELECT pg_temp.finds('orphans', 'a slot that is open alone', $$UPDATE refundx.account SET closed = 'x' WHERE account_no = 'S'$$);
+SELECT pg_temp.finds('orphans', 'a payment of a slot', $$UPDATE refundx.payment SET account_id = (SELECT account_id FROM refundx.account WHERE slot = 1) WHERE payment_no = 'P1'$$);
 SELECT pg_temp.finds('orphans', 'a refund without its payment', $$UPDATE refundx.instruction SET payment_id = 4711 WHERE instruction_no = 'open'$$);
 SELECT pg_temp.finds('orphans', 'an event of nobody''s', $$UPDATE refundx.event SET instruction_id = 4711 WHERE instruction_id = pg_temp.id('open')$$);
 

@@ -29,6 +29,8 @@
 #define AKIT_SELLER		"2088101117955611"
 #define AKIT_NODE		"alipay_trade_refund_response"
 #define AKIT_QUERY_NODE "alipay_trade_fastpay_refund_query_response"
+#define AKIT_TRANSFER_NODE "alipay_fund_trans_uni_transfer_response"
+#define AKIT_TRANSFER_QUERY_NODE "alipay_fund_trans_common_query_response"
 #define AKIT_CONFIG \
 	"{\"app_id\":\"" AKIT_APP "\",\"private_key\":\"app.key\"," \
 	"\"alipay_public_key\":[\"alipay.pub\",\"alipay_next.pub\"],\"seller_id\":\"" AKIT_SELLER "\"}"
@@ -36,6 +38,19 @@
 	"{\"app_id\":\"" AKIT_APP "\",\"private_key\":\"app.key\"," \
 	"\"app_certificate\":\"app.crt\",\"alipay_certificates\":[\"alipay.crt\",\"alipay_next.crt\"]," \
 	"\"root_certificate\":\"root.crt\"}"
+
+/* It pays withdrawals; `members` are those of the setting. */
+#define AKIT_TRANSFERS(members) \
+	"{\"app_id\":\"" AKIT_APP "\",\"private_key\":\"app.key\"," \
+	"\"app_certificate\":\"app.crt\",\"alipay_certificates\":[\"alipay.crt\",\"alipay_next.crt\"]," \
+	"\"root_certificate\":\"root.crt\",\"transfer\":{" members "}}"
+
+/* Payees; the card's number passes the check and is nobody's. */
+#define AKIT_CARD		"6222021234567894"
+#define AKIT_USER		"2088123412341234"
+#define AKIT_ZHANG		"\xe5\xbc\xa0\xe4\xb8\x89"
+#define AKIT_TO_USER	"{\"user_id\":\"" AKIT_USER "\"}"
+#define AKIT_TO_CARD	"{\"card_no\":\"" AKIT_CARD "\",\"name\":\"" AKIT_ZHANG "\"}"
 
 /* A key directory in memory. */
 typedef struct AkitFile
@@ -226,6 +241,37 @@ akit_param(Buf *form, const char *name, const char *value)
 {
 	buf_addf(form, "%s%s=", form->len > 0 ? "&" : "", name);
 	percent_encode(form, value, strlen(value));
+}
+
+/* The decoded value of a parameter of a query or a form; NULL if it has none. */
+static __attribute__((unused)) const char *
+akit_value(const char *form, const char *name)
+{
+	static char text[4096];
+	char		start[64];
+	const char *p;
+	size_t		n = 0;
+
+	snprintf(start, sizeof(start), "%s=", name);
+	for (p = form; p != NULL; p = strchr(p, '&') ? strchr(p, '&') + 1 : NULL)
+		if (strncmp(p, start, strlen(start)) == 0)
+			break;
+	if (p == NULL)
+		return NULL;
+	for (p += strlen(start); *p != '\0' && *p != '&'; p++)
+	{
+		unsigned int c = (unsigned char) *p;
+
+		if (*p == '%')
+		{
+			testkey_need(sscanf(p + 1, "%2x", &c) == 1, "escape");
+			p += 2;
+		}
+		testkey_need(n + 1 < sizeof(text), "a value of a form");
+		text[n++] = (char) c;
+	}
+	text[n] = '\0';
+	return text;
 }
 
 /* Form and signature over what the test says is the signed string. */

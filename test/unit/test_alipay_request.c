@@ -46,41 +46,11 @@ freeze(void *config, const ChannelInstruction *i)
 	return buf_str(&frozen);
 }
 
-/* The decoded value of a parameter of a query or a form. */
-static const char *
-param(const char *form, const char *name)
-{
-	static char text[4096];
-	char		start[64];
-	const char *p;
-	size_t		n = 0;
-
-	snprintf(start, sizeof(start), "%s=", name);
-	for (p = form; p != NULL; p = strchr(p, '&') ? strchr(p, '&') + 1 : NULL)
-		if (strncmp(p, start, strlen(start)) == 0)
-			break;
-	if (p == NULL)
-		return NULL;
-	for (p += strlen(start); *p != '\0' && *p != '&'; p++)
-	{
-		unsigned int c = (unsigned char) *p;
-
-		if (*p == '%')
-		{
-			testkey_need(sscanf(p + 1, "%2x", &c) == 1, "escape");
-			p += 2;
-		}
-		text[n++] = (char) c;
-	}
-	text[n] = '\0';
-	return text;
-}
-
 static bool
 signed_by_app(const HttpRequest *r, const char *string)
 {
 	Buf			sig = BUF_INIT;
-	const char *text = param(strchr(buf_str(&r->url), '?') + 1, "sign");
+	const char *text = akit_value(strchr(buf_str(&r->url), '?') + 1, "sign");
 	bool		good = text != NULL && base64_decode(&sig, text, strlen(text)) &&
 		akit_verify(akit_app, string, strlen(string), &sig);
 
@@ -279,7 +249,7 @@ test_submit(void *config)
 	ok(strspn(strstr(buf_str(&r.url), "&sign=") + 6, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 			  "abcdefghijklmnopqrstuvwxyz%") == strlen(strstr(buf_str(&r.url), "&sign=") + 6),
 	   "the signature is escaped");
-	is_str(param(buf_str(&r.body), "biz_content"), buf_str(&frozen), "the frozen bytes in the body");
+	is_str(akit_value(buf_str(&r.body), "biz_content"), buf_str(&frozen), "the frozen bytes in the body");
 	is_str(http_header_get(&r.headers, "Content-Type"),
 		   "application/x-www-form-urlencoded;charset=utf-8", "a form");
 	snprintf(string, sizeof(string), "app_id=" AKIT_APP "&biz_content=%s&charset=utf-8"
@@ -317,18 +287,18 @@ test_query(void *config)
 	http_request_init(&r);
 	ok(alipay->refund->build(config, CALL_QUERY, &i, NULL, &moment, &r, &err), "a query");
 	has(buf_str(&r.url), "&method=alipay.trade.fastpay.refund.query&", "its method");
-	is_str(param(buf_str(&r.body), "biz_content"), "{\"out_trade_no\":\"20150320010101001\","
+	is_str(akit_value(buf_str(&r.body), "biz_content"), "{\"out_trade_no\":\"20150320010101001\","
 		   "\"out_request_no\":\"R1\",\"query_options\":[\"refund_detail_item_list\",\"gmt_refund_pay\","
 		   "\"deposit_back_info\"]}", "by order number");
 	i.channel_payment_id = "2014";
 	alipay->refund->build(config, CALL_QUERY, &i, NULL, &moment, &r, &err);
-	has(param(buf_str(&r.body), "biz_content"), "{\"trade_no\":\"2014\",\"out_request_no\"",
+	has(akit_value(buf_str(&r.body), "biz_content"), "{\"trade_no\":\"2014\",\"out_request_no\"",
 		"by trade number");
 	i.wire_no = "";
 	ok(!alipay->refund->build(config, CALL_QUERY, &i, NULL, &moment, &r, &err), "about nothing");
 	ok(alipay->refund->build(config, CALL_ECHO, NULL, NULL, &moment, &r, &err), "the self-test");
 	has(buf_str(&r.url), "&method=alipay.trade.fastpay.refund.query&", "is a query");
-	has(param(buf_str(&r.body), "biz_content"),
+	has(akit_value(buf_str(&r.body), "biz_content"),
 		"\"out_trade_no\":\"refundx_echo_0123456789abcdef0123456789abcdef\"", "about nobody's order");
 	http_request_free(&r);
 }
@@ -378,9 +348,9 @@ test_sub_merchant(void)
 			 "&sign_type=RSA2&timestamp=2026-09-21 22:13:20&version=1.0", buf_str(&frozen));
 	ok(signed_by_app(&r, string), "the token is signed");
 	lacks(buf_str(&r.url), "201510BB", "and not in the address, which ends in logs");
-	is_str(param(buf_str(&r.body), "app_auth_token"), "201510BBb507dc9f5efe41a0b98ae22f01519X62",
+	is_str(akit_value(buf_str(&r.body), "app_auth_token"), "201510BBb507dc9f5efe41a0b98ae22f01519X62",
 		   "but in the body");
-	is_str(param(buf_str(&r.body), "biz_content"), buf_str(&frozen), "beside the content");
+	is_str(akit_value(buf_str(&r.body), "biz_content"), buf_str(&frozen), "beside the content");
 	alipay->close(config);
 	http_request_free(&r);
 }

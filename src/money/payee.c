@@ -1,0 +1,304 @@
+/*-------------------------------------------------------------------------
+ *
+ * payee.c
+ *	  Whom a withdrawal pays: masked for people, sealed for the channel.
+ *
+ * An account number or a name is needed once more after the submit, when the
+ * request is put together, and again if the same bytes have to be sent again.
+ * Until then it lies here sealed (AES-256-GCM), and so do the request's bytes:
+ *
+ *		key file		seals	data_key		one for each withdrawal
+ *		data_key		seals	the payee, and the request
+ *
+ * Erasing is forgetting data_key: without it neither can be read any more, in
+ * whatever copy of the tables (but a backup from before still has it).  What
+ * remains is the masked form, until that is erased too, and a keyed hash that
+ * tells whether a payee is new.
+ *
+ * Keys are files (refundx.payee_keys): the first seals, all of them open, so a
+ * key is replaced by putting a new one before it.  They are read when they are
+ * needed and kept for a minute, in the memory of the backends that submit
+ * withdrawals and of the dispatcher.
+ *
+ * src/money/payee.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "money/payee.h"
+
+#include "base/errors.h"
+#include "base/settings.h"
+#include "crypto/crypto.h"
+#include "money/money.h"
+#include "utils/timestamp.h"
+
+#define KEY_LEN			32
+#define NONCE_LEN		12
+#define KEYS_FOR_US		(60 * USECS_PER_SEC)
+
+typedef struct PayeeKey
+{
+	unsigned char key[KEY_LEN];
+	unsigned char hash_key[KEY_LEN];	/* for fingerprints */
+	char		print[PAYEE_PRINT_LEN + 1];
+} PayeeKey;
+
+static PayeeKey keys[PAYEE_KEYS_MAX];
+static int	nkeys = 0;
+static TimestampTz read_at = 0;
+
+/* 64 hex digits, or 32 raw bytes; a line end behind them does not count. */
+static bool
+key_from_file(const Buf *file, unsigned char key[KEY_LEN])
+{
+	size_t		len = file->len;
+	Buf			raw = BUF_INIT;
+	bool		good = false;
+
+	if (len == KEY_LEN)
+	{
+		memcpy(key, file->data, KEY_LEN);
+		return true;
+	}
+	while (len > 0 && (file->data[len - 1] == '\n' || file->data[len - 1] == '\r'))
+		len--;
+	if (len == 2 * KEY_LEN && hex_decode(&raw, file->data, len) && raw.len == KEY_LEN)
+	{
+		memcpy(key, raw.data, KEY_LEN);
+		good = true;
+	}
+	buf_wipe(&raw);
+	return good;
+}
+
+static bool
+key_read(const char *name, PayeeKey *out, char *err, size_t errsize)
+{
+	Buf			file = BUF_INIT;
+	unsigned char print[32];
+	bool		good = false;
+
+	if (key_file_read(rx_key_directory ? rx_key_directory : "", name, true, &file, err, errsize) == KEY_FILE_OK)
+	{
+		if (!key_from_file(&file, out->key))
+			snprintf(err, errsize, "key file \"%s\" does not hold 64 hex digits", name);
+		else if (!hmac_sha256(out->key, KEY_LEN, "refundx payee fingerprint", 25, out->hash_key) ||
+				 !hmac_sha256(out->key, KEY_LEN, "refundx payee key", 17, print))
+			snprintf(err, errsize, "a key could not be derived");
+		else
+		{
+			int			i;
+
+			for (i = 0; i < PAYEE_PRINT_LEN / 2; i++)
+				snprintf(out->print + 2 * i, 3, "%02x", print[i]);
+			good = true;
+		}
+	}
+	buf_wipe(&file);
+	return good;
+}
+
+void
+payee_keys_forget(void)
+{
+	read_at = 0;
+}
+
+/*
+ * False and *err if the first of them, which seals, cannot be read; an older one
+ * that is gone only opens nothing any more.
+ */
+static bool
+keys_ready(char *err, size_t errsize)
+{
+	TimestampTz now = GetCurrentTimestamp();
+	char		names[512];
+	char	   *name;
+	char	   *rest = names;
+	char		ignored[256];
+
+	if (nkeys > 0 && now >= read_at && now - read_at < KEYS_FOR_US)
+		return true;
+	nkeys = 0;
+	strlcpy(names, rx_payee_keys ? rx_payee_keys : "", sizeof(names));
+	while ((name = strtok_r(rest, ", ", &rest)) != NULL && nkeys < PAYEE_KEYS_MAX)
+	{
+		if (key_read(name, &keys[nkeys], nkeys == 0 ? err : ignored, nkeys == 0 ? errsize : sizeof(ignored)))
+			nkeys++;
+		else if (nkeys == 0)
+			return false;
+	}
+	if (nkeys == 0)
+	{
+		snprintf(err, errsize, "refundx.payee_keys names no key file");
+		return false;
+	}
+	read_at = now;
+	return true;
+}
+
+static void
+keys_require(void)
+{
+	char		err[256] = "";
+
+	if (keys_ready(err, sizeof(err)))
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_RX_CONFIG),
+			 errmsg("whom to pay cannot be sealed: %s", err),
+			 errhint("As the server's user, in refundx.key_directory: umask 077; openssl rand -hex 32 > payee.key")));
+}
+
+/* ---- sealing: nonce, ciphertext, tag ---- */
+
+static bool
+seal(const unsigned char key[KEY_LEN], const char *what, const char *number,
+	 const void *data, size_t len, Buf *out)
+{
+	unsigned char nonce[NONCE_LEN];
+	char		aad[CHANNEL_NO_MAX + 32];
+	int			n = snprintf(aad, sizeof(aad), "%s:%s", what, number);
+	Buf			box = BUF_INIT;
+	bool		good;
+
+	good = n > 0 && n < (int) sizeof(aad) && random_bytes(nonce, sizeof(nonce)) &&
+		aes256gcm_encrypt(key, nonce, sizeof(nonce), aad, n, data, len, &box);
+	if (good)
+	{
+		buf_reset(out);
+		buf_add(out, nonce, sizeof(nonce));
+		buf_add(out, box.data, box.len);
+		good = !out->failed;
+	}
+	buf_free(&box);
+	return good;
+}
+
+static bool
+unseal(const unsigned char key[KEY_LEN], const char *what, const char *number,
+	   const void *data, size_t len, Buf *out)
+{
+	char		aad[CHANNEL_NO_MAX + 32];
+	int			n = snprintf(aad, sizeof(aad), "%s:%s", what, number);
+
+	return n > 0 && n < (int) sizeof(aad) && len > NONCE_LEN &&
+		aes256gcm_decrypt(key, data, NONCE_LEN, aad, n, (const char *) data + NONCE_LEN, len - NONCE_LEN, out);
+}
+
+bool
+payee_bytes_seal(const unsigned char key[PAYEE_DATA_KEY_LEN], const char *what,
+				 const char *number, const void *data, size_t len, Buf *out)
+{
+	return seal(key, what, number, data, len, out);
+}
+
+bool
+payee_bytes_open(const unsigned char key[PAYEE_DATA_KEY_LEN], const char *what,
+				 const char *number, const void *data, size_t len, Buf *out)
+{
+	return unseal(key, what, number, data, len, out);
+}
+
+static bytea *
+bytea_of(Buf *b)
+{
+	bytea	   *v = palloc(VARHDRSZ + b->len);
+
+	SET_VARSIZE(v, VARHDRSZ + b->len);
+	memcpy(VARDATA(v), b->data, b->len);
+	return v;
+}
+
+/* ---- a caller's payee ---- */
+
+void
+payee_seal(const ChannelProduct *product, const char *kind, const char *number,
+		   const char *payee_json, SealedPayee *out)
+{
+	ChannelPayee payee;
+	ChannelError err = {{0}};
+	unsigned char data_key[KEY_LEN];
+	char		identity[sizeof(payee.identity) + 80];
+	Buf			box = BUF_INIT;
+	bool		good;
+	int			i;
+
+	if (!product->payee(payee_json, &payee, &err))
+		channel_refuse(ERRCODE_RX_CHANNEL_REFUSES, product->label, &err);
+	keys_require();
+	strlcpy(out->masked, payee.masked, sizeof(out->masked));
+	strlcpy(out->key_print, keys[0].print, sizeof(out->key_print));
+	snprintf(identity, sizeof(identity), "%s:%s", kind, payee.identity);
+	good = true;
+	for (i = 0; i < nkeys; i++)
+		good &= hmac_sha256(keys[i].hash_key, KEY_LEN, identity, strlen(identity), out->fingerprint[i]);
+	out->fingerprints = nkeys;
+
+	good = good && random_bytes(data_key, sizeof(data_key)) &&
+		seal(keys[0].key, "key", number, data_key, sizeof(data_key), &box);
+	if (good)
+		out->data_key = bytea_of(&box);
+	good = good && seal(data_key, "payee", number, payee_json, strlen(payee_json), &box);
+	if (good)
+		out->sealed = bytea_of(&box);
+	buf_free(&box);
+	explicit_bzero(data_key, sizeof(data_key));
+	explicit_bzero(identity, sizeof(identity));
+	explicit_bzero(&payee, sizeof(payee));
+	if (!good)
+		elog(ERROR, "whom to pay could not be sealed");
+}
+
+bool
+payee_data_key(const char *number, const char *key_print, const bytea *data_key,
+			   unsigned char key[PAYEE_DATA_KEY_LEN], char *err, size_t errsize)
+{
+	Buf			raw = BUF_INIT;
+	bool		good = false;
+	int			i;
+
+	if (data_key == NULL)
+	{
+		snprintf(err, errsize, "whom to pay has been erased");
+		return false;
+	}
+	if (!keys_ready(err, errsize))
+		return false;
+	for (i = 0; i < nkeys && strcmp(keys[i].print, key_print) != 0; i++)
+		;
+	if (i == nkeys)
+		snprintf(err, errsize, "the key that sealed whom to pay (%s) is not among refundx.payee_keys", key_print);
+	else if (!unseal(keys[i].key, "key", number, VARDATA_ANY(data_key), VARSIZE_ANY_EXHDR(data_key), &raw) ||
+			 raw.len != PAYEE_DATA_KEY_LEN)
+		snprintf(err, errsize, "whom to pay does not open with its key: the row was changed");
+	else
+	{
+		memcpy(key, raw.data, PAYEE_DATA_KEY_LEN);
+		good = true;
+	}
+	buf_wipe(&raw);
+	return good;
+}
+
+bool
+payee_same(const char *number, const char *key_print, bytea *data_key, bytea *sealed,
+		   const char *payee_json)
+{
+	unsigned char key[PAYEE_DATA_KEY_LEN];
+	char		err[256];
+	Buf			plain = BUF_INIT;
+	bool		same;
+
+	if (data_key == NULL || sealed == NULL)
+		return true;
+	if (!payee_data_key(number, key_print, data_key, key, err, sizeof(err)) ||
+		!unseal(key, "payee", number, VARDATA_ANY(sealed), VARSIZE_ANY_EXHDR(sealed), &plain))
+		ereport(ERROR,
+				(errcode(ERRCODE_RX_CONFIG),
+				 errmsg("whom withdrawal \"%s\" pays cannot be compared: %s", number, err)));
+	same = plain.len == strlen(payee_json) && memcmp(plain.data, payee_json, plain.len) == 0;
+	explicit_bzero(key, sizeof(key));
+	buf_wipe(&plain);
+	return same;
+}
