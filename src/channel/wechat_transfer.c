@@ -32,9 +32,6 @@
 #define NAME_NEEDED_FROM	200000	/* fen (4012716434) */
 #define REMARK_BYTES_MAX	(3 * WECHAT_REMARK_MAX)
 
-#define OPENID_CHARSET \
-	"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-"
-
 #define PAYEE_HINT \
 	"A payee is {\"openid\": \"...\", \"name\": \"...\", \"appid\": \"...\"}; name and appid may be " \
 	"left out."
@@ -116,7 +113,7 @@ openid_good(const char *s)
 	size_t		len = strlen(s);
 
 	return len >= WECHAT_OPENID_MIN && len <= WECHAT_OPENID_MAX &&
-		strspn(s, OPENID_CHARSET) == len;
+		strspn(s, WECHAT_WORD_CHARSET) == len;
 }
 
 static bool
