@@ -3,7 +3,7 @@
  * relation.c
  *	  The oids of our own tables, indexes and sequences.
  *
- * A submit needs about ten of them.  They are remembered until any relation's
+ * A submit needs about a dozen of them.  They are remembered until any relation's
  * name or any schema changes: DROP and CREATE EXTENSION give new ones.
  *
  * src/base/relation.c
@@ -17,7 +17,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
-#define REMEMBERED_MAX	16
+#define REMEMBERED_MAX	32
 
 static struct
 {

@@ -9,12 +9,8 @@
  */
 #include "money/instruction.h"
 
-#include "access/genam.h"
-#include "access/stratnum.h"
-#include "access/table.h"
-#include "access/xact.h"
 #include "base/clock.h"
-#include "base/relation.h"
+#include "base/row_find.h"
 #include "base/row_insert.h"
 #include "base/shmem.h"
 #include "commands/dbcommands.h"
@@ -22,8 +18,6 @@
 #include "money/money.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
-#include "utils/rel.h"
-#include "utils/snapmgr.h"
 #include "utils/timestamp.h"
 
 /*
@@ -34,23 +28,12 @@
 bool
 instruction_number_exists(const char *number)
 {
-	Relation	instruction = table_open(relation_oid("instruction"), AccessShareLock);
-	Oid			index = relation_oid("instruction_instruction_no_key");
-	Snapshot	snapshot;
-	SysScanDesc scan;
-	ScanKeyData key;
-	bool		found;
+	static const RowKey by_number = {
+		"instruction", "instruction_instruction_no_key", {{"instruction_no", F_TEXTEQ}}
+	};
+	Datum		key = CStringGetTextDatum(number);
 
-	CommandCounterIncrement();	/* also what this statement has submitted */
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	ScanKeyInit(&key, SPI_fnumber(RelationGetDescr(instruction), "instruction_no"),
-				BTEqualStrategyNumber, F_TEXTEQ, CStringGetTextDatum(number));
-	scan = systable_beginscan(instruction, index, true, snapshot, 1, &key);
-	found = HeapTupleIsValid(systable_getnext(scan));
-	systable_endscan(scan);
-	UnregisterSnapshot(snapshot);
-	table_close(instruction, AccessShareLock);
-	return found;
+	return row_find(&by_number, &key) != NULL;
 }
 
 /*

@@ -402,16 +402,23 @@ journal_append(AccountBalance *balance, JournalType type, int64 amount,
 }
 
 void
-journal_post(int64 account_id, JournalType type, int64 amount,
-			 int64 instruction_id, const char *reference, const char *note)
+journal_lock(int64 account_id, JournalType type, int64 amount, AccountBalance *balance)
 {
 	AccountRow	row;
-	AccountBalance balance;
 
 	if (!journal_account_row(account_id, JOURNAL_LOCK_WAIT, &row))
 		journal_complain(account_id, type, amount);
 	journal_refuse(&row, type);
-	journal_newest_line(account_id, &balance);
+	journal_newest_line(account_id, balance);
+}
+
+void
+journal_post(int64 account_id, JournalType type, int64 amount,
+			 int64 instruction_id, const char *reference, const char *note)
+{
+	AccountBalance balance;
+
+	journal_lock(account_id, type, amount, &balance);
 	journal_append(&balance, type, amount, instruction_id, reference, note);
 }
 

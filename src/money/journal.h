@@ -49,6 +49,12 @@ typedef struct AccountBalance
 extern void journal_post(int64 account_id, JournalType type, int64 amount,
 						 int64 instruction_id, const char *reference, const char *note);
 
+/*
+ * Its first half: lock the account, and read its newest line.  While the lock is
+ * held, journal_append() may write any number of lines after it.
+ */
+extern void journal_lock(int64 account_id, JournalType type, int64 amount, AccountBalance *balance);
+
 /* ---- slots of an account (slot.c) ---- */
 
 /*

@@ -198,10 +198,6 @@ lock_with_or_leave(int64 slot_id, int64 amount, JournalLock how)
 		enough = lock_with(slot_id, amount, how);
 		if (enough)
 			ReleaseCurrentSubTransaction();
-		else
-			RollbackAndReleaseCurrentSubTransaction();
-		MemoryContextSwitchTo(context);
-		CurrentResourceOwner = owner;
 	}
 	PG_CATCH();
 	{
@@ -216,6 +212,10 @@ lock_with_or_leave(int64 slot_id, int64 amount, JournalLock how)
 		ReThrowError(error);
 	}
 	PG_END_TRY();
+	if (!enough)
+		RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(context);
+	CurrentResourceOwner = owner;
 	return enough;
 }
 
@@ -269,8 +269,8 @@ free_slot_with(const Slots *s, int64 amount, int64 *locked, bool *first_is_poor)
 
 /*
  * We have this slot, but have waited for it, or have looked in vain where we
- * look first: so half of what is here is moved to one that is free, for the
- * next one not to do the same.  One large credit comes to one slot, and is
+ * look first: so half of what is here is moved to one that is free and has
+ * less, for the next one not to do the same.  One large credit comes to one slot, and is
  * spread over all of them in this way, as far as there are clients for it.
  * Unless half is not times the amount: then it would be moved again soon.
  * Nobody is waited for; returns the slot to charge.
@@ -293,15 +293,15 @@ spread(const Slots *s, int64 slot_id, int64 amount, int64 times)
 	{
 		int64		id = s->id[(first + i) % s->n];
 
-		if (id == slot_id || !journal_account_row(id, JOURNAL_LOCK_FREE, &row))
+		if (id == slot_id)
 			continue;
 		journal_newest_line(id, &to);
-		if (to.available < half)
-		{
-			journal_append(&from, JOURNAL_SLOT_OUT, half, 0, NULL, NULL);
-			journal_append(&to, JOURNAL_SLOT_IN, half, 0, NULL, NULL);
-		}
-		return to.available >= amount ? id : slot_id;
+		if (to.available >= half || !journal_account_row(id, JOURNAL_LOCK_FREE, &row))
+			continue;
+		journal_newest_line(id, &to);
+		journal_append(&from, JOURNAL_SLOT_OUT, half, 0, NULL, NULL);
+		journal_append(&to, JOURNAL_SLOT_IN, half, 0, NULL, NULL);
+		return id;
 	}
 	return slot_id;
 }

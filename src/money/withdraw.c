@@ -25,6 +25,7 @@
 #include "access/htup_details.h"
 #include "base/clock.h"
 #include "base/errors.h"
+#include "base/row_find.h"
 #include "base/row_insert.h"
 #include "base/shmem.h"
 #include "funcapi.h"
@@ -33,9 +34,11 @@
 #include "utils/array.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
+#include "utils/fmgroids.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/timestamp.h"
+#include "utils/typcache.h"
 
 PG_FUNCTION_INFO_V1(refundx_withdraw_submit);
 PG_FUNCTION_INFO_V1(refundx_withdraw_submit_many);
@@ -49,6 +52,11 @@ static int64 payee_row(const char *kind, const SealedPayee *p);
 static void payout_insert(const WithdrawWords *w, const Withdrawal *d);
 static void contact_insert(const WithdrawWords *w, int64 instruction_id);
 static void lock_cap_account(int64 account_id);
+static void freeze(const Withdrawal *d, WithdrawBatch *batch);
+static void say_which(void *arg);
+static void submit_new(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch);
+static char *json_words(Jsonb *j);
+static Datum withdrawal_datum_new(FunctionCallInfo fcinfo, const WithdrawWords *w, const Withdrawal *d);
 
 #define TEXT_ARG(i) (PG_ARGISNULL(i) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(i)))
 
@@ -67,6 +75,7 @@ refundx_withdraw_submit(PG_FUNCTION_ARGS)
 {
 	WithdrawWords w = {0};
 	ErrorContextCallback hide = {error_context_stack, hide_statement, NULL};
+	Withdrawal	d = {0};
 	Datum		result;
 
 	error_context_stack = &hide;
@@ -82,71 +91,246 @@ refundx_withdraw_submit(PG_FUNCTION_ARGS)
 	w.transfer_data = PG_ARGISNULL(8) ? NULL : json_words(PG_GETARG_JSONB_P(8));
 
 	SPI_connect();
-	(void) withdraw_one(&w);
+	result = withdraw_one(&w, &d, NULL) ? withdrawal_datum_new(fcinfo, &w, &d) :
+		withdrawal_datum(fcinfo, w.withdrawal_no);
 	nobody_serves_warning();
-	result = withdrawal_datum(fcinfo, w.withdrawal_no);
 	SPI_finish();
 	error_context_stack = hide.previous;
 	return result;
 }
 
-/* True if it is new; false if there is one that says the same. */
-bool
-withdraw_one(const WithdrawWords *w)
+/* ------------------------------------------------------------------------
+ * Many at once
+ * ------------------------------------------------------------------------
+ */
+
+/* Attributes of refundx.withdrawal_order, in this order. */
+enum
 {
-	Withdrawal	d = {0};
-	ChannelError err = {{0}};
-	NewInstruction *in = &d.in;
+	ORDER_ACCOUNT,
+	ORDER_WITHDRAWAL_NO,
+	ORDER_AMOUNT,
+	ORDER_CHANNEL,
+	ORDER_PAYEE,
+	ORDER_REASON,
+	ORDER_CONTACT,
+	ORDER_LANGUAGE,
+	ORDER_CHANNEL_DATA,
+	ORDER_COUNT
+};
+
+static void
+words_from_order(HeapTupleHeader order, WithdrawWords *w)
+{
+	TupleDesc	desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(order), HeapTupleHeaderGetTypMod(order));
+	HeapTupleData tuple = {0};
+	Datum		value[ORDER_COUNT];
+	bool		null[ORDER_COUNT];
+
+	if (desc->natts != ORDER_COUNT)
+		elog(ERROR, "refundx.withdrawal_order has %d attributes", desc->natts);
+	tuple.t_len = HeapTupleHeaderGetDatumLength(order);
+	tuple.t_data = order;
+	heap_deform_tuple(&tuple, desc, value, null);
+	ReleaseTupleDesc(desc);
+
+#define ORDER_TEXT(i) (null[i] ? NULL : TextDatumGetCString(value[i]))
+	w->account_no = ORDER_TEXT(ORDER_ACCOUNT);
+	w->withdrawal_no = ORDER_TEXT(ORDER_WITHDRAWAL_NO);
+	w->amount = null[ORDER_AMOUNT] ? 0 : DatumGetInt64(value[ORDER_AMOUNT]);
+	w->channel = ORDER_TEXT(ORDER_CHANNEL);
+	w->payee = null[ORDER_PAYEE] ? NULL : json_words(DatumGetJsonbP(value[ORDER_PAYEE]));
+	w->reason = ORDER_TEXT(ORDER_REASON);
+	w->contact = ORDER_TEXT(ORDER_CONTACT);
+	w->language = ORDER_TEXT(ORDER_LANGUAGE);
+	w->transfer_data = null[ORDER_CHANNEL_DATA] ? NULL : json_words(DatumGetJsonbP(value[ORDER_CHANNEL_DATA]));
+#undef ORDER_TEXT
+}
+
+/* By account, so that two callers take the locks in one order; else as given. */
+static int
+compare_orders(const void *a, const void *b)
+{
+	const WithdrawWords *x = a;
+	const WithdrawWords *y = b;
+	int			c = strcmp(x->account_no ? x->account_no : "", y->account_no ? y->account_no : "");
+
+	return c != 0 ? c : x->place - y->place;
+}
+
+/*
+ * SQL: withdraw_submit_many(withdrawals refundx.withdrawal_order[]) returns
+ * bigint: how many are new.
+ *
+ * All of them or none, like any statement.  What is opened and locked once is
+ * kept for the next; a context of its own keeps a long list from growing memory.
+ */
+Datum
+refundx_withdraw_submit_many(PG_FUNCTION_ARGS)
+{
+	ErrorContextCallback hide = {error_context_stack, hide_statement, NULL};
+	WithdrawBatch batch = {{0}};
+	MemoryContext each;
+	MemoryContext old;
+	WithdrawWords *w;
+	ArrayType  *array;
+	Datum	   *order;
+	bool	   *null;
+	int			n;
+	int			i;
+	volatile int64 is_new = 0;	/* also after a longjmp */
+
+	error_context_stack = &hide;
+	shmem_require();
+	if (PG_ARGISNULL(0))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("withdrawals must be given")));
+	array = PG_GETARG_ARRAYTYPE_P(0);
+	deconstruct_array(array, ARR_ELEMTYPE(array), -1, false, TYPALIGN_DOUBLE, &order, &null, &n);
+	w = palloc0(Max(n, 1) * sizeof(WithdrawWords));
+	for (i = 0; i < n; i++)
+	{
+		if (null[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("withdrawal %d of the list is null", i + 1)));
+		words_from_order(DatumGetHeapTupleHeader(order[i]), &w[i]);
+		w[i].place = i;
+	}
+	qsort(w, n, sizeof(WithdrawWords), compare_orders);
+
+	SPI_connect();
+	each = AllocSetContextCreate(CurrentMemoryContext, "refundx withdrawal", ALLOCSET_DEFAULT_SIZES);
+	PG_TRY();
+	{
+		row_insert_keep_begin();
+		for (i = 0; i < n; i++)
+		{
+			Withdrawal	d = {0};
+
+			CHECK_FOR_INTERRUPTS();
+			old = MemoryContextSwitchTo(each);
+			is_new += withdraw_one(&w[i], &d, &batch);
+			MemoryContextSwitchTo(old);
+			MemoryContextReset(each);
+		}
+		row_insert_keep_end();
+	}
+	PG_CATCH();
+	{
+		row_insert_keep_forget();
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	nobody_serves_warning();
+	SPI_finish();
+	error_context_stack = hide.previous;
+	PG_RETURN_INT64(is_new);
+}
+
+/* ------------------------------------------------------------------------
+ * One
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * True if it is new; false if there is one that says the same.  `batch` is NULL, or
+ * what a list of them has in common.
+ */
+bool
+withdraw_one(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
+{
+	ErrorContextCallback which = {error_context_stack, say_which, (void *) w};
 
 	check_words(w);
-	if (instruction_number_exists(w->withdrawal_no))
+	error_context_stack = &which;
+	if (!instruction_number_exists(w->withdrawal_no))
 	{
-		if (!existing_same(w))
-			instruction_number_taken((void *) w->withdrawal_no);
-		return false;
+		submit_new(w, d, batch);
+		error_context_stack = which.previous;
+		return true;
 	}
-	find_channel(w, &d);
-	find_account(w, &d);
-	payee_seal(d.product, d.channel->kind, w->withdrawal_no, w->payee, &d.payee);
-	policy_of(in->channel_id, d.account_id, &d.policy);
-	policy_check_amount(&d.policy, w->amount, in->currency);
-	policy_fee(&d.policy, w->amount, &in->amount, &in->fee);
+	if (!existing_same(w))
+		instruction_number_taken((void *) w->withdrawal_no);
+	error_context_stack = which.previous;
+	return false;
+}
 
-	d.instr.wire_no = w->withdrawal_no;
-	d.instr.amount = in->amount;
-	d.instr.currency = in->currency;
-	d.instr.reason = w->reason;
-	d.instr.payee = w->payee;
-	d.instr.transfer_data = w->transfer_data;
-	d.instr.transfer_defaults = d.has_defaults;
-	if (!d.product->acceptable(&d.instr, timestamptz_to_unix_us(clock_now()) / USECS_PER_SEC, &err))
-		channel_refuse(ERRCODE_RX_CHANNEL_REFUSES, d.product->label, &err);
+/* Of a list, or in a log where the statement is hidden. */
+static void
+say_which(void *arg)
+{
+	errcontext("withdrawal \"%s\"", ((const WithdrawWords *) arg)->withdrawal_no);
+}
 
-	d.payee_id = payee_row(d.channel->kind, &d.payee);
-	d.approval = approval_needed(w, &d);
+static void
+submit_new(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
+{
+	ChannelError err = {{0}};
+	NewInstruction *in = &d->in;
+
+	find_channel(w, d);
+	find_account(w, d);
+	payee_seal(d->product, d->channel->kind, w->withdrawal_no, w->payee, &d->payee);
+	policy_of(in->channel_id, d->account_id, &d->policy);
+	policy_check_amount(&d->policy, w->amount, in->currency);
+	policy_fee(&d->policy, w->amount, &in->amount, &in->fee);
+
+	d->instr.wire_no = w->withdrawal_no;
+	d->instr.amount = in->amount;
+	d->instr.currency = in->currency;
+	d->instr.reason = w->reason;
+	d->instr.payee = w->payee;
+	d->instr.transfer_data = w->transfer_data;
+	d->instr.transfer_defaults = d->has_defaults;
+	if (!d->product->acceptable(&d->instr, timestamptz_to_unix_us(clock_now()) / USECS_PER_SEC, &err))
+		channel_refuse(ERRCODE_RX_CHANNEL_REFUSES, d->product->label, &err);
+
+	d->payee_id = payee_row(d->channel->kind, &d->payee);
+	d->approval = approval_needed(w, d);
 	in->kind = PRODUCT_TRANSFER;
 	in->number = w->withdrawal_no;
 	in->reason = w->reason;
 	in->may_send = true;
-	in->state = d.approval ? STATE_AWAITING_APPROVAL : STATE_QUEUED;
+	in->state = d->approval ? STATE_AWAITING_APPROVAL : STATE_QUEUED;
 
 	/* a day's limit is the account's own row's, whatever its slots: in key order */
-	if (POLICY_HAS_CAP(&d.policy))
-		lock_cap_account(d.account_id);
-	in->account_id = journal_choose_slot(d.account_id, in->amount + in->fee);
+	if (POLICY_HAS_CAP(&d->policy))
+		lock_cap_account(d->account_id);
+	in->account_id = journal_choose_slot(d->account_id, in->amount + in->fee);
 	instruction_insert(in);
-	if (POLICY_HAS_CAP(&d.policy))
+	if (POLICY_HAS_CAP(&d->policy))
 	{
-		d.capped_on = policy_count(&d.policy, d.account_id, in->channel_id, w->amount,
+		d->capped_on = policy_count(&d->policy, d->account_id, in->channel_id, w->amount,
 								   in->instruction_id, in->currency);
-		d.capped = true;
+		d->capped = true;
 	}
-	payout_insert(w, &d);
+	payout_insert(w, d);
 	contact_insert(w, in->instruction_id);
-	event_add(in->instruction_id, "submitted", NULL, state_name(in->state), d.approval);
-	journal_post(in->account_id, JOURNAL_FREEZE, in->amount + in->fee, in->instruction_id, NULL, NULL);
+	event_add(in->instruction_id, "submitted", NULL, state_name(in->state), d->approval);
+	freeze(d, batch);
 	wake_at_commit(WORKER_DISPATCHER);
-	return true;
+}
+
+/*
+ * Within a list the account stays locked, so its newest line is the one that we
+ * have written; not so for slots, among which money may be moved.
+ */
+static void
+freeze(const Withdrawal *d, WithdrawBatch *batch)
+{
+	const NewInstruction *in = &d->in;
+	int64		amount = in->amount + in->fee;
+
+	if (batch == NULL || journal_has_slots(d->account_id))
+	{
+		journal_post(in->account_id, JOURNAL_FREEZE, amount, in->instruction_id, NULL, NULL);
+		return;
+	}
+	if (batch->balance.account_id != in->account_id)
+		journal_lock(in->account_id, JOURNAL_FREEZE, amount, &batch->balance);
+	journal_append(&batch->balance, JOURNAL_FREEZE, amount, in->instruction_id, NULL, NULL);
 }
 
 static void
@@ -240,20 +424,19 @@ find_channel(const WithdrawWords *w, Withdrawal *d)
 static void
 find_account(const WithdrawWords *w, Withdrawal *d)
 {
-	static Statement find = {
-		"SELECT account_id, currency::text FROM refundx.account WHERE account_no = $1", ARGS(TEXTOID)
-	};
-	Values		v = {0};
+	static const RowKey by_no = {"account", "account_account_no_key", {{"account_no", F_TEXTEQ}}};
+	Datum		key = CStringGetTextDatum(w->account_no);
+	HeapTuple	account = row_find(&by_no, &key);
 	const char *const *c;
+	bool		isnull;
 
-	values_text(&v, w->account_no);
-	if (statement_run(&find, &v) != 1)
+	if (account == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_RX_UNKNOWN_ACCOUNT),
 				 errmsg("account \"%s\" does not exist", w->account_no),
 				 errhint("Open it with refundx.account_open().")));
-	d->account_id = row_int8(0, 1);
-	d->in.currency = row_text(0, 2);
+	d->account_id = DatumGetInt64(row_found(&by_no, account, "account_id", &isnull));
+	d->in.currency = TextDatumGetCString(row_found(&by_no, account, "currency", &isnull));
 	for (c = d->product->limits.currencies; *c != NULL; c++)
 		if (strcmp(*c, d->in.currency) == 0)
 			return;
@@ -263,41 +446,53 @@ find_account(const WithdrawWords *w, Withdrawal *d)
 					d->product->label, d->in.currency, w->account_no)));
 }
 
+/* 0 if nobody was paid under any of these hashes. */
+static int64
+payee_known(const char *kind, const SealedPayee *p)
+{
+	static const RowKey by_print = {
+		"payee", "payee_kind_fingerprint_key", {{"kind", F_TEXTEQ}, {"fingerprint", F_BYTEAEQ}}
+	};
+	HeapTuple	row = NULL;
+	bool		isnull;
+	int			i;
+
+	for (i = 0; i < p->fingerprints && row == NULL; i++)
+	{
+		Datum		key[2];
+		bytea	   *print = palloc(VARHDRSZ + sizeof(p->fingerprint[i]));
+
+		SET_VARSIZE(print, VARHDRSZ + sizeof(p->fingerprint[i]));
+		memcpy(VARDATA(print), p->fingerprint[i], sizeof(p->fingerprint[i]));
+		key[0] = CStringGetTextDatum(kind);
+		key[1] = PointerGetDatum(print);
+		row = row_find(&by_print, key);
+	}
+	return row ? DatumGetInt64(row_found(&by_print, row, "payee_id", &isnull)) : 0;
+}
+
 /* The payee as a number of ours; new ones get one. */
 static int64
 payee_row(const char *kind, const SealedPayee *p)
 {
-	static Statement find = {
-		"SELECT payee_id FROM refundx.payee WHERE kind = $1 AND fingerprint = ANY ($2)"
-		" ORDER BY payee_id LIMIT 1", ARGS(TEXTOID, BYTEAARRAYOID)
-	};
 	static Statement insert = {
 		"INSERT INTO refundx.payee (kind, fingerprint) VALUES ($1, $2)"
 		" ON CONFLICT DO NOTHING RETURNING payee_id", ARGS(TEXTOID, BYTEAOID)
 	};
-	Column		prints;
+	int64		payee_id = payee_known(kind, p);
 	Values		v = {0};
-	int			i;
 
-	column_init(&prints, BYTEAOID);
-	for (i = 0; i < p->fingerprints; i++)
-		column_bytes(&prints, p->fingerprint[i], sizeof(p->fingerprint[i]));
-	values_text(&v, kind);
-	values_column(&v, &prints);
-	if (statement_run(&find, &v) == 1)
-		return row_int8(0, 1);
-	values_reset(&v);
+	if (payee_id != 0)
+		return payee_id;
 	values_text(&v, kind);
 	values_bytes(&v, p->fingerprint[0], sizeof(p->fingerprint[0]));
 	if (statement_run(&insert, &v) == 1)
 		return row_int8(0, 1);
 
 	/* somebody else has just paid the same payee for the first time */
-	values_reset(&v);
-	values_text(&v, kind);
-	values_column(&v, &prints);
-	if (statement_run(&find, &v) == 1)
-		return row_int8(0, 1);
+	payee_id = payee_known(kind, p);
+	if (payee_id != 0)
+		return payee_id;
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 			 errmsg("could not serialize access to a payee"),
@@ -377,4 +572,39 @@ lock_cap_account(int64 account_id)
 
 	if (!journal_account_row(account_id, JOURNAL_LOCK_WAIT, &row))
 		elog(ERROR, "account %lld vanished", (long long) account_id);
+}
+
+/* The same as withdrawal_datum() of one that is new, without reading it again. */
+static Datum
+withdrawal_datum_new(FunctionCallInfo fcinfo, const WithdrawWords *w, const Withdrawal *d)
+{
+	const NewInstruction *in = &d->in;
+	TupleDesc	desc;
+	Datum		value[18];
+	bool		null[18] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE || desc->natts != lengthof(value))
+		elog(ERROR, "return type must be refundx.withdrawal");
+	value[0] = CStringGetTextDatum(w->withdrawal_no);
+	value[1] = CStringGetTextDatum(w->account_no);
+	value[2] = CStringGetTextDatum(w->channel);
+	value[3] = Int64GetDatum(w->amount);
+	value[4] = Int64GetDatum(in->fee);
+	value[5] = Int64GetDatum(in->amount);
+	value[6] = CStringGetTextDatum(in->currency);
+	value[7] = CStringGetTextDatum(d->payee.masked);
+	null[8] = w->reason == NULL;
+	value[8] = null[8] ? (Datum) 0 : CStringGetTextDatum(w->reason);
+	value[9] = CStringGetTextDatum(state_name(in->state));
+	null[10] = true;			/* detail */
+	value[11] = TimestampTzGetDatum(in->state_since);
+	null[12] = in->due_at == 0;
+	value[12] = TimestampTzGetDatum(in->due_at);
+	value[13] = Int32GetDatum(0);	/* attempts */
+	null[14] = true;			/* cancel_requested_at */
+	null[15] = d->approval == NULL;
+	value[15] = null[15] ? (Datum) 0 : CStringGetTextDatum(d->approval);
+	null[16] = true;			/* with_person */
+	value[17] = TimestampTzGetDatum(in->submitted_at);
+	return PointerGetDatum(SPI_returntuple(heap_form_tuple(BlessTupleDesc(desc), value, null), desc));
 }

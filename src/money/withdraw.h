@@ -12,6 +12,7 @@
 
 #include "money/channel_facts.h"
 #include "money/instruction.h"
+#include "money/journal.h"
 #include "money/money.h"
 #include "money/payee.h"
 #include "money/policy.h"
@@ -28,6 +29,7 @@ typedef struct WithdrawWords
 	const char *contact;		/* a telephone number: never in a message */
 	const char *language;
 	const char *transfer_data;	/* JSON text */
+	int			place;			/* in a list */
 } WithdrawWords;
 
 /* What becomes of them. */
@@ -47,7 +49,13 @@ typedef struct Withdrawal
 	int32		capped_on;		/* DateADT */
 } Withdrawal;
 
+/* What the withdrawals of a list have in common. */
+typedef struct WithdrawBatch
+{
+	AccountBalance balance;		/* of the account that was charged last, which is locked */
+} WithdrawBatch;
+
 /* With SPI connected. */
-extern bool withdraw_one(const WithdrawWords *w);
+extern bool withdraw_one(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch);
 
 #endif							/* REFUNDX_WITHDRAW_H */

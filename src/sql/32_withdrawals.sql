@@ -46,6 +46,28 @@ withdrawal_no: the caller''s number, unique per database over refunds and withdr
 payee: whom to pay; doc/wechat.md and doc/alipay.md say which members it has. It is stored masked and sealed, and never shown. reason: shown to the payee, as the channel allows. contact: telephone number to text, 5 to 15 digits with an optional leading +; language: of the text, default zh-CN. channel_data: what the channel needs besides.
 Errors: RX003 number reused, RX004 not enough available, RX005 currency, RX007 account on hold, RX008 unknown channel, RX009 library not preloaded, RX010 the channel would refuse it (the message names the member), RX011 no key to seal the payee with, RX013 unknown account, RX014 amount, RX018 channel closed, RX019 account closed, RX020 a limit of the policy, 40001 retry the transaction, 22023 a text is missing, too long or malformed.';
 
+CREATE TYPE refundx.withdrawal_order AS (
+	account		text,
+	withdrawal_no text,
+	amount		bigint,
+	channel		text,
+	payee		jsonb,
+	reason		text,
+	contact		text,
+	language	text,
+	channel_data jsonb
+);
+COMMENT ON TYPE refundx.withdrawal_order IS 'One withdrawal of a list: what withdraw_submit takes, in the same order';
+
+CREATE FUNCTION refundx.withdraw_submit_many(withdrawals refundx.withdrawal_order[])
+RETURNS bigint
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'refundx_withdraw_submit_many';
+COMMENT ON FUNCTION refundx.withdraw_submit_many(refundx.withdrawal_order[]) IS
+'Submits a list of withdrawals, as withdraw_submit does each, in the order of their accounts; all or none. Returns how many are new: those that had been submitted before with the same values are not counted. Amounts in minor units.
+From JSON: SELECT refundx.withdraw_submit_many(array_agg(o)) FROM jsonb_populate_recordset(NULL::refundx.withdrawal_order, ''[{"account": ...}, ...]'') o.
+Errors as for withdraw_submit; the message names the withdrawal or the account.';
+
 CREATE FUNCTION refundx.withdraw_cancel(withdrawal_no text, reason text DEFAULT NULL)
 RETURNS refundx.withdrawal
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -120,11 +120,11 @@ BEGIN
 						  ORDER BY l.version DESC LIMIT 1) j;
 	IF b.open > 0 THEN
 		RAISE NOTICE 'account "%" has % open instructions, for which % are frozen', account, b.open,
-			refundx.format_amount(b.frozen::bigint, a.currency)
+			refundx.format_amount(least(b.frozen, 9223372036854775807)::bigint, a.currency)
 			USING HINT = 'They are settled as if it were open.';
 	END IF;
 	IF b.available > 0 THEN
-		RAISE NOTICE 'account "%" has % available', account, refundx.format_amount(b.available::bigint, a.currency)
+		RAISE NOTICE 'account "%" has % available', account, refundx.format_amount(least(b.available, 9223372036854775807)::bigint, a.currency)
 			USING HINT = 'Nobody can take it before refundx.account_reopen().';
 	END IF;
 	RETURN true;

@@ -6,13 +6,13 @@
 REVOKE ALL ON ALL TABLES IN SCHEMA refundx FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA refundx FROM PUBLIC;
 REVOKE ALL ON ALL ROUTINES IN SCHEMA refundx FROM PUBLIC;
-REVOKE ALL ON TYPE refundx.refund, refundx.withdrawal FROM PUBLIC;
+REVOKE ALL ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order FROM PUBLIC;
 REVOKE ALL ON SCHEMA refundx FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA refundx TO
 	refundx_app, refundx_operator, refundx_auditor, pg_monitor,
 	refundx_dispatcher, refundx_listener, refundx_settler, refundx_courier, refundx_clerk;
-GRANT USAGE ON TYPE refundx.refund, refundx.withdrawal TO refundx_app, refundx_operator, refundx_auditor;
+GRANT USAGE ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order TO refundx_app, refundx_operator, refundx_auditor;
 
 -- every worker
 GRANT EXECUTE ON FUNCTION refundx.armed(), refundx.this_installation() TO
@@ -98,6 +98,7 @@ GRANT EXECUTE ON FUNCTION
 	refundx.refund_submit(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb),
 	refundx.refund_cancel(text, text),
 	refundx.withdraw_submit(text, text, bigint, text, jsonb, text, text, text, jsonb),
+	refundx.withdraw_submit_many(refundx.withdrawal_order[]),
 	refundx.withdraw_cancel(text, text),
 	refundx.withdraw_package(text),
 	refundx.callback_ingest(text, jsonb, bytea),

@@ -12,8 +12,9 @@ my %benchmarks = (
 	dispatch => 'Dispatch.pm',
 	callbacks => 'Callbacks.pm',
 	channels => 'Channels.pm',
-	memory => 'Memory.pm');
-my @order = qw(submit held wire dispatch callbacks channels memory);
+	memory => 'Memory.pm',
+	withdraw => 'Withdraw.pm');
+my @order = qw(submit held wire dispatch callbacks channels memory withdraw);
 my @names;
 
 foreach my $argument (@ARGV)

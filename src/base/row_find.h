@@ -1,0 +1,45 @@
+/*-------------------------------------------------------------------------
+ *
+ * row_find.h
+ *	  Finding one row of a table of ours by a unique key, without a plan.
+ *
+ * src/base/row_find.h
+ *
+ *-------------------------------------------------------------------------
+ */
+#ifndef REFUNDX_ROW_FIND_H
+#define REFUNDX_ROW_FIND_H
+
+#include "base/pg_compat.h"
+
+#include "access/htup.h"
+
+#define ROW_KEYS_MAX	2
+
+/*
+ * Its text columns have the collation "C".  Written as a static:
+ *
+ *	  {"account", "account_account_no_key", {{"account_no", F_TEXTEQ}}}
+ */
+typedef struct RowKey
+{
+	const char *table;			/* in the schema refundx */
+	const char *index;			/* a unique one, likewise */
+	struct
+	{
+		const char *column;
+		RegProcedure equal;		/* of the column's type */
+	}			part[ROW_KEYS_MAX];
+} RowKey;
+
+/*
+ * The row with this key, in what is committed by now or was written by this
+ * transaction; palloc'd, NULL if there is none.  Nothing is locked, and no right is
+ * asked for: whoever calls this acts for the extension.
+ */
+extern HeapTuple row_find(const RowKey *key, const Datum *values);
+
+/* A column of it; what it points to lives as long as the row. */
+extern Datum row_found(const RowKey *key, HeapTuple row, const char *column, bool *isnull);
+
+#endif							/* REFUNDX_ROW_FIND_H */

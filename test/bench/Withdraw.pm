@@ -1,0 +1,133 @@
+# Withdrawals: what one costs beside a refund, how far one account goes (a hot
+# one, beside one plain row; one with slots, beside a thousand accounts), and what
+# a list of them brings.
+
+package Bench::Withdraw;
+
+use strict;
+use warnings;
+
+use JSON::PP ();
+
+my $accounts = 1000;
+my $payments = 100_000;
+my $payees = 500;
+our $runs = 0;
+
+# Somebody of 500, most of whom have been paid before.
+my $payee = qq{jsonb_build_object('openid', 'oBench0000000000000000' || lpad((:n % $payees)::text, 6, '0'))};
+
+sub withdraw_from
+{
+	my ($account) = @_;
+	return <<"SQL";
+\\set a random(1, $accounts)
+\\set n :n + 1
+SELECT refundx.withdraw_submit($account, 'W' || :run || 'C' || :client_id || 'N' || :n, 100, 'wx1', $payee);
+SQL
+}
+
+my $refund = <<"SQL";
+\\set p random(1, $payments)
+\\set n :n + 1
+SELECT refundx.refund_submit('wx1', 'P' || :p, 'R' || :run || '-' || :client_id || '-' || :n, 100);
+SQL
+
+my $plain = <<"SQL";
+UPDATE plain SET n = n + 1 WHERE id = 1;
+SQL
+
+sub rate
+{
+	my ($server, $script, $clients, $seconds) = @_;
+
+	$runs++;
+	return $server->pgbench($script, 'bench', $clients, $seconds, '-D', 'n=0', '-D', "run=$runs");
+}
+
+# One after the other, in turns; (what is measured, its baseline).
+sub pair
+{
+	my ($server, $seconds, $ours, $theirs) = @_;
+	my (@ours, @theirs);
+
+	foreach my $round (1 .. Bench::rounds())
+	{
+		push @theirs, rate($server, $theirs->[0], $theirs->[1], $seconds);
+		push @ours, rate($server, $ours->[0], $ours->[1], $seconds);
+	}
+	my @ratios = map { $ours[$_] / $theirs[$_] } 0 .. $#ours;
+	return (Bench::median(@ours), Bench::median(@theirs), Bench::median(@ratios));
+}
+
+# Lists of a thousand, each over some of the accounts, one call per transaction.
+sub many_rate
+{
+	my ($server, $seconds) = @_;
+	my $size = 1000;
+	my $list = <<"SQL";
+\\set n :n + 1
+SELECT refundx.withdraw_submit_many(array_agg(o)) FROM (
+  SELECT ('A' || (i % $accounts + 1), 'L' || :run || 'N' || :n || 'I' || i, 100, 'wx1',
+          jsonb_build_object('openid', 'oBench0000000000000000' || lpad((i % $payees)::text, 6, '0')),
+          NULL, NULL, NULL, NULL)::refundx.withdrawal_order AS o
+    FROM generate_series(1, $size) i) x;
+SQL
+
+	return $size * rate($server, $list, 1, $seconds);
+}
+
+sub run
+{
+	my $server = Bench->new('withdraw');
+	my $seconds = $Bench::quick ? 3 : 8;
+	my $keys = $server->sql('SHOW refundx.key_directory');
+	my $transfer = JSON::PP->new->canonical->encode({
+		appid => 'wx0123456789abcdef', scene_id => '1000', remark => 'bench',
+		report_infos => [
+			{ info_type => "\x{6d3b}\x{52a8}\x{540d}\x{79f0}", info_content => 'bench' },
+			{ info_type => "\x{5956}\x{52b1}\x{8bf4}\x{660e}", info_content => 'bench' } ] });
+
+	utf8::encode($transfer);
+	open(my $key, '>', "$keys/payee.key") or die "$keys/payee.key: $!\n";
+	print $key 'ab' x 32, "\n";
+	close($key);
+	chmod 0600, "$keys/payee.key";
+	$server->sql(qq{SELECT refundx.channel_set('wx1', '{"transfer": $transfer}')});
+	$server->payments('P', $payments, $accounts);
+	$server->sql("SELECT refundx.account_open('HOT', 'CNY'), refundx.account_credit('HOT', 1000000000000, 'o'),
+		refundx.account_open('SLOTS', 'CNY', 32)");
+	$server->sql("SELECT count(refundx.account_credit('SLOTS', 10000000000, 'o' || i)) FROM generate_series(1, 200) i");
+	$server->sql('CREATE TABLE plain (id int PRIMARY KEY, n bigint); INSERT INTO plain VALUES (1, 0)');
+	$server->refunds('P', 1, 1000);
+	many_rate($server, 1);
+	$server->sql('VACUUM ANALYZE');
+	$server->sql('CHECKPOINT');
+
+	my ($withdraw, $refunds, $ratio) =
+	  pair($server, $seconds, [ withdraw_from(q{'A' || :a}), 1 ], [ $refund, 1 ]);
+	Bench::figure('withdraw', 'withdraw_submit, cost (1 client)', sprintf('%.0f us', 1e6 / $withdraw),
+		sprintf('refund_submit %.0f us', 1e6 / $refunds), 1 / $ratio, '<=', 1.15);
+
+	my ($hot, $row, $of_row) = pair($server, $seconds, [ withdraw_from(q{'HOT'}), 32 ], [ $plain, 32 ]);
+	Bench::figure('withdraw', 'one hot account, 32 clients', sprintf('%.0f/s', $hot),
+		sprintf('one plain row %.0f/s', $row), $of_row, '>=', 0.9);
+
+	my ($slots, $spread, $of_spread) =
+	  pair($server, $seconds, [ withdraw_from(q{'SLOTS'}), 32 ], [ withdraw_from(q{'A' || :a}), 32 ]);
+	Bench::figure('withdraw', 'one account with 32 slots, 32 clients', sprintf('%.0f/s', $slots),
+		sprintf("$accounts accounts %.0f/s", $spread), $of_spread, '>=', 0.6);
+
+	my (@many, @single);
+	foreach my $round (1 .. Bench::rounds())
+	{
+		push @single, rate($server, withdraw_from(q{'A' || :a}), 1, $seconds);
+		push @many, many_rate($server, $seconds);
+	}
+	Bench::figure('withdraw', 'withdraw_submit_many, lists of 1000', sprintf('%.0f/s', Bench::median(@many)),
+		sprintf('one call each %.0f/s', Bench::median(@single)),
+		Bench::median(map { $many[$_] / $single[$_] } 0 .. $#many), '>=', 12);
+	return;
+}
+
+1;
