@@ -219,6 +219,14 @@ repeat(SbRequest *req, const AlipayCall *c, const UniTransfer *call, SbTransfer 
 		alipay_answer(req, c, created_node(t), ANSWER_GOOD);
 }
 
+static bool
+notify_url_ok(const char *url)
+{
+	return url == NULL ||
+		(strlen(url) <= 256 &&
+		 (strncmp(url, "http://", 7) == 0 || strncmp(url, "https://", 8) == 0));
+}
+
 static void
 transfer(SbRequest *req, const AlipayCall *c)
 {
@@ -235,6 +243,11 @@ transfer(SbRequest *req, const AlipayCall *c)
 
 		snprintf(message, sizeof(message), "参数有误: %s", field);
 		alipay_fail(req, c, "40004", wrong, message);
+		return;
+	}
+	if (!notify_url_ok(form_get(&c->form, "notify_url")))
+	{
+		alipay_fail(req, c, "40004", "INVALID_PARAMETER", "参数有误: notify_url");
 		return;
 	}
 	t = model_transfer(c->m->mchid, call.no);

@@ -20,6 +20,7 @@
 #define SKEW_SECONDS	300
 #define LIMIT_OK		150		/* calls a second and merchant */
 #define LIMIT_FAILING	6
+#define LIMIT_TRANSFERS 100		/* the same of transfers (4.1, 4.4); failing ones are as good */
 
 /* ---- answers ---- */
 
@@ -254,6 +255,18 @@ has_required_headers(const SbRequest *req)
 		(strstr(accept, "application/json") != NULL || strstr(accept, "*/*") != NULL);
 }
 
+/* True: it has been answered. */
+static bool
+over_limit(SbRequest *req, SbMerchant *m)
+{
+	bool		transfer = strncmp(req->call, "wechat.transfer.", 16) == 0;
+
+	if (!merchant_over_limit(m, transfer ? LIMIT_TRANSFERS : LIMIT_OK, transfer ? 0 : LIMIT_FAILING))
+		return false;
+	wechat_error(req, m, 429, transfer ? "FREQUENCY_LIMIT_EXCEED" : "FREQUENCY_LIMITED", "频率限制", NULL);
+	return true;
+}
+
 SbMerchant *
 wechat_authenticate(SbRequest *req)
 {
@@ -286,11 +299,8 @@ wechat_authenticate(SbRequest *req)
 		wechat_error(req, m, 401, "SIGN_ERROR", why, NULL);
 		return NULL;
 	}
-	if (merchant_over_limit(m, LIMIT_OK, LIMIT_FAILING))
-	{
-		wechat_error(req, m, 429, "FREQUENCY_LIMITED", "频率限制", NULL);
+	if (over_limit(req, m))
 		return NULL;
-	}
 	if (!wechat_response_key(req, m, &key, &serial))
 	{
 		wechat_error(req, m, 400, "PARAM_ERROR", "平台证书序列号Wechatpay-Serial错误", NULL);

@@ -63,6 +63,14 @@ SELECT pg_temp.submit('5', 'AC-256', 600);
 SELECT pg_temp.submit('6', 'AC-256', 400);
 SELECT pg_temp.fails($$SELECT pg_temp.submit('7', 'AC-256', 1)$$);
 
+-- more than a bigint holds is nobody's error
+BEGIN;
+SELECT refundx.account_open('AC-8', 'CNY', 4), refundx.account_credit('AC-8', 9223372036854775807, 'o1'), refundx.account_credit('AC-8', 9223372036854775807, 'o2');
+SELECT available, frozen FROM refundx.accounts WHERE account = 'AC-8';
+SELECT pg_temp.fails($$SELECT refundx.account_credit('AC-8', 1, 'o5')$$);
+SELECT pg_temp.submit('7', 'AC-8', 1000), refundx.account_close('AC-8', 'too rich');
+ROLLBACK;
+
 -- ---- an account that was never opened ----
 BEGIN;
 SELECT refundx.account_open('AC-6', 'CNY', 2), refundx.account_credit('AC-6', 50, 'o1'), refundx.account_credit('AC-6', 50, 'o2');

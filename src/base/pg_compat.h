@@ -118,4 +118,22 @@ extern void compat_materialized_srf(FunctionCallInfo fcinfo);
 	EvalPlanQualInit((epq), (estate), NULL, NIL, -1)
 #endif
 
+/* 16 has indexes that summarize, which some updates alone concern */
+#if PG_VERSION_NUM >= 160000
+#define compat_insert_index_tuples(result, slot, estate, conflict, arbiters) \
+	ExecInsertIndexTuples((result), (slot), (estate), false, true, (conflict), (arbiters), false)
+#else
+#define compat_insert_index_tuples(result, slot, estate, conflict, arbiters) \
+	ExecInsertIndexTuples((result), (slot), (estate), false, true, (conflict), (arbiters))
+#endif
+
+/* 18 can leave out the row itself, where it is there already */
+#if PG_VERSION_NUM >= 180000
+#define compat_check_index_constraints(result, slot, estate, conflict, self, arbiters) \
+	ExecCheckIndexConstraints((result), (slot), (estate), (conflict), (self), (arbiters))
+#else
+#define compat_check_index_constraints(result, slot, estate, conflict, self, arbiters) \
+	ExecCheckIndexConstraints((result), (slot), (estate), (conflict), (arbiters))
+#endif
+
 #endif							/* REFUNDX_PG_COMPAT_H */

@@ -9,7 +9,11 @@
  */
 #include "base/row_insert.h"
 
+#include "access/tableam.h"
 #include "access/xact.h"
+#include "commands/trigger.h"
+#include "storage/lmgr.h"
+#include "utils/snapmgr.h"
 
 #define KEPT_MAX	8
 
@@ -117,4 +121,77 @@ row_insert(RowTarget *t, const RowValues *v, void (*taken) (void *arg), void *ar
 	}
 	PG_END_TRY();
 	CommandCounterIncrement();
+}
+
+/* ------------------------------------------------------------------------
+ * Rows that may be there already: what ExecInsert() does for ON CONFLICT DO
+ * NOTHING, step by step.  As SQL that takes a statement's snapshot, an array
+ * for each column of a batch, and the right to read the table, where a target
+ * is named.
+ * ------------------------------------------------------------------------
+ */
+
+/*
+ * The key is there.  Above READ COMMITTED somebody who does not see the row
+ * must not rely on it; but what this transaction has written itself it sees.
+ */
+static void
+require_visible(RowWriter *w, ItemPointer tid)
+{
+	TupleTableSlot *row;
+
+	if (!IsolationUsesXactSnapshot())
+		return;
+	CommandCounterIncrement();
+	row = table_slot_create(w->rel, NULL);
+	if (!table_tuple_fetch_row_version(w->rel, tid, GetTransactionSnapshot(), row))
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access due to concurrent update")));
+	ExecDropSingleTupleTableSlot(row);
+}
+
+/* False if somebody else's row of the same key has come in between. */
+static bool
+insert_speculatively(RowWriter *w, List *arbiters)
+{
+	TransactionId xid = GetCurrentTransactionId();
+	uint32		token = SpeculativeInsertionLockAcquire(xid);
+	bool		conflict = false;
+	List	   *recheck;
+
+	table_tuple_insert_speculative(w->rel, w->slot, GetCurrentCommandId(true), 0, NULL, token);
+	recheck = compat_insert_index_tuples(w->result, w->slot, w->estate, &conflict, arbiters);
+	table_tuple_complete_speculative(w->rel, w->slot, token, !conflict);
+	SpeculativeInsertionLockRelease(xid);
+	if (!conflict)
+		ExecARInsertTriggers(w->estate, w->result, w->slot, recheck, NULL);
+	list_free(recheck);
+	return !conflict;
+}
+
+bool
+row_insert_if_new(RowWriter *w, Oid arbiter)
+{
+	TriggerDesc *triggers = w->result->ri_TrigDesc;
+	List	   *arbiters = list_make1_oid(arbiter);
+	ItemPointerData conflict;
+	ItemPointerData none;
+
+	ItemPointerSetInvalid(&none);
+	if (triggers && triggers->trig_insert_before_row &&
+		!ExecBRInsertTriggers(w->estate, w->result, w->slot))
+		row_writer_written(w);	/* it is not */
+	if (RelationGetDescr(w->rel)->constr)
+		ExecConstraints(w->result, w->slot, w->estate);
+	do
+	{
+		CHECK_FOR_INTERRUPTS();
+		if (!compat_check_index_constraints(w->result, w->slot, w->estate, &conflict, &none, arbiters))
+		{
+			require_visible(w, &conflict);
+			return false;
+		}
+	} while (!insert_speculatively(w, arbiters));
+	return true;
 }

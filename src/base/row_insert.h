@@ -29,4 +29,11 @@ extern void row_insert_keep_begin(void);
 extern void row_insert_keep_end(void);
 extern void row_insert_keep_forget(void);
 
+/*
+ * Insert the writer's row unless the unique index `arbiter` has its key: then
+ * nothing happens, and this is false.  The writer was begun as speculative.
+ * Any other unique key that is there already is 23505.
+ */
+extern bool row_insert_if_new(RowWriter *w, Oid arbiter);
+
 #endif							/* REFUNDX_ROW_INSERT_H */

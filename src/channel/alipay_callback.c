@@ -4,10 +4,11 @@
  *	  Notifications: a stranger's bytes, until their signature says otherwise.
  *
  * None of them proves anything about a refund; what a message says of a
- * transfer is another matter (alipay_transfer_callback.c).  A trade's notification tells
- * what was refunded of the trade so far, and one of a partial refund looks
- * like a payment's.  So what has the signs of a refund makes us ask, and what
- * has not is not ours: whoever handles payments must get it, and answer it.
+ * transfer is another matter (alipay_transfer_callback.c).  A trade's
+ * notification tells what was refunded of the trade so far, and one of a
+ * partial refund looks like a payment's.  So what has the signs of a refund
+ * makes us ask, and what has not is not ours: whoever handles payments must get
+ * it, and answer it.
  *
  * Their time is not checked.  It says when the message was first made;
  * deliveries of it follow for more than a day, and a replay is harmless: it

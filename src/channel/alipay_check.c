@@ -40,7 +40,10 @@ check_settings(const AlipaySettings *s, const ChannelFindings *findings)
 				"number (PID)");
 	else
 		finding(findings, FINDING_OK, "seller_id", "%d given", s->seller_count);
-	if (s->transfer != NULL)
+	if (s->transfer != NULL && s->auth_app_id[0] != '\0')
+		finding(findings, FINDING_WARNING, "transfer", "withdrawals are to be paid for a sub-merchant: "
+				"Alipay is known to refuse that. Give the sub-merchant a channel with its own app");
+	else if (s->transfer != NULL)
 		finding(findings, FINDING_OK, "transfer", "withdrawals are paid, if transfers are in the "
 				"app's contract; messages about them go to the app's gateway address");
 }

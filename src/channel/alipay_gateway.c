@@ -308,7 +308,7 @@ read_unverified(const ChannelProduct *product, ChannelCall call, const AlipayNod
 
 	if (code != NULL && strlen(code) == 5 && strspn(code, "0123456789") == 5)
 	{
-		bool		gateway = sub_code != NULL && strlen(sub_code) < sizeof(out->code) &&
+		bool		gateway = sub_code != NULL && alipay_is_code(sub_code) &&
 			(strncmp(sub_code, "isv.", 4) == 0 || strncmp(sub_code, "aop.", 4) == 0);
 
 		rule = gateway ? alipay_judge(product, call, code, sub_code) : NULL;

@@ -47,6 +47,8 @@
 #define WECHAT_NAME_MAX			64	/* characters */
 #define WECHAT_NAME_BYTES_MAX	214 /* what OAEP takes with a key of 2048 bits */
 #define WECHAT_REMARK_MAX		32	/* characters */
+#define WECHAT_WORD_CHARSET		/* of appids, openids, scenes */ \
+	"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-"
 #define WECHAT_RED_PACKET_MAX	20000	/* fen */
 #define WECHAT_BASE_URL			"https://api.mch.weixin.qq.com"
 #define WECHAT_BACKUP_URL		"https://api2.mch.weixin.qq.com"

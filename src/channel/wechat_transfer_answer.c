@@ -15,7 +15,6 @@
  *
  *-------------------------------------------------------------------------
  */
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -46,11 +45,12 @@ could_be_openid(const char *s, size_t len)
 	bool		digit = false;
 	size_t		i;
 
+	/* not isupper() and its like: what a letter is does not depend on a locale */
 	for (i = 0; i < len; i++)
 	{
-		lower |= islower((unsigned char) s[i]) != 0;
-		upper |= isupper((unsigned char) s[i]) != 0;
-		digit |= isdigit((unsigned char) s[i]) != 0;
+		lower |= s[i] >= 'a' && s[i] <= 'z';
+		upper |= s[i] >= 'A' && s[i] <= 'Z';
+		digit |= s[i] >= '0' && s[i] <= '9';
 	}
 	return len >= WECHAT_OPENID_MIN && (digit || (lower && upper));
 }
@@ -63,10 +63,8 @@ wechat_note_without_payee(ChannelEvidence *out, const char *text)
 
 	while (*text != '\0' && n < sizeof(out->message))
 	{
-		size_t		len = 0;
+		size_t		len = strspn(text, WECHAT_WORD_CHARSET);
 
-		while (isalnum((unsigned char) text[len]) || text[len] == '_' || text[len] == '-')
-			len++;
 		if (could_be_openid(text, len))
 		{
 			memcpy(kept + n, "****", 4);

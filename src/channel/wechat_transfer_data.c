@@ -33,9 +33,6 @@
 #define REPORT_INFOS_MAX	10	/* ours; no scene has more than 3 */
 #define PERCEPTION_MAX		32	/* ours; they are fixed texts, the longest has 6 */
 
-#define WORD_CHARSET \
-	"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_-"
-
 #define SCENE_HINT \
 	"For example {\"scene_id\": \"1005\", \"report_infos\": [{\"info_type\": \"...\", " \
 	"\"info_content\": \"...\"}]}; doc/wechat.md has what each scene reports."
@@ -80,7 +77,7 @@ wechat_appid_good(const char *s)
 {
 	size_t		len = strlen(s);
 
-	return len >= 1 && len <= WECHAT_APPID_MAX && strspn(s, WORD_CHARSET) == len;
+	return len >= 1 && len <= WECHAT_APPID_MAX && strspn(s, WECHAT_WORD_CHARSET) == len;
 }
 
 /* Absent is good, and NULL. */
@@ -177,7 +174,7 @@ scene_read(const json_t *object, const char *where, WechatScene *scene, ChannelE
 					 &scene->perception, err) ||
 		!text_member(object, where, "recv_style", 32, &scene->style, err))
 		return false;
-	if (scene->id != NULL && strspn(scene->id, WORD_CHARSET) != strlen(scene->id))
+	if (scene->id != NULL && strspn(scene->id, WECHAT_WORD_CHARSET) != strlen(scene->id))
 		return channel_error(err, "The scenes that WeChat has granted are in the merchant platform, "
 							 "with their numbers: \"1005\".",
 							 "%s.scene_id is no number of a scene", where);

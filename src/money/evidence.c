@@ -5,8 +5,7 @@
  *
  * Evidence is insert-only and unique per channel and content, so that N
  * copies of a callback are one row.  The listener, which strangers reach, may
- * do nothing but this: so ON CONFLICT DO NOTHING without a target and without
- * RETURNING, which would need SELECT.
+ * do nothing but this, with no right but that to INSERT.
  *
  * src/money/evidence.c
  *
@@ -14,102 +13,125 @@
  */
 #include "money/evidence.h"
 
+#include "access/xact.h"
 #include "base/clock.h"
+#include "base/relation.h"
+#include "base/row_insert.h"
 #include "base/shmem.h"
-#include "common/sha2.h"
 #include "common/cryptohash.h"
+#include "common/sha2.h"
+#include "utils/acl.h"
 #include "utils/builtins.h"
+#include "utils/rel.h"
+#include "utils/xid8.h"
+
+/* What the rights of the listener's role are about. */
+static void
+require_insert(Relation rel)
+{
+	AclResult	right = pg_class_aclcheck(RelationGetRelid(rel), GetUserId(), ACL_INSERT);
+
+	if (right != ACLCHECK_OK)
+		aclcheck_error(right, OBJECT_TABLE, RelationGetRelationName(rel));
+}
+
+/*
+ * A stranger's words, which may be in any bytes: see words_as_text().  Empty
+ * is null.
+ */
+static void
+value_words(RowValues *v, const char *s)
+{
+	row_value_text(v, s[0] != '\0' ? words_as_text(s) : NULL);
+}
+
+static void
+value_time(RowValues *v, int64 timestamptz)
+{
+	row_value(v, TimestampTzGetDatum(timestamptz), timestamptz == 0);
+}
+
+static void
+value_bytes(RowValues *v, const void *data, size_t len)
+{
+	bytea	   *b = NULL;
+
+	if (data != NULL)
+	{
+		b = palloc(VARHDRSZ + len);
+		SET_VARSIZE(b, VARHDRSZ + len);
+		memcpy(VARDATA(b), data, len);
+	}
+	row_value(v, PointerGetDatum(b), b == NULL);
+}
+
+static void
+values_of(const EvidenceRow *r, RowValues *v)
+{
+	const ChannelEvidence *e = r->what;
+
+	row_value(v, Int32GetDatum(r->channel_id), false);
+	row_value(v, Int32GetDatum(r->merchant_id), false);
+	row_value_text(v, r->source);
+	value_bytes(v, e->digest, sizeof(e->digest));
+	row_value_text(v, verdict_name(e->verdict));
+	row_value(v, BoolGetDatum(e->proof), false);
+	row_value_text(v, r->wire_no ? r->wire_no : e->wire_no);
+	row_value(v, Int64GetDatum(r->attempt_id), r->attempt_id == 0);
+	value_time(v, r->attempt_started_at);
+	row_value(v, Int32GetDatum(e->http_status), e->http_status == 0);
+	value_words(v, e->code);
+	value_words(v, e->message);
+	value_words(v, e->detail);
+	value_words(v, e->merchant);
+	value_words(v, e->payment_no);
+	value_words(v, e->channel_payment_id);
+	value_words(v, e->channel_refund_id);
+	row_value(v, Int64GetDatum(e->amount), !e->has_amount);
+	row_value(v, Int64GetDatum(e->payer_amount), !e->has_payer_amount);
+	value_words(v, e->currency);
+	value_time(v, e->occurred_at ? unix_us_to_timestamptz(e->occurred_at) : 0);
+	value_time(v, r->received_at);
+	row_value(v, Int32GetDatum(e->retry_after), e->retry_after <= 0);
+	value_words(v, e->request_id);
+	row_value(v, JsonbPGetDatum(r->headers), r->headers == NULL);
+	value_bytes(v, r->body, r->body_len);
+	row_value_text(v, product_name(e->product));
+	value_words(v, e->handover);
+}
 
 void
 evidence_insert_many(const EvidenceRow *rows, int n)
 {
-	static Statement insert = {
-		"INSERT INTO refundx.evidence (channel_id, merchant_id, source, digest, verdict, proof, wire_no,"
-		"       attempt_id, attempt_started_at, http_status, code, message, detail, merchant_no,"
-		"       payment_no, channel_payment_id, channel_refund_id, amount, payer_amount, currency,"
-		"       occurred_at, received_at, retry_after, request_id, headers, body, about, handover)"
-		" SELECT *"
-		"   FROM ROWS FROM (unnest($1::int4[]), unnest($2::int4[]), unnest($3::text[]), unnest($4::bytea[]),"
-		"                   unnest($5::text[]), unnest($6::bool[]), unnest($7::text[]), unnest($8::int8[]),"
-		"                   unnest($9::timestamptz[]), unnest($10::int4[]), unnest($11::text[]),"
-		"                   unnest($12::text[]), unnest($13::text[]), unnest($14::text[]),"
-		"                   unnest($15::text[]), unnest($16::text[]), unnest($17::text[]),"
-		"                   unnest($18::int8[]), unnest($19::int8[]), unnest($20::text[]),"
-		"                   unnest($21::timestamptz[]), unnest($22::timestamptz[]), unnest($23::int4[]),"
-		"                   unnest($24::text[]), unnest($25::text[]::jsonb[]), unnest($26::bytea[]),"
-		"                   unnest($27::text[]), unnest($28::text[])) AS a"
-		" ON CONFLICT DO NOTHING",
-		ARGS(INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, BOOLARRAYOID,
-			 TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZARRAYOID, INT4ARRAYOID, TEXTARRAYOID,
-			 TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-			 INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID,
-			 INT4ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, BYTEAARRAYOID, TEXTARRAYOID, TEXTARRAYOID)
-	};
-	static const Oid types[] = {
-		INT4OID, INT4OID, TEXTOID, BYTEAOID, TEXTOID, BOOLOID, TEXTOID, INT8OID, TIMESTAMPTZOID,
-		INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, INT8OID, INT8OID,
-		TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, INT4OID, TEXTOID, TEXTOID, BYTEAOID, TEXTOID, TEXTOID
-	};
-	Column		c[lengthof(types)];
-	Values		v = {0};
+	static RowTarget evidence = {"evidence", {
+		"xid", "evidence_id", "channel_id", "merchant_id", "source", "digest", "verdict", "proof",
+			"wire_no", "attempt_id", "attempt_started_at", "http_status", "code", "message",
+			"detail", "merchant_no", "payment_no", "channel_payment_id", "channel_refund_id",
+			"amount", "payer_amount", "currency", "occurred_at", "received_at", "retry_after",
+			"request_id", "headers", "body", "about", "handover", NULL
+	}};
+	RowWriter	w;
+	Oid			once;
 	int			i;
 
 	if (n == 0)
 		return;
-	for (i = 0; i < (int) lengthof(types); i++)
-		column_init(&c[i], types[i]);
+	once = relation_oid("evidence_channel_id_digest_key");
+	row_writer_begin(&w, &evidence, true);
+	require_insert(w.rel);
 	for (i = 0; i < n; i++)
 	{
-		const EvidenceRow *r = &rows[i];
-		const ChannelEvidence *e = r->what;
+		RowValues	v = {0};
 
-		column_int4(&c[0], r->channel_id);
-		column_int4(&c[1], r->merchant_id);
-		column_text(&c[2], r->source);
-		column_bytes(&c[3], e->digest, sizeof(e->digest));
-		column_text(&c[4], verdict_name(e->verdict));
-		column_bool(&c[5], e->proof);
-		column_text(&c[6], r->wire_no ? r->wire_no : e->wire_no);
-		if (r->attempt_id != 0)
-			column_int8(&c[7], r->attempt_id);
-		else
-			column_null(&c[7]);
-		column_time(&c[8], r->attempt_started_at);
-		if (e->http_status != 0)
-			column_int4(&c[9], e->http_status);
-		else
-			column_null(&c[9]);
-		column_words(&c[10], e->code);
-		column_words(&c[11], e->message);
-		column_words(&c[12], e->detail);
-		column_words(&c[13], e->merchant);
-		column_words(&c[14], e->payment_no);
-		column_words(&c[15], e->channel_payment_id);
-		column_words(&c[16], e->channel_refund_id);
-		if (e->has_amount)
-			column_int8(&c[17], e->amount);
-		else
-			column_null(&c[17]);
-		if (e->has_payer_amount)
-			column_int8(&c[18], e->payer_amount);
-		else
-			column_null(&c[18]);
-		column_words(&c[19], e->currency);
-		column_time(&c[20], e->occurred_at ? unix_us_to_timestamptz(e->occurred_at) : 0);
-		column_time(&c[21], r->received_at);
-		if (e->retry_after > 0)
-			column_int4(&c[22], e->retry_after);
-		else
-			column_null(&c[22]);
-		column_words(&c[23], e->request_id);
-		column_text(&c[24], r->headers_json);
-		column_bytes(&c[25], r->body, r->body_len);
-		column_text(&c[26], product_name(e->product));
-		column_words(&c[27], e->handover);
+		/* the xid first: who has a number has an xid already, see 10_tables.sql */
+		row_value(&v, FullTransactionIdGetDatum(GetTopFullTransactionId()), false);
+		row_value(&v, Int64GetDatum(row_next_id(&evidence)), false);
+		values_of(&rows[i], &v);
+		row_writer_new(&w, &v);
+		(void) row_insert_if_new(&w, once);
 	}
-	for (i = 0; i < (int) lengthof(types); i++)
-		values_column(&v, &c[i]);
-	statement_run(&insert, &v);
+	row_writer_end(&w);
+	CommandCounterIncrement();
 	wake_at_commit(WORKER_SETTLER);
 }
 

@@ -12,6 +12,7 @@
 
 #include "base/sql.h"
 #include "channel/channel.h"
+#include "utils/jsonb.h"
 
 typedef struct EvidenceRow
 {
@@ -23,7 +24,7 @@ typedef struct EvidenceRow
 	int64		attempt_id;		/* 0 = none */
 	int64		attempt_started_at; /* TimestampTz, 0 = none */
 	int64		received_at;	/* TimestampTz */
-	const char *headers_json;	/* or NULL */
+	Jsonb	   *headers;		/* or NULL */
 	const void *body;			/* raw bytes, or NULL */
 	size_t		body_len;
 } EvidenceRow;

@@ -83,7 +83,7 @@ COMMENT ON FUNCTION refundx.refund_allow(text, text) IS
 'Lets an adopted refund be sent, if the channel turns out not to know it: it is asked once more, and sent when it is not found. Kept in the audit log with the reason.
 Errors: RX006 it is not waiting for that, RX012 unknown refund, 22023 no reason.';
 
--- All rows of the account are locked, in key order, as for a caller who needs
+-- All rows of the account are locked, in the order of slots, as for a caller who needs
 -- all its slots: once this has committed, nothing that it refuses is under way.
 CREATE FUNCTION refundx.account_close(account text, reason text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -105,7 +105,7 @@ BEGIN
 	END IF;
 	ids := ARRAY(SELECT account_id FROM refundx.account
 				  WHERE account_id = a.account_id OR slot_of = a.account_id
-				  ORDER BY account_id FOR NO KEY UPDATE);
+				  ORDER BY slot FOR NO KEY UPDATE);
 	UPDATE refundx.account SET closed = account_close.reason WHERE account_id = ANY (ids) AND closed IS NULL;
 	IF NOT FOUND THEN
 		RETURN false;
@@ -120,11 +120,11 @@ BEGIN
 						  ORDER BY l.version DESC LIMIT 1) j;
 	IF b.open > 0 THEN
 		RAISE NOTICE 'account "%" has % open instructions, for which % are frozen', account, b.open,
-			refundx.format_amount(b.frozen::bigint, a.currency)
+			refundx.format_amount(least(b.frozen, 9223372036854775807)::bigint, a.currency)
 			USING HINT = 'They are settled as if it were open.';
 	END IF;
 	IF b.available > 0 THEN
-		RAISE NOTICE 'account "%" has % available', account, refundx.format_amount(b.available::bigint, a.currency)
+		RAISE NOTICE 'account "%" has % available', account, refundx.format_amount(least(b.available, 9223372036854775807)::bigint, a.currency)
 			USING HINT = 'Nobody can take it before refundx.account_reopen().';
 	END IF;
 	RETURN true;
@@ -152,7 +152,7 @@ BEGIN
 		RAISE EXCEPTION 'account "%" does not exist', account USING ERRCODE = 'RX013';
 	END IF;
 	ids := ARRAY(SELECT account_id FROM refundx.account WHERE account_id = own_id OR slot_of = own_id
-				  ORDER BY account_id FOR NO KEY UPDATE);
+				  ORDER BY slot FOR NO KEY UPDATE);
 	UPDATE refundx.account SET closed = NULL WHERE account_id = ANY (ids) AND closed IS NOT NULL;
 	IF NOT FOUND THEN
 		RETURN false;

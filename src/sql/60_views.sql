@@ -99,8 +99,9 @@ CREATE VIEW refundx.accounts WITH (security_barrier) AS
 			 ORDER BY j.version DESC LIMIT 1) j
 		 WHERE a.slots > 1 AND s.slot_of = a.account_id) o ON true
 	 CROSS JOIN LATERAL (
-		SELECT (coalesce(j.available, 0) + coalesce(o.available, 0))::bigint AS available,
-			   (coalesce(j.frozen, 0) + coalesce(o.frozen, 0))::bigint AS frozen,
+		-- slots together may hold more than a bigint does: then it is shown as full
+		SELECT least(coalesce(j.available, 0) + coalesce(o.available, 0), 9223372036854775807)::bigint AS available,
+			   least(coalesce(j.frozen, 0) + coalesce(o.frozen, 0), 9223372036854775807)::bigint AS frozen,
 			   (coalesce(j.version, 0) + coalesce(o.version, 0))::bigint AS version,
 			   greatest(j.at, o.at) AS moved_at) b
 	 WHERE a.slot = 0

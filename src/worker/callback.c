@@ -38,9 +38,9 @@ static const char *const not_kept[] = {
 	"content-length", "cookie", "expect", "host", "proxy-authorization", "transfer-encoding",
 };
 
-static char *headers_json(const HttpHeaders *headers);
+static Jsonb *headers_kept(const HttpHeaders *headers);
 static bool header_kept(const HttpHeaders *headers, int i);
-static void append_json_ascii(StringInfo out, const char *s, bool lower);
+static void ascii_value(JsonbValue *out, const char *s, bool lower);
 
 bool
 callback_channel_ready(const OpenChannel *channel)
@@ -69,7 +69,7 @@ callback_evidence_row(const Callback *c, EvidenceRow *row)
 	row->source = "callback";
 	row->what = &c->evidence;
 	row->received_at = c->received_at;
-	row->headers_json = headers_json(c->headers);
+	row->headers = headers_kept(c->headers);
 	row->body = c->body ? c->body : "";
 	row->body_len = c->len;
 }
@@ -94,29 +94,27 @@ callback_arrival(int64 wall_us)
 
 /*
  * An object of the headers that let somebody verify the body again, names in
- * lower case.  It is ASCII whatever the header was, so that neither the
- * database's encoding nor jsonb can object to it.
+ * lower case.  It is ASCII whatever the header was, so that the database's
+ * encoding cannot object to it.
  */
-static char *
-headers_json(const HttpHeaders *headers)
+static Jsonb *
+headers_kept(const HttpHeaders *headers)
 {
-	StringInfoData out;
+	JsonbParseState *state = NULL;
+	JsonbValue	word;
 	int			i;
 
-	initStringInfo(&out);
-	appendStringInfoChar(&out, '{');
+	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	for (i = 0; i < headers->count; i++)
 	{
 		if (!header_kept(headers, i))
 			continue;
-		if (out.len > 1)
-			appendStringInfoChar(&out, ',');
-		append_json_ascii(&out, headers->item[i].name, true);
-		appendStringInfoChar(&out, ':');
-		append_json_ascii(&out, headers->item[i].value, false);
+		ascii_value(&word, headers->item[i].name, true);
+		pushJsonbValue(&state, WJB_KEY, &word);
+		ascii_value(&word, headers->item[i].value, false);
+		pushJsonbValue(&state, WJB_VALUE, &word);
 	}
-	appendStringInfoChar(&out, '}');
-	return out.data;
+	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
 /* Of several with one name the first, which is the one that was looked at. */
@@ -136,34 +134,19 @@ header_kept(const HttpHeaders *headers, int i)
 }
 
 static void
-append_json_ascii(StringInfo out, const char *s, bool lower)
+ascii_value(JsonbValue *out, const char *s, bool lower)
 {
-	appendStringInfoCharMacro(out, '"');
-	while (*s)
-	{
-		size_t		plain = 0;
-		char		c;
+	int			len = (int) strlen(s);
+	char	   *copy = palloc(len);
+	int			i;
 
-		/* nearly all of a header is taken as it is */
-		while ((unsigned char) s[plain] >= 0x20 && (unsigned char) s[plain] < 0x7f &&
-			   s[plain] != '"' && s[plain] != '\\' && !(lower && s[plain] >= 'A' && s[plain] <= 'Z'))
-			plain++;
-		if (plain > 0)
-		{
-			appendBinaryStringInfo(out, s, (int) plain);
-			s += plain;
-			continue;
-		}
-		c = *s++;
-		if (c == '"' || c == '\\')
-			appendStringInfoCharMacro(out, '\\');
-		else if (lower && c >= 'A' && c <= 'Z')
-			c += 'a' - 'A';
-		else
-			c = '?';
-		appendStringInfoCharMacro(out, c);
-	}
-	appendStringInfoCharMacro(out, '"');
+	for (i = 0; i < len; i++)
+		copy[i] = (unsigned char) (s[i] - ' ') <= '~' - ' ' ? s[i] : '?';
+	for (i = 0; lower && i < len; i++)
+		copy[i] = pg_ascii_tolower((unsigned char) copy[i]);
+	out->type = jbvString;
+	out->val.string.val = copy;
+	out->val.string.len = len;
 }
 
 /* ------------------------------------------------------------------------

@@ -16,7 +16,8 @@ let receiver;
 let client;
 
 before(async () => {
-  sandbox = await new Sandbox().start('--speed', '100', '--callback-delay-ms', '50', '--hold-ms', '1500');
+  sandbox = await new Sandbox().start('--speed', '100', '--callback-delay-ms', '50', '--hold-ms', '1500',
+    '--not-found-ms', '200000');
   client = alipayClient(sandbox, 'cert');
   receiver = await new AlipayReceiver(client).start();
   await sandbox.ctl('gateway-url', APP, receiver.url);
@@ -310,7 +311,7 @@ test('9012: accepted, not found, then found', async () => {
   await refused(create(biz), '20000', 'isp.unknow-error');
   assert.equal((await row('E9012')).paid_times, 1);
   await refused(query(biz), '40004', 'ORDER_NOT_EXIST');
-  await sandbox.ctl('advance', '5');
+  await sandbox.ctl('advance', '200');
   assert.equal((await query(biz)).status, 'SUCCESS');
 });
 
@@ -528,6 +529,13 @@ test('to the call\'s notify_url, else to the app\'s gateway, else to its notify-
     two.stop();
     three.stop();
   }
+});
+
+test('a notify_url that nobody can call is refused', async () => {
+  for (const notifyUrl of ['ftp://127.0.0.1/', 'x', `http://127.0.0.1/${'x'.repeat(256)}`]) {
+    await refused(create(transferBiz('URL5', 100), client, { notifyUrl }), '40004', 'INVALID_PARAMETER', notifyUrl);
+  }
+  assert.equal(await row('URL5'), undefined);
 });
 
 test('a message is pushed on the real schedule until exactly "success"', async () => {

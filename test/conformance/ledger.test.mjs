@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { execFileSync, spawnSync } from 'node:child_process';
 import { test } from 'node:test';
-import { Sandbox, Receiver, refundBody, eventually } from './lib.mjs';
+import { Sandbox, Receiver, refundBody, transferBody, eventually } from './lib.mjs';
 
 const create = (c, body) => c.v3.refund.domestic.refunds.post(body);
 
@@ -46,6 +46,31 @@ test('kill -9 in the middle of a flood: every answer that was given holds', () =
     }
     await eventually('all to settle', async () => (await s.ctl('stats')).refunds.SUCCESS === 180);
     for (const r of (await s.ctl('ledger')).refunds) assert.equal(r.paid_times, 1, r.no);
+  }));
+
+test('kill -9 in the middle of transfers: every answer that was given holds', () =>
+  withSandbox(async (s) => {
+    await s.start('--callback-delay-ms', '5');
+    const transfer = (no, fen) => s.client().v3['fund-app']['mch-transfer']['transfer-bills'].post(transferBody(no, fen));
+    const acknowledged = new Map();
+    for (let round = 0; round < 3; round++) {
+      const calls = Array.from({ length: 40 }, (_, i) => {
+        const no = `KILL${round}x${i}`;
+        return transfer(no, 100 + i).then((r) => acknowledged.set(no, r.data), () => {});
+      });
+      const before = acknowledged.size;
+      await eventually('some answers', () => acknowledged.size > before + 8);
+      await s.stop('SIGKILL');
+      await Promise.all(calls);
+      await s.start('--callback-delay-ms', '5');
+      const { transfers, refunds } = await s.ctl('ledger');
+      const known = new Map(transfers.map((t) => [t.no, t]));
+      assert.deepEqual([known.size, refunds.length], [transfers.length, 0], 'a number is in the ledger once');
+      for (const [no, data] of acknowledged) assert.equal(known.get(no)?.transfer_id, data.transfer_bill_no, no);
+    }
+    const count = (await s.ctl('ledger')).transfers.length;
+    await eventually('all to settle', async () => (await s.ctl('stats')).transfers.SUCCESS === count);
+    for (const t of (await s.ctl('ledger')).transfers) assert.deepEqual([t.paid_times, t.net], [1, t.amount], t.no);
   }));
 
 test('a line torn at any byte is dropped, and only that line', () =>
@@ -168,6 +193,13 @@ test('the command line says what is wrong, and exits with 1', () =>
     await eventually('it to settle', async () => (await s.refund('CTL-1')).status === 'SUCCESS');
     const tsv = execFileSync(process.env.SANDBOX, ['ctl', '--data', s.dir, 'tsv']).toString();
     assert.equal(tsv, 'CTL-1\t100\tSUCCESS\t1\n');
+    await s.client().v3['fund-app']['mch-transfer']['transfer-bills'].post(transferBody('CTL2', 9016));
+    const again = (...args) => execFileSync(process.env.SANDBOX, [...args, '--data', s.dir]).toString();
+    assert.equal(execFileSync(process.env.SANDBOX, ['ctl', '--data', s.dir, 'tsv']).toString(), tsv, 'refunds only');
+    const transfers = 'CTL2\t9016\tSUCCESS\t1\t0\n';
+    assert.equal(execFileSync(process.env.SANDBOX, ['ctl', '--data', s.dir, 'transfers-tsv']).toString(), transfers);
+    assert.equal(again('ledger', '--transfers-tsv'), transfers);
+    assert.equal(again('ledger', '--tsv'), tsv);
     assert.equal(ctl('settle', 'CTL-1', 'CLOSED').status, 1);
     await s.stop();
     assert.equal(ctl('ledger').status, 1);

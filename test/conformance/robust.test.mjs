@@ -4,7 +4,8 @@ import https from 'node:https';
 import net from 'node:net';
 import path from 'node:path';
 import { test } from 'node:test';
-import { Sandbox, refundBody, eventually } from './lib.mjs';
+import { alipayClient, CARD, transferBiz } from './alipay.mjs';
+import { Sandbox, refundBody, transferBody, eventually } from './lib.mjs';
 
 // xorshift: the same garbage in every run
 function random(seed) {
@@ -28,6 +29,11 @@ const seeds = (mchid, stripeKey) => [
   `POST /v1/refunds HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer ${stripeKey}\r\nIdempotency-Key: k1\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 66\r\n\r\ncharge=ch_3Fuzz&amount=500&metadata[refundx_no]=S1&expand[]=charge`,
   `GET /v1/refunds?payment_intent=pi_3Fuzz&limit=3&created[gte]=1&starting_after=re_3x HTTP/1.1\r\nHost: a\r\nStripe-Account: acct_1SandboxRefundx0\r\nAuthorization: Bearer ${stripeKey}\r\n\r\n`,
   'POST /sandbox/settle HTTP/1.1\r\nHost: a\r\nContent-Length: 32\r\n\r\n{"no":"F1","status":"SUCCESS" }}',
+  'POST /v3/fund-app/mch-transfer/transfer-bills/out-bill-no/%41/cancel HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nUser-Agent: x\r\n\r\n',
+  'GET /v3/fund-app/mch-transfer/transfer-bills/transfer-bill-no/1330 HTTP/1.1\r\nHost: a\r\nAccept: */*\r\nUser-Agent: x\r\n\r\n',
+  'POST /gateway.do?method=alipay.fund.trans.uni.transfer&app_id=2021000000000001 HTTP/1.1\r\nHost: a\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 54\r\n\r\nbiz_content=%7B%22out_biz_no%22%3A%22F1%22%7D&sign=AAA',
+  'POST /sandbox/balance HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\n\r\n{"mchid":"1900000100","add":4000000001 }',
+  'POST /sandbox/confirm HTTP/1.1\r\nHost: a\r\nContent-Length: 12\r\n\r\n{"no": "F1"}',
   'POST /sandbox/advance HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{"sec\r\n0\r\n\r\n',
 ];
 
@@ -74,6 +80,53 @@ test('two thousand malformed requests, and it still serves', async () => {
     await s.start();
     assert.ok(await s.refund('ALIVE-1'), 'the ledger can be replayed');
     assert.deepEqual(await s.stop(), [0, null]);
+  } finally {
+    await s.remove();
+  }
+});
+
+// Some value of the tree, replaced by something else.
+function spoil(value, rnd) {
+  const odd = [null, true, 0, -1, 1e300, 1.5, '', ' ', 'x'.repeat(3000), '\u0000', '\ud800', '\u{1F600}', [], {}, [[[]]],
+    { a: 1 }, ['岗位类型'], '9'.repeat(400), '0.1', '1e2', Number.MAX_SAFE_INTEGER, '%00', '../..'];
+  if (rnd(3) > 0 && value !== null && typeof value === 'object' && Object.keys(value).length > 0) {
+    const keys = Object.keys(value);
+    const key = keys[rnd(keys.length)];
+    const copy = Array.isArray(value) ? [...value] : { ...value };
+    if (rnd(8) === 0) delete copy[key];
+    else copy[key] = spoil(value[key], rnd);
+    return copy;
+  }
+  return odd[rnd(odd.length)];
+}
+
+test('a thousand transfers, truly signed, with something odd in each', async () => {
+  const s = await new Sandbox().start('--hold-ms', '50');
+  try {
+    const rnd = random(20260724);
+    const wechat = s.client();
+    const alipay = alipayClient(s, 'cert');
+    const seen = new Map();
+    const accepted = new Set();	// the channel's numbers: an odd number of ours may come twice
+    const note = (what) => seen.set(what, (seen.get(what) ?? 0) + 1);
+    const one = async (i) => {
+      if (i % 2 === 0) {
+        await wechat.v3['fund-app']['mch-transfer']['transfer-bills'].post(spoil(transferBody(`ODD${i}`, 100), rnd))
+          .then((r) => { note(r.status); accepted.add(r.data.transfer_bill_no); },
+            (e) => note(e.response?.data?.code ?? e.code));
+      } else {
+        const bizContent = spoil(transferBiz(`ODD${i}`, 100, i % 4 === 1 ? CARD : {}), rnd);
+        await alipay.exec('alipay.fund.trans.uni.transfer', { bizContent })
+          .then((r) => { note(r.subCode ?? r.code); if (r.orderId) accepted.add(r.orderId); },
+            (e) => note(e.code ?? e.name));
+      }
+    };
+    for (let i = 0; i < 1000; i += 20) await Promise.all(Array.from({ length: 20 }, (_, k) => one(i + k)));
+    assert.equal(s.child.exitCode, null, 'it is still running');
+    // what is odd is refused, and some of it is good enough
+    for (const what of ['PARAM_ERROR', 'INVALID_PARAMETER', 200, '10000']) assert.ok(seen.get(what) > 20, `${what}: ${[...seen]}`);
+    const { transfers } = await s.ctl('ledger');
+    assert.deepEqual(new Set(transfers.map((t) => t.transfer_id)), accepted, 'what was accepted is in the ledger');
   } finally {
     await s.remove();
   }

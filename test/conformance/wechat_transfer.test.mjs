@@ -5,7 +5,7 @@ import { test, before, after } from 'node:test';
 import wechatpay from 'wechatpay-axios-plugin';
 import { Sandbox, Receiver, transferBody, failure, eventually } from './lib.mjs';
 
-const { Rsa } = wechatpay;
+const { Rsa, Formatter } = wechatpay;
 const MCH = '1900000100';
 const HOUR = 3600;
 const DAY = 86400;
@@ -15,7 +15,7 @@ let client;
 
 before(async () => {
   sandbox = await new Sandbox().start('--speed', '100', '--callback-delay-ms', '50',
-    '--hold-ms', '1500', '--callback-key', 'mixed');
+    '--hold-ms', '1500', '--not-found-ms', '200000', '--callback-key', 'mixed');
   receiver = await new Receiver(sandbox.merchant()).start();
   client = sandbox.client();
 });
@@ -451,7 +451,7 @@ test('9012: not found, then found', async () => {
   await create(ask('E9012', 9012));
   await refused(query('E9012'), 404, 'NOT_FOUND');
   await refused(cancel('E9012'), 404, 'NOT_FOUND');
-  await sandbox.ctl('advance', '5');
+  await sandbox.ctl('advance', '200');
   assert.equal((await query('E9012')).data.out_bill_no, 'E9012');
   await sandbox.ctl('pause-callbacks', 'off');
 });
@@ -597,6 +597,34 @@ test('nobody was paid twice, in all of this', async () => {
   assert.equal(rows.reduce((sum, r) => sum + r.net, 0), transfers.net);
   const offline = await sandbox.offline();
   assert.deepEqual(offline.transfers.map((r) => [r.no, r.net]), rows.map((r) => [r.no, r.net]));
+});
+
+test('limits: a hundred calls a second, and failing ones are as good as others', async () => {
+  const s = await new Sandbox().start('--limits');
+  try {
+    const m = s.merchant();
+    await create(transferBody('LIMIT1', 9016), s.client());
+    const path = '/v3/fund-app/mch-transfer/transfer-bills/out-bill-no/';
+    const signed = (no) => {
+      const nonce = Formatter.nonce();
+      const at = Formatter.timestamp();
+      const signature = Rsa.sign(Formatter.request('GET', path + no, at, nonce), m.privateKey);
+      const Authorization = Formatter.authorization(m.mchid, nonce, signature, at, m.serial);
+      return () => fetch(s.url + path + no, { headers: { Accept: 'application/json', 'User-Agent': 'test', Authorization } })
+        .then(async (r) => (await r.json()).code ?? r.status);
+    };
+    const failing = await Promise.all(Array.from({ length: 20 }, () => signed('NOBODY')()));
+    assert.deepEqual([...new Set(failing)], ['NOT_FOUND']);
+    const many = Array.from({ length: 150 }, () => signed('LIMIT1'));
+    const seen = await eventually('the limit', async () => {
+      const codes = await Promise.all(many.map((send) => send()));
+      return codes.includes('FREQUENCY_LIMIT_EXCEED') && codes;
+    });
+    assert.deepEqual([...new Set(seen)].sort(), [200, 'FREQUENCY_LIMIT_EXCEED']);
+    assert.ok((await s.ctl('stats')).merchants[MCH].peak_ok_per_second >= 100);
+  } finally {
+    await s.remove();
+  }
 });
 
 test('kill -9: what was answered holds; what was waited for is waited for', async () => {

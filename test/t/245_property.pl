@@ -39,7 +39,9 @@ $rx->sql(q{
 		IF SQLSTATE LIKE 'RX%' THEN RETURN SQLSTATE; END IF;
 		RAISE;
 	END $$});
-$rx->sql("SELECT refundx.account_open('A$_', 'CNY'), refundx.account_credit('A$_', 50000, 'opening')") foreach 1 .. $accounts;
+# The last two are spread over slots.
+$rx->sql("SELECT refundx.account_open('A$_', 'CNY', " . ($_ > 3 ? $_ : 1) . "), refundx.account_credit('A$_', 50000, 'opening')")
+  foreach 1 .. $accounts;
 $rx->payment("P$_", 10000, account => 'A' . (1 + $_ % $accounts)) foreach 1 .. $payments;
 
 my %scripts = (

@@ -464,7 +464,7 @@ tables_ok($rx, 'after every pair');
 
 # ---- one merchant: paused by what our own calls were told ----
 
-my $paused = "SELECT coalesce(paused, 'no') FROM refundx.merchant";
+my $paused = "SELECT coalesce(paused, 'no') FROM refundx.merchants";
 
 submit('refund_submit', { no => 'H1', amount => 100, funds => 1000 });
 claimed('2 h', 'H1');

@@ -67,6 +67,22 @@ ok(counted('not_stored', 1), 'and counted');
 $rx->set('refundx.test_point' => '');
 is($from->status($m2), 204, 'until it is sent again');
 
+# ---- what the listener may do ----
+
+$rx->sql('REVOKE INSERT ON refundx.evidence FROM refundx_listener');
+my $forbidden = $from->make({ no => 'E3', amount => 1 });
+is($from->status($forbidden), 503, 'without the right to insert it keeps nothing');
+$rx->sql('GRANT INSERT ON refundx.evidence TO refundx_listener');
+is($from->status($forbidden), 204, 'and with it no more is needed');
+
+# ---- numbers that are taken ----
+
+my $last = $rx->sql('SELECT max(evidence_id) FROM refundx.evidence');
+$rx->sql("SELECT setval('refundx.evidence_evidence_id_seq', $last - 1)");
+my $number = $from->make({ no => 'E4', amount => 1 });
+ok(Refundx::wait_for(sub { $from->status($number) == 204 }, undef, 5), 'a sequence that lags behind');
+is(evidence_of('E4'), 1, 'loses nothing that was acknowledged');
+
 # ---- a table that somebody has locked ----
 
 my $locker = $rx->node->background_psql($rx->database);

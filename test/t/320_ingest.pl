@@ -77,6 +77,37 @@ is($from->status(scalar $from->make({%of_r1})), 204, 'at our own address');
 is($rx->sql("SELECT count(*) FROM refundx.evidence WHERE source = 'callback'"), 1, 'they are one piece of evidence');
 is($rx->payment_sums('P1'), '100000|0|9013', 'paid once');
 
+# ---- one message in two transactions ----
+
+sub kept { return $rx->sql("SELECT count(*) FROM refundx.evidence WHERE wire_no = '$_[0]'") }
+
+foreach my $case ([ 'COMMIT', 'I1' ], [ 'ROLLBACK', 'I2' ])
+{
+	my ($end, $no) = @$case;
+	my $twice = $from->make({ no => $no, amount => 1 });
+	my ($first, $second) = map { $rx->node->background_psql($rx->database) } 1 .. 2;
+
+	$first->query_safe('BEGIN; SELECT ' . ingest_text($twice));
+	$second->query_until(qr/begun/, "\\echo begun\nSELECT " . ingest_text($twice) . ";\n");
+	ok($rx->poll("SELECT count(*) = 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%callback_ingest%'"),
+		"the second waits for the first one's $end");
+	$first->query_safe($end);
+	like($second->query_safe('SELECT 1'), qr/stored/, 'and has kept it, or found it');
+	is(kept($no), 1, 'it is there once');
+	$_->quit foreach $first, $second;
+}
+
+my $unseen = $from->make({ no => 'I3', amount => 1 });
+my $old = $rx->node->background_psql($rx->database, on_error_stop => 0);
+$old->query_safe('BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1');
+is(ingest($unseen), 'stored|204||', 'kept after the snapshot of another transaction');
+$old->query('SELECT ' . ingest_text($unseen));
+like($old->{stderr}, qr/could not serialize access due to concurrent update/, 'which cannot rely on it');
+$old->quit;
+my $own = 'SELECT result FROM ' . ingest_text(scalar $from->make({ no => 'I4', amount => 1 }));
+is($rx->sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1; $own; $own; COMMIT"), "1\nstored\nstored",
+	'but on its own');
+
 # ---- who may ----
 
 $rx->sql('CREATE ROLE app LOGIN IN ROLE refundx_app; CREATE ROLE stranger LOGIN');

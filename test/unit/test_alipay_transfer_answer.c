@@ -210,6 +210,8 @@ test_submit(void)
 	other.channel_refund_id = ORDER;
 	e = read_for(CALL_SUBMIT, &other, PAID);
 	ok(e.proof, "Alipay's number as it is known");
+	e = read_for(CALL_SUBMIT, &other, "{\"code\":\"10000\",\"out_biz_no\":\"W1\",\"status\":\"SUCCESS\"}");
+	ok(e.proof && e.channel_refund_id[0] == '\0', "or not said");
 	other.channel_refund_id = "";
 	e = read_for(CALL_SUBMIT, &other, PAID);
 	ok(e.proof, "or not known");
@@ -368,6 +370,9 @@ test_unverified(void)
 			"an unsigned not-found");
 	e = read_text(CALL_SUBMIT, "{\"error_response\":{\"code\":\"40001\",\"sub_code\":\"isv.missing-app-cert-sn\"}}");
 	ok(e.verdict == VERDICT_CONFIG && !e.proof && !e.authentic, "the gateway's refusal is taken at its word");
+	nothing((e = read_text(CALL_SUBMIT, "{\"error_response\":{\"code\":\"40001\",\"sub_code\":\"isv.x 6222021234567894\"}}"), &e),
+			"what is no code");
+	lacks(e.message, AKIT_CARD, "and it is not shown");
 	nothing((e = read_text(CALL_SUBMIT, "rubbish"), &e), "no JSON");
 
 	akit_answer(&body, akit_alipay, AKIT_TRANSFER_NODE, PAID, strlen(PAID), sn);
@@ -410,6 +415,21 @@ test_unverified(void)
 }
 
 static void
+test_codes(void)
+{
+	char		text[70];
+	ChannelEvidence e = read_node(CALL_SUBMIT, "{\"code\":\"40004\",\"sub_code\":\"X\",\"out_biz_no\":\"W1\"}");
+
+	is_str(e.code, "X", "a code of one letter");
+	memset(text, 'A', 65);
+	text[65] = '\0';
+	ok(!alipay_is_code(text) && !alipay_is_code(""), "none of 65, nor of none");
+	text[64] = '\0';
+	ok(alipay_is_code(text) && alipay_is_code("A") && alipay_is_code("isv.a-b_9"), "of 64, and of one");
+	ok(!alipay_is_code("A B") && !alipay_is_code("\xe5\xbc\xa0"), "of letters that codes have");
+}
+
+static void
 test_parsed(void)
 {
 	ChannelEvidence e = read_node(CALL_SUBMIT, "{\"code\":\"10000\",\"code\":\"40004\",\"out_biz_no\":\"W1\",\"status\":\"SUCCESS\"}");
@@ -420,6 +440,9 @@ test_parsed(void)
 	has(e.message, "no code", "is said");
 	e = read_node(CALL_SUBMIT, "{\"code\":\"\",\"out_biz_no\":\"W1\",\"status\":\"SUCCESS\"}");
 	ok(!e.proof && e.verdict == VERDICT_UNKNOWN, "an empty one");
+	has(e.message, "no code", "is none");
+	e = read_node(CALL_SUBMIT, "{\"code\":\"4\",\"out_biz_no\":\"W1\"}");
+	ok(!e.proof && e.verdict == VERDICT_UNKNOWN && strcmp(e.code, "4") == 0, "a short one is one");
 	e = read_node(CALL_SUBMIT, "\"c2VjcmV0\"");
 	ok(!e.proof && e.verdict == VERDICT_UNKNOWN && e.authentic, "an encrypted node");
 }
@@ -466,6 +489,7 @@ main(void)
 	test_query();
 	test_refused();
 	test_unverified();
+	test_codes();
 	test_parsed();
 	test_echo();
 	test_digest();

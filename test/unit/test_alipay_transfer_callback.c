@@ -171,6 +171,9 @@ test_hints(void)
 	has(buf_str(&report), "a hint", "and is said to be a hint");
 	is_int(content(CONTENT("ORDER_NOT_EXIST", "")), CALLBACK_EVIDENCE, "a code for a status");
 	ok(e.verdict == VERDICT_ASK && !e.proof, "likewise");
+	is_int(content("{\"out_biz_no\":\"W\",\"product_code\":\"TRANS_ACCOUNT_NO_PWD\",\"status\":\"SUCCESS\","
+				   "\"trans_amount\":\"0.10\"}"), CALLBACK_EVIDENCE, "a number of one character");
+	ok(e.proof && e.amount == 10, "is one");
 	is_int(content("{\"out_biz_no\":\"W1\",\"product_code\":\"TRANS_ACCOUNT_NO_PWD\",\"status\":\"SUCCESS\"}"),
 		   CALLBACK_EVIDENCE, "without an amount");
 	ok(e.verdict == VERDICT_ASK && !e.proof && !e.has_amount, "it makes us ask");
@@ -310,6 +313,19 @@ test_cut_elsewhere(void)
 	akit_form_sign(&form, akit_alipay, buf_str(&text));
 	r = receive(config, &form);
 	ok(r == CALLBACK_EVIDENCE && e.verdict == VERDICT_ASK && !e.proof, "it makes us ask, no more");
+
+	/* the stranger's text is the first of all */
+	buf_reset(&form);
+	buf_reset(&text);
+	buf_addf(&text, "a=x&b&app_id=" AKIT_APP "&biz_content=%s&msg_method=alipay.fund.trans.order.changed", fake);
+	akit_param(&form, "a", "x&b");
+	akit_param(&form, "app_id", AKIT_APP);
+	akit_param(&form, "biz_content", fake);
+	akit_param(&form, "msg_method", "alipay.fund.trans.order.changed");
+	akit_param(&form, "sign_type", "RSA2");
+	akit_form_sign(&form, akit_alipay, buf_str(&text));
+	r = receive(config, &form);
+	ok(r == CALLBACK_EVIDENCE && e.verdict == VERDICT_ASK && !e.proof, "in front likewise");
 	buf_free(&form);
 	buf_free(&text);
 }

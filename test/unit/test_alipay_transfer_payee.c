@@ -89,6 +89,15 @@ test_logon(void)
 	taken("{\"logon_id\":\"0852-12345678\",\"name\":\"" ZHANG "\"}", "alipay:account:0852-12345678",
 		  "account 085****5678, \xe5\xbc\xa0**");
 	taken("{\"logon_id\":\"1-12345\",\"name\":\"x\"}", "alipay:account:1-12345", "account 1****45, **");
+	taken("{\"logon_id\":\"zhangsanlaowu@example.com\",\"name\":\"x\"}", "alipay:account:zhangsanlaowu@example.com",
+		  "account zha****@****com, **");
+	taken("{\"logon_id\":\"AZ@bank.example.cn\",\"name\":\"x\"}", "alipay:account:az@bank.example.cn",
+		  "account ****@****e.cn, **");
+	taken("{\"logon_id\":\"00852-12345\",\"name\":\"x\"}", "alipay:account:00852-12345", "account 008****2345, **");
+	taken("{\"logon_id\":\"1-123456789012345\",\"name\":\"x\"}", "alipay:account:1-123456789012345",
+		  "account 1-12****2345, **");
+	refused("{\"logon_id\":\"86-12345-\",\"name\":\"x\"}", "payee.logon_id", "12345");
+	refused("{\"logon_id\":\"zhang@@example.com\",\"name\":\"x\"}", "payee.logon_id", "zhang");
 	refused("{\"logon_id\":\"13800138000\"}", "payee.name is required with a logon_id", "13800138000");
 	refused("{\"logon_id\":\"1380013800\",\"name\":\"x\"}", "payee.logon_id", "1380013800");
 	refused("{\"logon_id\":\"138001380000\",\"name\":\"x\"}", "payee.logon_id", "138001380000");
@@ -128,6 +137,8 @@ test_open(void)
 	taken("{\"open_id\":\"074a1CcTG1LelxKe4xQC0zgNdId0nxi95b5lsNpazWYoCo5\"}",
 		  "alipay:openid:074a1CcTG1LelxKe4xQC0zgNdId0nxi95b5lsNpazWYoCo5", "openid 074a****oCo5");
 	taken("{\"open_id\":\"_-aZ09\"}", "alipay:openid:_-aZ09", "openid _****09");
+	taken("{\"open_id\":\"aaaabbbbccccdddd\"}", "alipay:openid:aaaabbbbccccdddd", "openid aaaa****dddd");
+	taken("{\"open_id\":\"abcdefghijkl\"}", "alipay:openid:abcdefghijkl", "openid abc****ijkl");
 	taken("{\"open_id\":\"a\"}", "alipay:openid:a", "openid ****");
 	refused("{\"open_id\":\"a b\"}", "payee.open_id", "a b");
 	refused("{\"open_id\":\"o\xc3\xa4\"}", "payee.open_id", "\xc3\xa4");
@@ -168,6 +179,9 @@ test_company(void)
 		  "card ****56, S**");
 	taken(COMPANY(",\"inst_name\":\"B\",\"inst_province\":\"P\",\"inst_city\":\"C\",\"inst_branch_name\":\"N\""),
 		  "alipay:card:123456", "card ****56, S**");
+	taken("{\"card_no\":\"12345678901234567890123456789012\",\"name\":\"S\",\"account_type\":\"corporate\","
+		  "\"inst_name\":\"B\",\"bank_code\":\"12345678901234567890\"}",
+		  "alipay:card:12345678901234567890123456789012", "card ****9012, **");
 	refused(COMPANY(""), "payee.inst_name is required", "123456");
 	refused(COMPANY(",\"bank_code\":\"308290003020\""), "payee.inst_name is required", "308290003020");
 	refused(COMPANY(",\"inst_name\":\"B\""), "needs payee.bank_code", "123456");
@@ -221,6 +235,8 @@ test_members(void)
 
 	refused("{\"user_id\":\"" AKIT_USER "\",\"name\":\"\"}", "payee.name", NULL);
 	refused("{\"user_id\":\"" AKIT_USER "\",\"name\":7}", "payee.name", NULL);
+	refused("{\"user_id\":\"" AKIT_USER "\",\"name\":\"\\u0001b\"}", "payee.name", "\001");
+	taken("{\"user_id\":\"" AKIT_USER "\",\"name\":\" b\"}", "alipay:user:" AKIT_USER, "user 2088****1234,  **");
 	refused("{\"user_id\":\"" AKIT_USER "\",\"name\":\"a\\nb\"}", "payee.name", "a\nb");
 	refused("{\"user_id\":\"" AKIT_USER "\",\"name\":\"a\\u007fb\"}", "payee.name", "\x7f");
 	refused("{\"user_id\":\"" AKIT_USER "\",\"name\":\"\xf0\xa0\xae\xb7\"}", "payee.name", "\xf0\xa0");

@@ -97,6 +97,13 @@ test_setting(void)
 	source.config_json = AKIT_CERT_CONFIG;
 	alipay->check(&source, AKIT_NOW, &findings);
 	lacks(buf_str(&report), " transfer: ", "without the setting it does not");
+
+	buf_reset(&report);
+	snprintf(json, sizeof(json), "%.*s,\"app_auth_token\":\"token\",\"auth_app_id\":\"" AKIT_SUB "\"}",
+			 (int) strlen(AKIT_TRANSFERS("")) - 1, AKIT_TRANSFERS(""));
+	source.config_json = json;
+	alipay->check(&source, AKIT_NOW, &findings);
+	has(buf_str(&report), "1 transfer: ", "for a sub-merchant it warns");
 	buf_free(&report);
 
 	snprintf(json, sizeof(json), "%.*s,\"transfer\":{}}", (int) strlen(AKIT_CONFIG) - 1, AKIT_CONFIG);
@@ -148,6 +155,50 @@ test_setting(void)
 	config_refused(AKIT_TRANSFERS("\"transfer_scene_name\":\"S\",\"transfer_scene_report_infos\":"
 								  "[{\"info_type\":\"T\",\"info_content\":\"C\"},7]"),
 				   "transfer_scene_report_infos must be", "an item that is no object");
+}
+
+/* The longest texts and the longest list, and one more. */
+static void
+test_bounds(void)
+{
+	char		type[66];
+	char		content[258];
+	char		text[4096];
+	json_t	   *options = json_object();
+	json_t	   *infos = json_array();
+	int			i;
+
+	memset(type, 't', 64);
+	type[64] = '\0';
+	memset(content, 'c', 256);
+	content[256] = '\0';
+	for (i = 0; i < 10; i++)
+		json_array_append_new(infos, json_pack("{s:s,s:s}", "info_type", type, "info_content", content));
+	json_object_set_new(options, "transfer_scene_name", json_string(type));
+	json_object_set_new(options, "transfer_scene_report_infos", infos);
+	json_object_set_new(options, "biz_scene",
+						json_string("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"));
+	ok(alipay_transfer_options_good(options, "x", false, &err), "all as long as they may be");
+	json_array_append_new(infos, json_pack("{s:s,s:s}", "info_type", "t", "info_content", "c"));
+	ok(!alipay_transfer_options_good(options, "x", false, &err), "eleven items");
+	json_array_clear(infos);
+	content[256] = 'c';
+	content[257] = '\0';
+	json_array_append_new(infos, json_pack("{s:s,s:s}", "info_type", type, "info_content", content));
+	ok(!alipay_transfer_options_good(options, "x", false, &err), "257 bytes of contents");
+	json_array_clear(infos);
+	type[64] = 't';
+	type[65] = '\0';
+	json_array_append_new(infos, json_pack("{s:s,s:s}", "info_type", type, "info_content", "c"));
+	ok(!alipay_transfer_options_good(options, "x", false, &err), "a type of 65");
+	json_array_clear(infos);
+	json_array_append_new(infos, json_pack("{s:s,s:s}", "info_type", "t", "info_content", "c"));
+	ok(alipay_transfer_options_good(options, "x", false, &err), "and short");
+	json_object_set_new(options, "transfer_scene_name", json_string(type));
+	ok(!alipay_transfer_options_good(options, "x", false, &err), "a scene of 65");
+	snprintf(text, sizeof(text), "%s%s", err.message, err.hint);
+	lacks(text, "tttt", "none of which is repeated");
+	json_decref(options);
 }
 
 static bool
@@ -346,6 +397,7 @@ test_submit(void)
 	freeze_with(config, &i);
 	i.payee = NULL;				/* it is gone by then */
 	ok(transfer->build(config, CALL_SUBMIT, &i, &frozen, &moment, &r, &err), "built");
+	is_str(err.message, "", "without an error");
 	is_str(r.method, "POST", "a POST");
 	has(buf_str(&r.url), "&method=alipay.fund.trans.uni.transfer&", "its method");
 	is_str(akit_value(buf_str(&r.body), "biz_content"), buf_str(&frozen), "the frozen bytes, in the body");
@@ -453,13 +505,15 @@ static void
 test_limits(void)
 {
 	const ChannelLimits *l = &transfer->limits;
+	int			days = 0;
 	int			n = 0;
 
 	is_int(transfer->kind, PRODUCT_TRANSFER, "it is a transfer");
 	ok(channel_product(alipay, PRODUCT_TRANSFER) == transfer, "of this channel");
-	while (l->poll_succeeded[n] != 0)
-		n++;
-	ok(n > 0 && n < 10, "what has arrived is asked about again, and not for ever");
+	while (n < 10 && l->poll_succeeded[n] != 0)
+		days += l->poll_succeeded[n++] / 86400;
+	ok(n == 4 && days == 15, "what has arrived is asked about again, and not for ever");
+	ok(l->send_window == 0 && l->ask_window == 0, "no window is documented");
 	ok(alipay->refund->limits.poll_succeeded == NULL, "a refund is not");
 	ok(l->poll_accepted[0] > 0 && l->poll_unknown[0] > 0 && l->poll_abnormal[0] > 0, "no list is empty");
 	is_int(l->not_found_after, 180, "a not-found counts after minutes");
@@ -472,6 +526,7 @@ main(void)
 	transfer = alipay->transfer;
 	akit_start();
 	test_setting();
+	test_bounds();
 	test_acceptable();
 	test_acceptable_data();
 	test_freeze();

@@ -147,6 +147,10 @@ test_settings(void)
 	setting_refused(reports("[1]"), "transfer.report_infos[0] must have", "no object in it");
 	setting_refused(reports("[{\"info_type\":\"a\"}]"), "[0] must have an info_type and an info_content",
 					"half of a report");
+	setting_refused(reports("[{\"info_type\":\"a\",\"x\":\"b\"}]"),
+					"[0] must have an info_type and an info_content", "the other half called otherwise");
+	setting_refused(reports("[{\"x\":\"a\",\"info_content\":\"b\"}]"),
+					"[0] must have an info_type and an info_content", "and the one");
 	setting_refused(reports("[{\"info_type\":\"a\",\"info_content\":\"b\",\"x\":1}]"), "nothing else",
 					"more than one");
 	setting_refused(reports("[{\"info_type\":\"a\",\"info_content\":\"b\"},"
@@ -297,6 +301,8 @@ test_payee(void)
 	pays_not("{\"name\":\"" ZHANG SAN "\"}", "payee.openid", "a name alone");
 
 	pays_not("{\"openid\":\"" KIT_OPENID "\",\"appid\":\"\"}", "payee.appid", "an empty appid");
+	pays("{\"openid\":\"" KIT_OPENID "\",\"appid\":\"a\"}", "wechat:a:" KIT_OPENID,
+		 "openid o-MY****6Xoy", "one of one letter");
 	pays_not("{\"openid\":\"" KIT_OPENID "\",\"appid\":\"secret secret\"}", "payee.appid", "no appid");
 	pays_not("{\"openid\":\"" KIT_OPENID "\",\"appid\":\"012345678901234567890123456789012\"}",
 			 "payee.appid", "one of 33");
@@ -392,6 +398,8 @@ test_numbers_and_reasons(void)
 	refuses(i, "reason", "a control character");
 	i.reason = "\xff";
 	refuses(i, "reason", "no UTF-8");
+	i.reason = "\xe5\x95";
+	refuses(i, "reason", "half a character");
 	i.reason = NULL;
 	accepts(i, "none, where the settings may have a remark");
 	i.reason = "";

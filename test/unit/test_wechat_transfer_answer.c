@@ -204,6 +204,12 @@ test_queried(void)
 	has(e.message, "does not document", "is said to be");
 	e = read_simple(CALL_QUERY, 200, QUERIED("FAIL", ",\"fail_reason\":\"" KIT_OPENID "\""), true);
 	ok(e.verdict == VERDICT_DEAD && e.detail[0] == '\0', "one that is no code is not shown");
+	e = read_simple(CALL_QUERY, 200, QUERIED("FAIL", ",\"fail_reason\":\"A234567890123456789012345678901234567890"
+											 "123456789012345678901234\""), true);
+	is_int(strlen(e.detail), 64, "one of 64 characters is");
+	e = read_simple(CALL_QUERY, 200, QUERIED("FAIL", ",\"fail_reason\":\"A234567890123456789012345678901234567890"
+											 "1234567890123456789012345\""), true);
+	is_int(strlen(e.detail), 0, "one of 65 is not");
 	e = read_simple(CALL_QUERY, 200, QUERIED("FAIL", ""), true);
 	ok(e.verdict == VERDICT_DEAD && e.message[0] == '\0', "none at all");
 	e = read_simple(CALL_QUERY, 200, QUERIED("CANCELLED", ""), true);
@@ -284,6 +290,10 @@ test_not_believed(void)
 	not_believed(CALL_QUERY, 200, "[1]", true, "no object");
 	not_believed(CALL_QUERY, 200, "", true, "nothing");
 	not_believed(CALL_QUERY, 204, "", true, "204 is not documented");
+	e = read_simple(CALL_QUERY, 299, "", true);
+	ok(e.verdict == VERDICT_UNKNOWN && e.authentic, "nor is 299, though somebody signed it");
+	e = read_simple(CALL_QUERY, 300, "", true);
+	ok(e.verdict == VERDICT_UNKNOWN && !e.authentic, "300 is not even looked at");
 	not_believed(CALL_SUBMIT, 202, CREATED("SUCCESS", ""), true, "202 is not processed");
 	not_believed(CALL_CANCEL, 202, "", true, "for a cancel neither");
 	not_believed(CALL_QUERY, 200, "{\"out_bill_no\":\"plfk2020042013\",\"transfer_amount\":400000}", true,

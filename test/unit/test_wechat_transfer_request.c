@@ -191,6 +191,9 @@ test_not_frozen(void)
 	i.notify_url = NULL;
 	i.reason = "\xff";
 	not_frozen(config, i, "could not be put together", "no UTF-8");
+	i = plain;
+	i.wire_no = "\xff";
+	not_frozen(config, i, "could not be put together", "nor in the number");
 	wechat->close(silent);
 	wechat->close(partner);
 }
@@ -425,6 +428,16 @@ test_not_built(void)
 	buf_free(&b);
 
 	http_request_init(&r);
+	buf_adds(&b, SERIAL_LINE);
+	while (b.len < strlen(SERIAL_LINE) + 128)
+		buf_addc(&b, '1');
+	buf_adds(&b, "\n{}");
+	ok(transfer->build(config, CALL_SUBMIT, &plain, &b, &moment, &r, &err), "one of 128 is sent");
+	is_str(buf_str(&r.body), "{}", "without its line");
+	is_int(strlen(http_header_get(&r.headers, "Wechatpay-Serial")), 128, "which is the header");
+	b.failed = true;
+	ok(!transfer->build(config, CALL_SUBMIT, &plain, &b, &moment, &r, &err), "a frozen request that failed");
+	buf_free(&b);
 	ok(!transfer->build(config, CALL_SUBMIT, &plain, NULL, &moment, &r, &err), "nothing frozen");
 	ok(!transfer->build(config, CALL_QUERY, NULL, NULL, &moment, &r, &err), "nothing asked about");
 	ok(!transfer->build(config, CALL_CANCEL, NULL, NULL, &moment, &r, &err), "nothing canceled");

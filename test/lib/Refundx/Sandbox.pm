@@ -162,6 +162,16 @@ sub refund
 	return $refund;
 }
 
+# Its transfers: each with no, amount, status, paid_times, bounced_times, net, ...
+sub transfers { return $_[0]->ledger->{transfers} }
+
+sub transfer
+{
+	my ($self, $no) = @_;
+	my ($transfer) = grep { $_->{no} eq $no } @{ $self->transfers };
+	return $transfer;
+}
+
 # What channel_add needs, for the first merchant or that one.  The kind is
 # wechat, or the middle of the file's name: stripe, alipay, alipay-cert.
 sub channel_config
