@@ -244,6 +244,7 @@ CREATE TABLE refundx.evidence (
 	UNIQUE (channel_id, digest)
 );
 COMMENT ON TABLE refundx.evidence IS 'What channels said: answers, callbacks, bill lines; insert-only, once per channel and content';
+COMMENT ON COLUMN refundx.evidence.body IS 'What was received; of an answer about a withdrawal sealed with its data_key, for it may say whom it pays';
 COMMENT ON COLUMN refundx.evidence.about IS 'What it speaks of: a channel''s numbers of refunds and of transfers are not the same numbers';
 COMMENT ON COLUMN refundx.evidence.handover IS 'What the application has to hand to the payee, who must still confirm';
 CREATE INDEX evidence_arrival ON refundx.evidence (xid, evidence_id);

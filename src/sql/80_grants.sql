@@ -57,7 +57,8 @@ GRANT UPDATE (state, is_open, detail, state_since, due_at, due_call, polls, unex
 	ON refundx.instruction TO refundx_settler;
 GRANT UPDATE (hold) ON refundx.account TO refundx_settler;
 GRANT SELECT, INSERT, UPDATE, DELETE ON refundx.merchant_pause TO refundx_settler;
-GRANT SELECT (instruction_id, account_id, asked, fee_back_on_failure, fee_back_on_return, capped_on)
+GRANT SELECT (instruction_id, account_id, asked, fee_back_on_failure, fee_back_on_return, capped_on,
+			  approval, approved_at)
 	ON refundx.payout TO refundx_settler;
 GRANT SELECT (instruction_id, language) ON refundx.payout_contact TO refundx_settler;
 GRANT SELECT, INSERT ON refundx.cap_line TO refundx_settler;
