@@ -14,10 +14,12 @@ use lib "$FindBin::Bin/../lib";
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Refundx;
+use Refundx::Withdrawals;
 use Test::More;
 
 my $root = "$FindBin::Bin/../..";
 my $rx = Refundx->new('main');
+Refundx::Withdrawals::payee_key($rx);
 $rx->sql('CREATE DATABASE fresh');
 $rx->node->safe_psql('fresh', 'CREATE EXTENSION refundx');
 my $blocks = 0;
