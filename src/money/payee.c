@@ -153,21 +153,20 @@ keys_require(void)
 /* ---- sealing: nonce, ciphertext, tag ---- */
 
 static bool
-seal(const unsigned char key[KEY_LEN], const char *what, const char *number,
-	 const void *data, size_t len, Buf *out)
+seal(const unsigned char key[KEY_LEN], const unsigned char nonce[NONCE_LEN], const char *what,
+	 const char *number, const void *data, size_t len, Buf *out)
 {
-	unsigned char nonce[NONCE_LEN];
 	char		aad[CHANNEL_NO_MAX + 32];
 	int			n = snprintf(aad, sizeof(aad), "%s:%s", what, number);
 	Buf			box = BUF_INIT;
 	bool		good;
 
-	good = n > 0 && n < (int) sizeof(aad) && random_bytes(nonce, sizeof(nonce)) &&
-		aes256gcm_encrypt(key, nonce, sizeof(nonce), aad, n, data, len, &box);
+	good = n > 0 && n < (int) sizeof(aad) &&
+		aes256gcm_encrypt(key, nonce, NONCE_LEN, aad, n, data, len, &box);
 	if (good)
 	{
 		buf_reset(out);
-		buf_add(out, nonce, sizeof(nonce));
+		buf_add(out, nonce, NONCE_LEN);
 		buf_add(out, box.data, box.len);
 		good = !out->failed;
 	}
@@ -190,7 +189,9 @@ bool
 payee_bytes_seal(const unsigned char key[PAYEE_DATA_KEY_LEN], const char *what,
 				 const char *number, const void *data, size_t len, Buf *out)
 {
-	return seal(key, what, number, data, len, out);
+	unsigned char nonce[NONCE_LEN];
+
+	return random_bytes(nonce, sizeof(nonce)) && seal(key, nonce, what, number, data, len, out);
 }
 
 bool
@@ -218,7 +219,12 @@ payee_seal(const ChannelProduct *product, const char *kind, const char *number,
 {
 	ChannelPayee payee;
 	ChannelError err = {{0}};
-	unsigned char data_key[KEY_LEN];
+	struct
+	{
+		unsigned char key[KEY_LEN];
+		unsigned char key_nonce[NONCE_LEN];
+		unsigned char payee_nonce[NONCE_LEN];
+	}			fresh;			/* drawn at once: each draw has its price */
 	char		identity[sizeof(payee.identity) + 80];
 	Buf			box = BUF_INIT;
 	bool		good;
@@ -235,15 +241,15 @@ payee_seal(const ChannelProduct *product, const char *kind, const char *number,
 		good &= hmac_sha256(keys[i].hash_key, KEY_LEN, identity, strlen(identity), out->fingerprint[i]);
 	out->fingerprints = nkeys;
 
-	good = good && random_bytes(data_key, sizeof(data_key)) &&
-		seal(keys[0].key, "key", number, data_key, sizeof(data_key), &box);
+	good = good && random_bytes(&fresh, sizeof(fresh)) &&
+		seal(keys[0].key, fresh.key_nonce, "key", number, fresh.key, sizeof(fresh.key), &box);
 	if (good)
 		out->data_key = bytea_of(&box);
-	good = good && seal(data_key, "payee", number, payee_json, strlen(payee_json), &box);
+	good = good && seal(fresh.key, fresh.payee_nonce, "payee", number, payee_json, strlen(payee_json), &box);
 	if (good)
 		out->sealed = bytea_of(&box);
 	buf_free(&box);
-	explicit_bzero(data_key, sizeof(data_key));
+	explicit_bzero(&fresh, sizeof(fresh));
 	explicit_bzero(identity, sizeof(identity));
 	explicit_bzero(&payee, sizeof(payee));
 	if (!good)
