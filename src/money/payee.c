@@ -256,6 +256,18 @@ payee_seal(const ChannelProduct *product, const char *kind, const char *number,
 		elog(ERROR, "whom to pay could not be sealed");
 }
 
+/* Which of our keys it is; -1 = none. */
+static int
+key_of_print(const char *print)
+{
+	int			i;
+
+	for (i = 0; i < nkeys; i++)
+		if (strcmp(keys[i].print, print) == 0)
+			return i;
+	return -1;
+}
+
 bool
 payee_data_key(const char *number, const char *key_print, const bytea *data_key,
 			   unsigned char key[PAYEE_DATA_KEY_LEN], char *err, size_t errsize)
@@ -271,9 +283,16 @@ payee_data_key(const char *number, const char *key_print, const bytea *data_key,
 	}
 	if (!keys_ready(err, errsize))
 		return false;
-	for (i = 0; i < nkeys && strcmp(keys[i].print, key_print) != 0; i++)
-		;
-	if (i == nkeys)
+	i = key_of_print(key_print);
+	if (i < 0)
+	{
+		/* perhaps a new one, with which another process has sealed already */
+		payee_keys_forget();
+		if (!keys_ready(err, errsize))
+			return false;
+		i = key_of_print(key_print);
+	}
+	if (i < 0)
 		snprintf(err, errsize, "the key that sealed whom to pay (%s) is not among refundx.payee_keys", key_print);
 	else if (!unseal(keys[i].key, "key", number, VARDATA_ANY(data_key), VARSIZE_ANY_EXHDR(data_key), &raw) ||
 			 raw.len != PAYEE_DATA_KEY_LEN)
