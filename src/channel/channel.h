@@ -251,6 +251,10 @@ typedef struct ChannelLimits
 								 * repeats for ever */
 	const int  *poll_unknown;
 	const int  *poll_abnormal;
+	const char *const *repeat_while;	/* an accepted one is sent again, with the same bytes
+								 * and within its window, while its code is one of
+								 * these: the channel goes on with it only then.
+								 * NULL-terminated; NULL = never */
 	const int  *poll_succeeded; /* of what may come back after it has arrived;
 								 * ends, unlike the others; NULL = never asked about */
 } ChannelLimits;

@@ -50,6 +50,13 @@ static const int poll_accepted[] = {5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800
 static const int poll_unknown[] = {2, 5, 15, 45, 60, 120, 300, 600, 1800, 3600, 0};
 static const int poll_abnormal[] = {3600, 0};	/* no transfer is ever abnormal */
 
+/*
+ * "ACCEPTED: send it again with the same parameters", and so with PROCESSING, once
+ * there is money in the account (4012715211); and package_info, without which the
+ * payee cannot confirm, is documented with that call's answer only.
+ */
+static const char *const repeat_while[] = {"ACCEPTED", "PROCESSING", NULL};
+
 const ChannelProduct wechat_transfers = {
 	.kind = PRODUCT_TRANSFER,
 	.label = "WeChat Pay",
@@ -86,6 +93,7 @@ const ChannelProduct wechat_transfers = {
 		.ask_window = 29 * DAY,
 		.connect_timeout_ms = 3000,
 		.call_timeout_ms = 15000,
+		.repeat_while = repeat_while,
 		.poll_accepted = poll_accepted,
 		.poll_unknown = poll_unknown,
 		.poll_abnormal = poll_abnormal,

@@ -24,6 +24,9 @@
 /* After so many fruitless polls of an unknown outcome a person should know. */
 #define POLLS_BEFORE_PERSON		10
 
+/* What a channel may ask us to wait: a payee's limit of the day, for instance. */
+#define RETRY_AFTER_MAX		(6 * 3600)
+
 /* Likewise after it was sent so often, and the channel found nothing each time. */
 #define GENERATIONS_BEFORE_PERSON	5
 
@@ -318,8 +321,25 @@ resend_due(const Instruction *i, const EvidenceFacts *e, const Timing *timing, i
 	int			seconds = 1 << Min(i->attempts, 9); /* 2 s ... 8.5 min */
 
 	if (e->retry_after > seconds)
-		seconds = Min(e->retry_after, 3600);
+		seconds = Min(e->retry_after, RETRY_AFTER_MAX);
 	return now + SECONDS(seconds) / timing->scale;
+}
+
+/*
+ * The channel has it, and goes on with it only when it gets the same request again.
+ * That pays nobody twice: the number is the same, and the bytes are.
+ */
+static bool
+repeats(const Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now)
+{
+	const char *const *code = timing->limits->repeat_while;
+
+	if (code == NULL || e->code == NULL || !e->proof || !i->may_send || i->cancel_requested ||
+		WINDOW_OVER(timing->send_window_us, i->first_attempt_at, now))
+		return false;
+	while (*code != NULL && strcmp(*code, e->code) != 0)
+		code++;
+	return *code != NULL;
 }
 
 /*
@@ -427,12 +447,20 @@ schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 		case STATE_UNKNOWN:
 		case STATE_ACCEPTED:
 		case STATE_ABNORMAL:
-			if (reaction != REACTION_MOVE && !query)
+			if (reaction != REACTION_MOVE && !query &&
+				!(is_own_answer(e) && timing->limits->repeat_while != NULL))
 				break;			/* a stale word changes no schedule */
 			if (query)
 				i->polls++;
 			i->due_at = poll_due(timing, i->state, i->polls, now);
 			i->due_call = "query";
+			if (query && i->state == STATE_ACCEPTED && repeats(i, e, timing, now))
+			{
+				/* its answer is followed by the next query */
+				i->due_at = now;
+				i->due_call = "submit";
+				break;
+			}
 			if (i->cancel_requested && i->state == STATE_ACCEPTED && reaction == REACTION_MOVE)
 			{
 				/* the caller could not wait for this moment: now there is something to cancel */

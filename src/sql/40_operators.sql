@@ -83,7 +83,7 @@ COMMENT ON FUNCTION refundx.refund_allow(text, text) IS
 'Lets an adopted refund be sent, if the channel turns out not to know it: it is asked once more, and sent when it is not found. Kept in the audit log with the reason.
 Errors: RX006 it is not waiting for that, RX012 unknown refund, 22023 no reason.';
 
--- All rows of the account are locked, in key order, as for a caller who needs
+-- All rows of the account are locked, in the order of slots, as for a caller who needs
 -- all its slots: once this has committed, nothing that it refuses is under way.
 CREATE FUNCTION refundx.account_close(account text, reason text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -105,7 +105,7 @@ BEGIN
 	END IF;
 	ids := ARRAY(SELECT account_id FROM refundx.account
 				  WHERE account_id = a.account_id OR slot_of = a.account_id
-				  ORDER BY account_id FOR NO KEY UPDATE);
+				  ORDER BY slot FOR NO KEY UPDATE);
 	UPDATE refundx.account SET closed = account_close.reason WHERE account_id = ANY (ids) AND closed IS NULL;
 	IF NOT FOUND THEN
 		RETURN false;
@@ -152,7 +152,7 @@ BEGIN
 		RAISE EXCEPTION 'account "%" does not exist', account USING ERRCODE = 'RX013';
 	END IF;
 	ids := ARRAY(SELECT account_id FROM refundx.account WHERE account_id = own_id OR slot_of = own_id
-				  ORDER BY account_id FOR NO KEY UPDATE);
+				  ORDER BY slot FOR NO KEY UPDATE);
 	UPDATE refundx.account SET closed = NULL WHERE account_id = ANY (ids) AND closed IS NOT NULL;
 	IF NOT FOUND THEN
 		RETURN false;

@@ -92,13 +92,14 @@ read_claimable(Dispatcher *d)
 {
 	/*
 	 * A payment on hold sends nothing, but its refunds are still asked about.
-	 * The claim itself is the state table's (queued, claim) -> sending.
+	 * The claim itself is the state table's (queued, claim) -> sending; what
+	 * is accepted already, and has to be sent again, stays accepted.
 	 */
 	static Statement read = {
 		"SELECT i.instruction_id, u.call, i.channel_id, i.merchant_id, i.wire_no, i.amount, i.currency,"
 		"       p.payment_no, p.channel_payment_id, p.paid, p.channel_data::text, r.notify_url, r.body,"
 		"       i.reason, p.parts, i.channel_refund_id, i.generation, i.first_attempt_at, i.unexplained, i.kind,"
-		"       o.transfer_data::text, o.key_print, o.data_key, o.payee_sealed"
+		"       o.transfer_data::text, o.key_print, o.data_key, o.payee_sealed, i.state = 'accepted'"
 		"  FROM unnest($1, $2) u(id, call)"
 		"  JOIN refundx.instruction i ON i.instruction_id = u.id"
 		"  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id"
@@ -107,7 +108,7 @@ read_claimable(Dispatcher *d)
 		" WHERE i.due_call = u.call"
 		"   AND (u.call = 'query' AND i.state <> 'sending'"
 		"        OR u.call = 'cancel' AND i.state = 'accepted' AND i.cancel_requested_at IS NOT NULL"
-		"        OR u.call = 'submit' AND i.state = 'queued' AND i.may_send AND p.hold IS NULL"
+		"        OR u.call = 'submit' AND i.state IN ('queued', 'accepted') AND i.may_send AND p.hold IS NULL"
 		"           AND i.cancel_requested_at IS NULL)"
 		" ORDER BY i.instruction_id FOR NO KEY UPDATE OF i SKIP LOCKED",
 		ARGS(INT8ARRAYOID, TEXTARRAYOID)
@@ -289,6 +290,7 @@ call_from_row(uint64 row)
 	c->payment_amount = row_int8(row, 10);
 	c->payment_data = strdup_or_null(row_text(row, 11));
 	c->transfer_data = strdup_or_null(row_text(row, 21));
+	c->repeat = c->call == CALL_SUBMIT && row_bool(row, 25);
 	c->notify_url = strdup_or_null(row_text(row, 12));
 	c->channel_refund_id = strdup_or_null(row_text(row, 16));
 	c->generation = row_int4(row, 17);
@@ -421,15 +423,27 @@ write_sending(Dispatcher *d)
 		" SELECT instruction_id, 'claimed', $4, $2, session_user FROM moved",
 		ARGS(INT8ARRAYOID, TEXTOID, TIMESTAMPTZOID, TEXTOID)
 	};
+	static Statement count = {
+		"UPDATE refundx.instruction SET attempts = attempts + 1 WHERE instruction_id = ANY ($1)",
+		ARGS(INT8ARRAYOID)
+	};
 	const Transition *t = state_transition(STATE_QUEUED, INPUT_CLAIM);
 	Column		id;
+	Column		again;
 	Values		v = {0};
 	Call	   *c;
 
 	column_init(&id, INT8OID);
+	column_init(&again, INT8OID);
 	for (c = d->claimed.first; c; c = c->next)
 		if (c->call == CALL_SUBMIT)
-			column_int8(&id, c->instruction_id);
+			column_int8(c->repeat ? &again : &id, c->instruction_id);
+	if (again.n > 0)
+	{
+		values_column(&v, &again);
+		statement_run(&count, &v);
+		values_reset(&v);
+	}
 	if (id.n == 0)
 		return;
 	values_column(&v, &id);

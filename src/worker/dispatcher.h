@@ -26,6 +26,7 @@ typedef struct Call
 	int32		merchant_id;
 	ProductKind product;
 	ChannelCall call;
+	bool		repeat;			/* a submit of what is accepted already */
 	char	   *wire_no;
 	int64		amount;
 	char		currency[4];

@@ -48,10 +48,13 @@ sub round
 sub stripe
 {
 	my ($server, $how) = @_;
-	my $paused = $how eq 'rest' ? "'operator', paused_since = now()" : 'NULL, paused_since = NULL';
 
 	$server->sql(qq{SELECT refundx.channel_set('stripe1', '{"base_url": "$server->{stripe_url}{$how}"}')});
-	$server->sql("UPDATE refundx.merchant SET paused = $paused WHERE kind = 'stripe'");
+	$server->sql(q{DELETE FROM refundx.merchant_pause USING refundx.merchant m
+		WHERE m.merchant_id = merchant_pause.merchant_id AND m.kind = 'stripe'});
+	$server->sql(q{INSERT INTO refundx.merchant_pause (merchant_id, about, paused, since)
+		SELECT merchant_id, 'refund', 'operator', now() FROM refundx.merchant WHERE kind = 'stripe'})
+	  if $how eq 'rest';
 	sleep 1.5;					# the dispatcher reads settings once a second
 	return;
 }

@@ -270,7 +270,8 @@ sub story
 {
 	my ($self, $no) = @_;
 	my ($rc, $out, $err) = $self->{node}->psql($self->{database},
-		'SELECT * FROM refundx.refund_timeline(' . literal($no) . ')');
+		'SELECT * FROM refundx.refund_timeline(' . literal($no) . ')'
+		  . ' UNION ALL SELECT * FROM refundx.withdraw_timeline(' . literal($no) . ')');
 	return $rc == 0 ? $out : $err;
 }
 
@@ -295,19 +296,26 @@ sub check_ok
 # A test: what the channel has paid is what is succeeded here, per number, and
 # nothing was paid twice (I7, seen from the other side).  What matches
 # $rx->{elsewhere}, a pattern, is of others; what came back is returned here too.
+# Refunds and withdrawals are apart there: a number is of one of the two.
 sub ledger_ok
 {
 	my ($self, $what) = @_;
 	my $others = $self->{elsewhere};
 	my %ours = map { /^(.*)\|(\d+)$/ } split /\n/, $self->sql(
-		"SELECT wire_no, amount FROM refundx.instruction WHERE state = 'succeeded'");
+		"SELECT kind || ' ' || wire_no, amount FROM refundx.instruction WHERE state = 'succeeded'");
+	my $ledger = $self->{sandbox}->ledger;
 	my %theirs;
 
-	foreach my $refund (@{ $self->{sandbox}->refunds })
+	foreach my $refund (@{ $ledger->{refunds} })
 	{
 		next if $refund->{returned} || (defined $others && $refund->{no} =~ $others);
-		$theirs{ $refund->{no} } += $refund->{amount} * $refund->{paid_times}
+		$theirs{"refund $refund->{no}"} += $refund->{amount} * $refund->{paid_times}
 		  if $refund->{paid_times};
+	}
+	foreach my $transfer (@{ $ledger->{transfers} })
+	{
+		next if defined $others && $transfer->{no} =~ $others;
+		$theirs{"withdrawal $transfer->{no}"} += $transfer->{net} if $transfer->{net};
 	}
 	return is_deeply(\%theirs, \%ours, 'both ledgers agree' . ($what ? ": $what" : ''));
 }

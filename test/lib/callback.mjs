@@ -4,6 +4,7 @@
 //
 // One JSON object a line, in and out.  A spec has what the test cares about:
 //	no, amount, total, payment_no, status, mchid, ...	what the refund says
+//	transfer		true: of a transfer; no, amount, status, mchid are its own
 //	sub_mchid		a partner's message, which has sp_mchid beside it
 //	of				the merchant whose keys are used, unless it is the first
 //	event			event_type, unless it is REFUND.<status>
@@ -39,17 +40,17 @@ function keysOf(mchid) {
 	return merchants.get(mchid);
 }
 
-function seal(plain, key) {
+function seal(plain, key, type) {
 	const nonce = crypto.randomBytes(6).toString('hex');
 	const cipher = crypto.createCipheriv('aes-256-gcm', Buffer.from(key), Buffer.from(nonce));
 
-	cipher.setAAD(Buffer.from('refund'));
+	cipher.setAAD(Buffer.from(type));
 	const sealed = Buffer.concat([cipher.update(plain, 'utf8'), cipher.final(), cipher.getAuthTag()]);
 	return {
-		original_type: 'refund',
+		original_type: type,
 		algorithm: 'AEAD_AES_256_GCM',
 		ciphertext: sealed.toString('base64'),
-		associated_data: 'refund',
+		associated_data: type,
 		nonce,
 	};
 }
@@ -75,16 +76,31 @@ function refundText(spec, mchid) {
 	});
 }
 
+function transferText(spec, mchid) {
+	return JSON.stringify({
+		out_bill_no: spec.no,
+		transfer_bill_no: spec.transfer_bill_no ?? `13300${spec.no}`,
+		state: spec.status ?? 'SUCCESS',
+		mch_id: mchid,
+		transfer_amount: spec.amount,
+		openid: 'oUpF8uMuAJO_M2pxb1Q9zNjWeS6o',
+		create_time: '2026-01-02T03:04:05+08:00',
+		update_time: '2026-01-02T03:04:06+08:00',
+	});
+}
+
 function make(spec) {
 	const { config, platformKey, apiv3Key } = keysOf(spec.of);
-	const event = spec.event ?? `REFUND.${spec.status ?? 'SUCCESS'}`;
+	const event = spec.event ?? (spec.transfer ? 'MCHTRANSFER.BILL.FINISHED' : `REFUND.${spec.status ?? 'SUCCESS'}`);
+	const text = spec.transfer ? transferText : refundText;
 	let body = spec.body ?? JSON.stringify({
 		id: `EV-${++serialNumber}`,
 		create_time: '2026-01-02T03:04:06+08:00',
 		resource_type: 'encrypt-resource',
 		event_type: event,
-		summary: '退款',
-		resource: seal(spec.plain ?? refundText(spec, spec.mchid ?? config.mchid), spec.apiv3_key ?? apiv3Key),
+		summary: spec.transfer ? '商家转账' : '退款',
+		resource: seal(spec.plain ?? text(spec, spec.mchid ?? config.mchid), spec.apiv3_key ?? apiv3Key,
+			spec.transfer ? 'mch_payment' : 'refund'),
 	});
 	const timestamp = String(Math.floor(Date.now() / 1000) - (spec.age ?? 0));
 	const nonce = crypto.randomBytes(16).toString('hex');

@@ -183,7 +183,7 @@ SELECT pg_temp.finds('I18', 'an open refund that nobody owns', $$UPDATE refundx.
 SELECT pg_temp.finds('I18', 'one that has been sending for ever', $$SELECT pg_temp.step('open', 'claimed', 'sending'); UPDATE refundx.instruction SET state_since = now() - interval '1 hour' WHERE instruction_no = 'open'$$);
 SELECT pg_temp.finds('I18', 'one that is long overdue', $$UPDATE refundx.instruction SET due_at = now() - interval '16 min' WHERE instruction_no = 'open'$$);
 SELECT is(pg_temp.broken($$UPDATE refundx.instruction SET due_at = now() - interval '16 min' WHERE instruction_no = 'open';
-	UPDATE refundx.merchant SET paused = 'hold', paused_since = now()$$), '{}', 'I18 excuses what waits for its merchant');
+	INSERT INTO refundx.merchant_pause (merchant_id, about, paused, since) SELECT merchant_id, 'refund', 'hold', now() FROM refundx.merchant$$), '{}', 'I18 excuses what waits for its merchant');
 SELECT is(pg_temp.broken($$UPDATE refundx.instruction SET due_at = NULL, person_reason = 'x', person_since = now() WHERE instruction_no = 'open'$$), '{}',
 	'I18 is content with a person');
 SELECT pg_temp.finds('I19', 'a freeze of nobody''s', $$UPDATE refundx.journal SET instruction_id = 4711 WHERE instruction_id = pg_temp.id('open')$$);

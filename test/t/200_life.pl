@@ -304,7 +304,7 @@ subtest 'fault_30: a refund made elsewhere counts against the payment' => sub {
 
 subtest 'an empty balance pauses the merchant, not the refund' => sub {
 	start(9009, 'H1');
-	ok($rx->poll("SELECT paused = 'hold' FROM refundx.merchant"), 'the first refusal pauses the merchant');
+	ok($rx->poll("SELECT paused = 'hold' FROM refundx.merchants"), 'the first refusal pauses the merchant');
 	start(0, 'H2');
 	is($rx->state('H1'), 'queued', 'the refund stays queued') unless $rx->state('H1') eq 'sending';
 	# One probe at a time, however long it takes.
@@ -315,7 +315,7 @@ subtest 'an empty balance pauses the merchant, not the refund' => sub {
 		'attempted, so it is not canceled') if column($rx, 'H1', 'attempts') > 0;
 	$sandbox->ctl('topup');
 	$rx->wait_state($_, 'succeeded', "$_ goes on by itself after the top-up") foreach qw(H1 H2);
-	is($rx->sql('SELECT count(*) FROM refundx.merchant WHERE paused IS NOT NULL'), 0, 'nothing is paused any more');
+	is($rx->sql('SELECT count(*) FROM refundx.merchant_pause'), 0, 'nothing is paused any more');
 };
 
 subtest 'wrong keys pause the merchant, and fail nothing' => sub {

@@ -81,7 +81,7 @@ subtest 'public_base_url: what was sent once is sent alike' => sub {
 	my $url = 'SELECT notify_url FROM refundx.request WHERE wire_no = ';
 
 	start('U1', 19009);
-	ok($rx->poll("SELECT paused = 'hold' FROM refundx.merchant"), 'U1 is refused for now');
+	ok($rx->poll("SELECT paused = 'hold' FROM refundx.merchants"), 'U1 is refused for now');
 	$rx->set('refundx.public_base_url' => $second);
 	$sandbox->ctl('topup');
 	$rx->wait_state('U1', 'succeeded');

@@ -16,10 +16,11 @@ use warnings;
 use Exporter 'import';
 use Test::More;
 
-our @EXPORT = qw(sound tables_ok wire_ok drained column lines_of paid_times sent_times);
+our @EXPORT = qw(sound tables_ok wire_ok drained column lines_of paid_times sent_times never_twice);
 
 # What pays, in the words of the sandbox's wire.log.
-my $pays = qr/^(?:wechat\.refund\.create|alipay\.trade\.refund|stripe\.refund\.create)$/;
+my $pays = qr/^(?:wechat\.refund\.create|alipay\.trade\.refund|stripe\.refund\.create
+	|wechat\.transfer\.create|alipay\.fund\.trans\.uni\.transfer)$/x;
 
 # Each query gives the rows that are wrong.
 my @invariants = (
@@ -39,25 +40,59 @@ my @invariants = (
 				  FROM refundx.journal WINDOW w AS (PARTITION BY account_id ORDER BY version)) j
 		 WHERE version <> v + 1 OR available <> a + d_available OR frozen <> f + d_frozen
 			OR d_available + d_frozen + d_outside <> 0 OR available < 0 OR frozen < 0},
-	'what is frozen belongs to open refunds' => q{
+	'what is frozen belongs to open refunds and withdrawals, with their fees' => q{
 		SELECT a.account_no, j.frozen, i.open
 		  FROM refundx.account a
 		  LEFT JOIN LATERAL (SELECT frozen FROM refundx.journal j
 							  WHERE j.account_id = a.account_id ORDER BY version DESC LIMIT 1) j ON true
-		  LEFT JOIN LATERAL (SELECT sum(amount) AS open FROM refundx.instruction i
+		  LEFT JOIN LATERAL (SELECT sum(amount + fee) AS open FROM refundx.instruction i
 							  WHERE i.account_id = a.account_id
 								AND state IN ('awaiting_approval', 'queued', 'sending', 'unknown', 'accepted', 'abnormal')) i ON true
 		 WHERE coalesce(j.frozen, 0) <> coalesce(i.open, 0)},
-	'each refund has its journal lines, and no other' => q{
-		SELECT i.instruction_no, i.state, string_agg(j.type, ' ' ORDER BY j.version)
+	# a fee is a line of its own where it is taken, and only there
+	'each has its journal lines, and no other' => q{
+		SELECT i.instruction_no, i.state, i.fee, string_agg(j.type, ' ' ORDER BY j.version)
 		  FROM refundx.instruction i LEFT JOIN refundx.journal j USING (instruction_id)
 		 WHERE i.account_id IS NOT NULL
 		 GROUP BY i.instruction_id
 		HAVING coalesce(string_agg(j.type, ' ' ORDER BY j.version), '') <> ALL (
-			CASE WHEN i.state = 'succeeded' THEN ARRAY['freeze pay_out']
-				 WHEN i.state IN ('failed', 'canceled') THEN ARRAY['freeze release']
-				 WHEN i.state = 'returned' THEN ARRAY['freeze release', 'freeze pay_out return']
-				 ELSE ARRAY['freeze'] END)},
+			CASE WHEN i.state IN ('awaiting_approval', 'queued', 'sending', 'unknown', 'accepted', 'abnormal')
+				 THEN ARRAY['freeze']
+				 WHEN i.state = 'canceled' THEN ARRAY['freeze release']
+				 WHEN i.fee = 0 THEN
+					CASE i.state WHEN 'succeeded' THEN ARRAY['freeze pay_out']
+								 WHEN 'failed' THEN ARRAY['freeze release']
+								 ELSE ARRAY['freeze release', 'freeze pay_out return'] END
+				 ELSE
+					CASE i.state WHEN 'succeeded' THEN ARRAY['freeze pay_out fee']
+								 WHEN 'failed' THEN ARRAY['freeze release', 'freeze release fee']
+								 ELSE ARRAY['freeze release', 'freeze release fee', 'freeze pay_out fee return',
+											'freeze pay_out fee return fee_return'] END
+			END)},
+	# what left the account, and what is frozen of it, to the unit
+	'a withdrawal costs its account what it says' => q{
+		SELECT i.instruction_no, i.state, i.amount, i.fee, o.asked, j.a, j.f
+		  FROM refundx.instruction i JOIN refundx.payout o USING (instruction_id)
+		 CROSS JOIN LATERAL (SELECT sum(d_available) AS a, sum(d_frozen) AS f, bool_or(type = 'fee') AS kept,
+									bool_or(type = 'fee_return') AS given
+							   FROM refundx.journal j WHERE j.instruction_id = i.instruction_id) j
+		 WHERE o.asked NOT IN (i.amount, i.amount + i.fee)
+			OR (i.state IN ('failed', 'returned', 'canceled', 'succeeded') AND j.f <> 0)
+			OR j.a <> - CASE WHEN i.is_open OR i.state = 'succeeded' THEN i.amount + i.fee
+							 WHEN j.kept AND NOT j.given THEN i.fee ELSE 0 END
+			OR i.is_open AND j.f <> i.amount + i.fee},
+	'a limit of a day is what counts on it' => q{
+		SELECT o.account_id, i.channel_id, o.capped_on, l.withdrawals, l.amount, count(*), sum(o.asked)
+		  FROM refundx.payout o JOIN refundx.instruction i USING (instruction_id)
+		  LEFT JOIN LATERAL (SELECT n, withdrawals, amount FROM refundx.cap_line c
+							  WHERE c.account_id = o.account_id AND c.channel_id = i.channel_id AND c.day = o.capped_on
+							  ORDER BY n DESC LIMIT 1) l ON true
+		 -- its lines are thrown away after 31 days
+		 WHERE o.capped_on IS NOT NULL
+		   AND (l.n IS NOT NULL OR o.capped_on > now() + current_setting('refundx.clock_offset')::interval - interval '30 days')
+		 GROUP BY 1, 2, 3, 4, 5
+		HAVING l.withdrawals IS DISTINCT FROM count(*) FILTER (WHERE i.is_open OR i.state IN ('succeeded', 'returned'))
+			OR l.amount IS DISTINCT FROM coalesce(sum(o.asked) FILTER (WHERE i.is_open OR i.state IN ('succeeded', 'returned')), 0)},
 	'histories are paths of the state table' => q{
 		SELECT i.instruction_no, e.seq, e.came_from, e.from_state, e.to_state
 		  FROM (SELECT *, lag(to_state) OVER (PARTITION BY instruction_id ORDER BY seq) AS came_from
@@ -127,14 +162,17 @@ sub sound
 
 # A test: nothing was on the wire without an attempt that had been committed
 # before; never more often than there were attempts; and all bytes of a number
-# are those that were kept for it.  @but: numbers that others have sent.
+# are those that were kept for it.  What is kept of a withdrawal is sealed: there
+# all bytes of a number are those that were sent first.  @but: numbers that
+# others have sent.
 sub wire_ok
 {
 	my ($rx, $what, @but) = @_;
 	my (%attempts, %seen, @wrong);
 	my %but = map { $_ => 1 } @but;
 	my %kept = map { split /\|/ } split /\n/, $rx->sql(
-		q{SELECT wire_no, encode(sha256(body), 'hex') FROM refundx.request});
+		q{SELECT r.wire_no, encode(sha256(r.body), 'hex')
+			FROM refundx.request r JOIN refundx.instruction USING (instruction_id) WHERE kind = 'refund'});
 
 	foreach (split /\n/, $rx->sql(
 			q{SELECT wire_no, (extract(epoch FROM started_at) * 1000000)::bigint
@@ -153,6 +191,7 @@ sub wire_ok
 		next unless $attempts{$no};
 		push @wrong, "$no was sent more often than attempted" if $n > @{ $attempts{$no} };
 		push @wrong, "$no was sent before its attempt" if $line->{at} < $attempts{$no}[0];
+		$kept{$no} //= $line->{digest} if $line->{call} =~ /transfer/;
 		push @wrong, "$no was sent in other bytes than those kept" if $line->{digest} ne ($kept{$no} // '');
 	}
 	return is(join("\n", @wrong), '', 'nothing on the wire without a committed attempt' . ($what ? ": $what" : ''));
@@ -188,12 +227,23 @@ sub lines_of
 		   WHERE from_state IS DISTINCT FROM to_state AND instruction_no = } . Refundx::literal($no));
 }
 
-# How often the channel paid it.
+# How often the channel paid it.  A number is a refund's or a withdrawal's.
 sub paid_times
 {
 	my ($rx, $no) = @_;
-	my $refund = $rx->sandbox->refund($no);
-	return $refund ? $refund->{paid_times} : 0;
+	my $paid = $rx->sandbox->refund($no) || $rx->sandbox->transfer($no);
+	return $paid ? $paid->{paid_times} : 0;
+}
+
+# A test: the channel has paid no number twice, and none has come back twice.
+sub never_twice
+{
+	my ($rx, $what) = @_;
+	my $ledger = $rx->sandbox->ledger;
+	my @twice = map { $_->{no} } grep { $_->{paid_times} > 1 || ($_->{bounced_times} || 0) > 1 }
+	  @{ $ledger->{refunds} }, @{ $ledger->{transfers} };
+
+	return is_deeply(\@twice, [], 'nothing is paid twice' . ($what ? ": $what" : ''));
 }
 
 # How often it was sent (not asked about).

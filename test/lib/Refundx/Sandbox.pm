@@ -162,8 +162,7 @@ sub refund
 	return $refund;
 }
 
-# Its transfers, which are a list of their own: each with no, amount,
-# paid_times, bounced_times, net, ...
+# Its transfers: each with no, amount, status, paid_times, bounced_times, net, ...
 sub transfers { return $_[0]->ledger->{transfers} }
 
 sub transfer
