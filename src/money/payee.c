@@ -150,6 +150,48 @@ keys_require(void)
 			 errhint("As the server's user, in refundx.key_directory: umask 077; openssl rand -hex 32 > payee.key")));
 }
 
+/*
+ * A key that is gone must not be replaced lightly: what it sealed is lost with
+ * it, and its withdrawals could not be sent again.
+ */
+static void
+key_finding(const ChannelFindings *findings, int i, const char *name)
+{
+	PayeeKey	key;
+	char		err[256] = "";
+
+	if (i >= PAYEE_KEYS_MAX)
+		finding(findings, FINDING_WARNING, "payee key", "\"%s\" is not read: only the first %d of "
+				"refundx.payee_keys are", name, PAYEE_KEYS_MAX);
+	else if (key_read(name, &key, err, sizeof(err)))
+		finding(findings, FINDING_OK, "payee key", i == 0 ? "\"%s\" seals whom withdrawals pay" :
+				"\"%s\" opens what it has sealed", name);
+	else if (i == 0)
+		finding(findings, FINDING_ERROR, "payee key", "whom withdrawals pay cannot be sealed: %s. "
+				"A key that is lost must be put back. The first one is made by the server's user, "
+				"in refundx.key_directory: umask 077; openssl rand -hex 32 > %s", err, name);
+	else
+		finding(findings, FINDING_WARNING, "payee key",
+				"what an older key has sealed cannot be opened: %s", err);
+	explicit_bzero(&key, sizeof(key));
+}
+
+void
+payee_keys_check(const ChannelFindings *findings)
+{
+	char		names[512];
+	char	   *name;
+	char	   *rest = names;
+	int			i = 0;
+
+	strlcpy(names, rx_payee_keys ? rx_payee_keys : "", sizeof(names));
+	while ((name = strtok_r(rest, ", ", &rest)) != NULL)
+		key_finding(findings, i++, name);
+	if (i == 0)
+		finding(findings, FINDING_ERROR, "payee key", "whom withdrawals pay cannot be sealed: "
+				"refundx.payee_keys names no key file");
+}
+
 /* ---- sealing: nonce, ciphertext, tag ---- */
 
 static bool
