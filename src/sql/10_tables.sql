@@ -178,7 +178,7 @@ COMMENT ON COLUMN refundx.instruction.may_send IS 'False for an adopted refund: 
 -- is_open changes once in a row's life, so the index does not keep the other
 -- updates from being heap-only; the workers rebuild their heaps from it.
 CREATE INDEX instruction_open ON refundx.instruction (account_id) WHERE is_open;
-CREATE INDEX instruction_payment ON refundx.instruction (payment_id);
+CREATE INDEX instruction_payment ON refundx.instruction (payment_id) WHERE payment_id IS NOT NULL;
 CREATE INDEX instruction_with_person ON refundx.instruction (instruction_id) WHERE person_since IS NOT NULL;
 
 -- The business bytes of each wire number, kept before the first attempt.

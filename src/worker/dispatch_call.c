@@ -198,25 +198,6 @@ dispatch_collect(Dispatcher *d)
 	}
 }
 
-/*
- * An answer about a withdrawal may say whom it pays: it is kept as sealed as the
- * request, and erased with it.  Without the key, what it means is kept, and not
- * its bytes.
- */
-static void
-seal_answer(Call *c)
-{
-	Buf			sealed = BUF_INIT;
-
-	if (c->product != PRODUCT_TRANSFER || c->body.len == 0 || c->body_sealed)
-		return;
-	if (c->has_data_key &&
-		payee_bytes_seal(c->data_key, "answer", c->wire_no, c->body.data, c->body.len, &sealed))
-		c->body_sealed = true;
-	buf_wipe(&c->body);
-	c->body = sealed;
-}
-
 /* worker_transaction: the ended calls as evidence, in one commit. */
 void
 dispatch_keep(void *arg)
@@ -234,7 +215,6 @@ dispatch_keep(void *arg)
 		r->merchant_id = c->merchant_id;
 		r->source = c->call == CALL_QUERY ? "query" : c->call == CALL_CANCEL ? "cancel" : "answer";
 		c->evidence.product = c->product;
-		seal_answer(c);
 		evidence_answer_digest(&c->evidence, c->attempt_id);
 		r->what = &c->evidence;
 		/* our own number: an answer belongs to its call, whatever it says */

@@ -48,7 +48,6 @@ typedef struct Call
 	/* once it has ended: */
 	ChannelEvidence evidence;
 	Buf			body;			/* of the answer */
-	bool		body_sealed;
 	TimestampTz ended_at;
 	struct Call *next;			/* in a list */
 } Call;
