@@ -20,7 +20,7 @@ use Test::More;
 my $root = "$FindBin::Bin/../..";
 my $rx = Refundx->new('main');
 Refundx::Withdrawals::payee_key($rx);
-$rx->channel_add('pay', kind => 'wechat', transfer => $Refundx::Withdrawals::TRANSFER{wechat});
+$rx->channel_add('pay', kind => 'wechat');
 $rx->sql(q{SELECT refundx.account_open('seller-7', 'CNY'), refundx.account_credit('seller-7', 100000, 'sales')});
 $rx->sql('CREATE DATABASE fresh');
 $rx->node->safe_psql('fresh', 'CREATE EXTENSION refundx');
