@@ -49,6 +49,24 @@ rows()
 }
 psql_more=()
 
+# Shows the SQL, and that it is refused with this SQLSTATE.
+sql_refused()
+{
+	local said
+
+	printf '\n%s%s%s\n' "$blue" "$(printf '%s\n' "$2" | indent)" "$plain"
+	said=$(printf '\\set VERBOSITY verbose\n%s\n' "$2" | psql_demo -q -f - 2>&1 >/dev/null |
+		sed -n 's/^psql:[^ ]* \(ERROR\|HINT\):/\1:/p; s/^\(HINT:\)/\1/p')
+	printf '%s\n' "$said" | fold -s -w 76 | sed 's/ *$//' | indent
+	case $said in
+		"ERROR:  $1: "*) printf '  %sok%s  it is refused\n' "$green" "$plain" ;;
+		*)
+			printf '%s  NOT as told: it should be refused with %s%s\n' "$red" "$1" "$plain"
+			exit 1
+			;;
+	esac
+}
+
 # One value, for us.
 value()
 {
@@ -58,6 +76,13 @@ value()
 sandbox()
 {
 	"$dir/refundx-sandbox" ctl --data "$dir/sandbox" "$@"
+}
+
+# The same, and shows it: somebody else acts.
+somebody()
+{
+	printf '\n%s    $ refundx-sandbox ctl %s%s\n' "$blue" "$*" "$plain"
+	sandbox "$@" >/dev/null
 }
 
 # The channel's books about these numbers.
@@ -88,6 +113,29 @@ expect()
 expect_state()
 {
 	expect "refund $1 is $2" "SELECT refundx.refund_state('$1')" "$2" "${3:-15}"
+}
+
+expect_withdrawal()
+{
+	expect "withdrawal $1 is $2" "SELECT refundx.withdraw_state('$1')" "$2" "${3:-15}"
+}
+
+# expect_transferred NO PAID BOUNCED: how often the channel has paid it, and how often it came back.
+expect_transferred()
+{
+	local is
+
+	is=$("$dir/refundx-sandbox" ledger --data "$dir/sandbox" --transfers-tsv |
+		awk -F '\t' -v no="$1" '$1 == no { n = $4 "/" $5 } END { print n ? n : "0/0" }')
+	if [ "$is" != "$2/$3" ]; then
+		printf '%s  NOT as told: the channel has for %s (paid/came back) %s, not %s%s\n' "$red" "$1" "$is" "$2/$3" "$plain"
+		exit 1
+	fi
+	case $is in
+		0/0) printf '  %sok%s  the channel paid nothing for %s\n' "$green" "$plain" "$1" ;;
+		1/0) printf '  %sok%s  the channel paid %s once\n' "$green" "$plain" "$1" ;;
+		1/1) printf '  %sok%s  the channel paid %s once, and has it back once\n' "$green" "$plain" "$1" ;;
+	esac
 }
 
 expect_paid()
@@ -143,6 +191,13 @@ submit_stripe()
     channel_payment_id => 'pi_3NxDemo$1', account => 'store-us');"
 }
 
+# What a withdrawal did to its account.
+withdrawal_lines()
+{
+	echo "SELECT version, type, withdrawal_no, d_available, d_frozen, available, frozen
+  FROM refundx.journal_lines WHERE withdrawal_no = '$1' ORDER BY version;"
+}
+
 # The calls about a refund, oldest first.
 attempts_text()
 {
@@ -157,10 +212,10 @@ attempts_text()
 prologue()
 {
 	scene "Before it begins: a shop with refundx"
-	say "A database, the extension, three channels (WeChat Pay, Alipay and Stripe, played by the sandbox on this machine), an SMS provider, and two accounts, with 2000 yuan and 1000 dollars, from which the stores' refunds are paid. Keys are files; the configuration only names them." \
+	say "A database, the extension, three channels (WeChat Pay, Alipay and Stripe, played by the sandbox on this machine), an SMS provider, and two accounts, with 2000 yuan and 1000 dollars, from which the stores' refunds and withdrawals are paid. Keys are files; the configuration only names them." \
 		"(\"time_scale\": refundx's waits are a tenth of the real ones here. \"not_found_after\": it believes the channel's \"never heard of it\" after 2 seconds instead of 60.)"
 	PGDATABASE=postgres psql_demo -q -c 'CREATE DATABASE shop'
-	psql_more=(-v "wechat=$(cat "$dir/sandbox/channel.json")" -v "alipay=$(cat "$dir/sandbox/channel-alipay.json")"
+	psql_more=(-v "wechat=$(cat "$dir/sandbox/channel.json")" -v "alipay=$(cat "$dir/sandbox/channel-alipay-cert.json")"
 		-v "stripe=$(cat "$dir/sandbox/channel-stripe.json")" -v "sms=$(cat "$dir/sandbox/sms.json")"
 		-v 'quick={"time_scale": 10, "not_found_after": 2}')
 	sql "CREATE EXTENSION refundx;
@@ -178,6 +233,8 @@ SELECT refundx.account_open('store-7', 'CNY') AS opened,
 	psql_more=()
 	value "CREATE TABLE orders (order_no text PRIMARY KEY, status text NOT NULL);
 		INSERT INTO orders VALUES ('order-1', 'paid'), ('order-6', 'paid'), ('order-9', 'new');
+		CREATE TABLE couriers (name text PRIMARY KEY, status text NOT NULL);
+		INSERT INTO couriers VALUES ('lin', 'to pay');
 		CREATE TABLE inbox (n int GENERATED ALWAYS AS IDENTITY, trade_status text, out_biz_no text,
 			refundx_says text, answered text)" >/dev/null
 	expect "all workers are up" \
@@ -189,6 +246,7 @@ SELECT refundx.account_open('store-7', 'CNY') AS opened,
 	# where the channels send what brings no address of its own
 	start_shop
 	sandbox notify-url "$(merchant_of alipay)" "http://127.0.0.1:$(cat "$dir/shop/port")/notify" >/dev/null
+	sandbox gateway-url "$(merchant_of alipay)" "http://127.0.0.1:$callback_port/v1/alipay" >/dev/null
 	sandbox webhook-url "$(merchant_of stripe)" "http://127.0.0.1:$callback_port/v1/stripe" >/dev/null
 }
 
@@ -511,6 +569,94 @@ scene_stripe_returned()
 		"SELECT sum(d_available) || '/' || sum(d_frozen) FROM refundx.journal_lines WHERE refund_no = 'S4'" 0/0
 }
 
+scene_withdrawal()
+{
+	scene "14. A withdrawal that arrives, when the payee says so"
+	say "Money that goes out to somebody who has paid nothing: a courier's wages, through WeChat Pay. The submit is part of the caller's transaction, as ever. Before:"
+	sql "$ACCOUNT"
+	sql "BEGIN;
+UPDATE couriers SET status = 'paying' WHERE name = 'lin';
+SELECT withdrawal_no, net, payee, state FROM refundx.withdraw_submit(
+    account => 'store-7', withdrawal_no => 'W1', amount => 9004, channel => 'wx',
+    payee => '{\"openid\": \"oUpF8uMuAJO_M2pxb1Q9zNjWeS6o\"}', reason => 'wages');
+$ACCOUNT
+COMMIT;"
+	say "Whom it pays is sealed: no view shows more of it than that. WeChat wants the payee's own yes, in the app. Until it comes the money stays frozen (nobody says it by himself to amounts ending in 90.04):"
+	expect_withdrawal W1 accepted
+	psql_more=(-x)
+	sql "SELECT withdrawal_no, channel, net, payee, detail FROM refundx.awaiting_payee;"
+	sql "SELECT left(refundx.withdraw_package('W1'), 40) AS \"what the shop's app gets\";"
+	psql_more=()
+	expect "there is something to hand over" "SELECT refundx.withdraw_package('W1') IS NOT NULL" t
+	expect_transferred W1 0 0
+	say "The shop's app opens WeChat's page with it, and the payee agrees:"
+	somebody confirm W1
+	expect_withdrawal W1 succeeded
+	expect_transferred W1 1 0
+	sql "$(withdrawal_lines W1)"
+	expect "nobody is waited for any more, and there is nothing to hand over" \
+		"SELECT (SELECT count(*) FROM refundx.awaiting_payee) || '/' || (refundx.withdraw_package('W1') IS NULL)" 0/true
+}
+
+scene_bounce()
+{
+	scene "15. A withdrawal that comes back from the bank"
+	say "A supplier's bank card, through Alipay. The bank has said yes, so it has succeeded. Days later it turns out that the card was closed, and Alipay gives the money back (退票)."
+	sql "SELECT withdrawal_no, net, payee, state FROM refundx.withdraw_submit(
+    account => 'store-7', withdrawal_no => 'W2', amount => 30000, channel => 'alipay',
+    payee => '{\"card_no\": \"6222020200012345670\", \"name\": \"张三\",
+               \"inst_name\": \"中国工商银行\", \"account_type\": \"personal\"}',
+    reason => 'invoice 4711');"
+	expect_withdrawal W2 succeeded
+	expect_transferred W2 1 0
+	sql "$ACCOUNT"
+	somebody bounce W2
+	expect_withdrawal W2 returned
+	expect_transferred W2 1 1
+	say "Alipay's message made refundx ask, and the answer is the proof. That it had succeeded stays true: it is \"returned\", and the account is credited, once:"
+	sql "$(withdrawal_lines W2)"
+	sql "$ACCOUNT"
+	psql_more=(-x)
+	sql "SELECT withdrawal_no, account, net, payee, detail, returned_at > had_succeeded_at AS later
+  FROM refundx.bounced;"
+	psql_more=()
+	sandbox callback W2 3 >/dev/null
+	say "Three more copies of the message come in, and change nothing:"
+	expect "the account has its 300 yuan again, once" \
+		"SELECT count(*) FILTER (WHERE type = 'return') || ' ' || sum(d_available) || '/' || sum(d_frozen)
+		   FROM refundx.journal_lines WHERE withdrawal_no = 'W2'" "1 0/0"
+}
+
+scene_approval()
+{
+	scene "16. A withdrawal that a second person has to agree to"
+	say "The back office shares one login, and says who acts (refundx.actor). From 200 yuan on, two of them are needed:"
+	sql "SELECT refundx.withdraw_policy_set('alipay', '{\"approve_above\": 20000}') AS \"rule\";"
+	sql "SET refundx.actor = 'mei';
+SELECT withdrawal_no, net, state FROM refundx.withdraw_submit(
+    account => 'store-7', withdrawal_no => 'W3', amount => 25000, channel => 'alipay',
+    payee => '{\"user_id\": \"2088123412341234\"}', reason => 'deposit back');
+$ACCOUNT"
+	psql_more=(-x)
+	sql "SELECT withdrawal_no, net, payee, approval, submitted_by_person FROM refundx.awaiting_approval;"
+	psql_more=()
+	say "It is frozen, and not sent. Mei cannot let it go herself:"
+	sql_refused RX021 "SET refundx.actor = 'mei';
+SELECT refundx.approve('W3', 'it is fine');"
+	expect_withdrawal W3 awaiting_approval
+	expect "no call was made for it" "SELECT count(*) FROM refundx.attempts WHERE withdrawal_no = 'W3'" 0
+	say "Jun looks at it:"
+	sql "SET refundx.actor = 'jun';
+SELECT withdrawal_no, state FROM refundx.approve('W3', 'seen the contract');"
+	expect_withdrawal W3 succeeded
+	expect_transferred W3 1 0
+	sql "SELECT what, from_state AS from, to_state AS to, by, left(note, 24) AS note
+  FROM refundx.withdraw_timeline('W3');"
+	expect "who submitted it and who approved it is on record" \
+		"SELECT (SELECT actor FROM refundx.withdrawals WHERE withdrawal_no = 'W3') || ', ' || a.actor
+		   FROM refundx.audit_log a WHERE subject = 'W3' AND action = 'approve'" "mei, jun"
+}
+
 epilogue()
 {
 	scene "The books"
@@ -518,7 +664,11 @@ epilogue()
 	sql "SELECT * FROM refundx.check();"
 	expect "check() finds nothing" "SELECT count(*) FROM refundx.check()" 0
 	say "And the channels' own ledgers beside ours, number by number:"
-	"$dir/refundx-sandbox" ledger --data "$dir/sandbox" --tsv >"$dir/ledger.tsv.new"
+	{
+		"$dir/refundx-sandbox" ledger --data "$dir/sandbox" --tsv |
+			awk -F '\t' -v OFS='\t' '{ print "refund", $1, $2, $3, $4, $3 == "CLOSED" && $4 == 1 ? 1 : 0 }'
+		"$dir/refundx-sandbox" ledger --data "$dir/sandbox" --transfers-tsv | sed 's/^/withdrawal\t/'
+	} >"$dir/ledger.tsv.new"
 	mv "$dir/ledger.tsv.new" "$dir/ledger.tsv"
 	compare_ledgers
 	say "How everything is doing:"
@@ -528,25 +678,28 @@ epilogue()
 
 #
 # The channels' ledgers against ours: whatever is on one side only, or on both
-# with another amount, or paid another number of times than we think.  What
-# was paid and has come back is CLOSED there, and has been paid once.
+# with another amount, or paid or come back another number of times than we
+# think.  A refund that was paid and has come back is CLOSED there.
 #
 compare_ledgers()
 {
-	local difference differences compared channel unit theirs their_sum ours our_sum
+	local ours_text difference differences compared channel kind unit theirs their_sum ours our_sum
 
-	difference="SELECT coalesce(l.no, r.wire_no) AS number, l.amount AS theirs, l.status,
-       l.paid_times, r.amount AS ours, r.state
-  FROM ledger l FULL JOIN refundx.refunds r ON r.wire_no = l.no
- WHERE coalesce(l.amount * l.paid_times, 0) IS DISTINCT FROM
-       CASE WHEN r.state IN ('succeeded', 'returned') THEN r.amount ELSE 0 END
-    OR (r.state = 'returned') IS DISTINCT FROM
-       coalesce(l.status = 'CLOSED' AND l.paid_times = 1, false)
-    OR l.no IS NOT NULL AND l.amount IS DISTINCT FROM r.amount"
+	ours_text="WITH ours AS (
+    SELECT 'refund' AS kind, wire_no AS no, channel, amount, state FROM refundx.refunds
+     UNION ALL
+    SELECT 'withdrawal', wire_no, channel, net, state FROM refundx.withdrawals)"
+	difference="$ours_text
+SELECT kind, no AS number, l.amount AS theirs, l.status, l.paid, l.back, o.amount AS ours, o.state
+  FROM ledger l FULL JOIN ours o USING (kind, no)
+ WHERE coalesce(l.amount * l.paid, 0) IS DISTINCT FROM
+       CASE WHEN o.state IN ('succeeded', 'returned') THEN o.amount ELSE 0 END
+    OR coalesce(l.back, 0) IS DISTINCT FROM CASE WHEN o.state = 'returned' THEN 1 ELSE 0 END
+    OR l.no IS NOT NULL AND l.amount IS DISTINCT FROM o.amount"
 	printf '\n%s%s%s\n' "$blue" "$(printf '%s\n' "$difference;" | indent)" "$plain"
 	compared=$(
 		psql_demo -qAt -v ON_ERROR_STOP=1 <<-END
-			CREATE TEMP TABLE ledger (no text, amount bigint, status text, paid_times int);
+			CREATE TEMP TABLE ledger (kind text, no text, amount bigint, status text, paid int, back int);
 			\\copy ledger FROM '$dir/ledger.tsv'
 			\\pset format aligned
 			\\pset tuples_only off
@@ -557,12 +710,15 @@ compare_ledgers()
 			\\pset format unaligned
 			\\pset tuples_only on
 			SELECT count(*) FROM ($difference) d;
-			SELECT c.name, c.currency, count(*) FILTER (WHERE l.paid_times > 0), sum(l.amount * l.paid_times),
-			       count(*) FILTER (WHERE r.state IN ('succeeded', 'returned')),
-			       sum(r.amount) FILTER (WHERE r.state IN ('succeeded', 'returned'))
-			  FROM (VALUES ('wx', 'fen'), ('alipay', 'fen'), ('stripe', 'cents')) c(name, currency)
-			  LEFT JOIN refundx.refunds r ON r.channel = c.name LEFT JOIN ledger l ON l.no = r.wire_no
-			 GROUP BY 1, 2 ORDER BY min(r.submitted_at);
+			$ours_text
+			SELECT c.name, c.kind, c.currency, count(*) FILTER (WHERE l.paid > 0), sum(l.amount * l.paid),
+			       count(*) FILTER (WHERE o.state IN ('succeeded', 'returned')),
+			       sum(o.amount) FILTER (WHERE o.state IN ('succeeded', 'returned'))
+			  FROM (VALUES (1, 'wx', 'refund', 'fen'), (2, 'alipay', 'refund', 'fen'), (3, 'stripe', 'refund', 'cents'),
+			               (4, 'wx', 'withdrawal', 'fen'), (5, 'alipay', 'withdrawal', 'fen')) c(n, name, kind, currency)
+			  LEFT JOIN ours o ON o.channel = c.name AND o.kind = c.kind
+			  LEFT JOIN ledger l ON l.no = o.no AND l.kind = o.kind
+			 GROUP BY c.n, 1, 2, 3 ORDER BY c.n;
 		END
 	)
 	sed '/^$/d' "$dir/difference" | indent
@@ -572,14 +728,14 @@ compare_ledgers()
 			printf '%s  NOT as told: the ledgers differ in %s numbers%s\n' "$red" "$differences" "$plain"
 			exit 1
 		fi
-		while IFS='|' read -r channel unit theirs their_sum ours our_sum; do
+		while IFS='|' read -r channel kind unit theirs their_sum ours our_sum; do
 			if [ "$ours" = 0 ] || [ "$theirs|$their_sum" != "$ours|$our_sum" ]; then
-				printf '%s  NOT as told: %s paid %s (%s), we count %s (%s)%s\n' \
-					"$red" "$channel" "$theirs" "$their_sum" "$ours" "$our_sum" "$plain"
+				printf '%s  NOT as told: %s paid %s %ss (%s), we count %s (%s)%s\n' \
+					"$red" "$channel" "$theirs" "$kind" "$their_sum" "$ours" "$our_sum" "$plain"
 				exit 1
 			fi
-			printf '  %sok%s  %s: no difference, %s refunds and %s %s on either side\n' \
-				"$green" "$plain" "$channel" "$ours" "$our_sum" "$unit"
+			printf '  %sok%s  %s: no difference, %s %s%s and %s %s on either side\n' \
+				"$green" "$plain" "$channel" "$ours" "$kind" "$([ "$ours" = 1 ] || echo s)" "$our_sum" "$unit"
 		done
 	} <<<"$compared"
 }
@@ -600,6 +756,9 @@ story()
 	scene_stripe
 	scene_stripe_lost
 	scene_stripe_returned
+	scene_withdrawal
+	scene_bounce
+	scene_approval
 	epilogue
 	goodbye
 }
@@ -618,6 +777,7 @@ goodbye()
 		      \\df+ refundx.*                                  the functions
 		      SELECT * FROM refundx.refunds;
 		      SELECT * FROM refundx.refund_timeline('R3');
+		      SELECT * FROM refundx.withdrawals;
 		      SELECT * FROM refundx.refund_submit('wx', 'order-99', 'R99', 9002,
 		          payment_amount => 9002, currency => 'CNY');
 		      CALL refundx.refund_wait('R99');

@@ -354,6 +354,7 @@ write_config(const SbMerchant *m, const char *url, bool by_certificate)
 		json_object_set_new(config, "alipay_certificates",
 							json_pack("[o]", prefixed(m, "alipay_cert.crt")));
 		json_object_set_new(config, "root_certificate", prefixed(m, "alipay_root_cert.crt"));
+		json_object_set_new(config, "transfer", json_pack("{ss}", "order_title", "提现"));
 	}
 	else
 		json_object_set_new(config, "alipay_public_key", prefixed(m, "alipay_public_key.pem"));

@@ -42,6 +42,18 @@ count_of(const InitMerchant *list, int count, const SbChannel *channel)
 	return n;
 }
 
+/* What refundx seals the payees of withdrawals with: no channel's, and none knows it. */
+static bool
+make_payee_key(const char *dir)
+{
+	char		hex[2 * 32 + 2];
+
+	if (!random_nonce(hex) || !random_nonce(hex + 32))
+		return false;
+	hex[64] = '\n';
+	return keys_put(dir, "keys", "", "payee.key", hex, 65, 0600);
+}
+
 /* What was asked for can be made; else says why. */
 static bool
 list_ok(const InitMerchant *list, int count)
@@ -129,6 +141,7 @@ init_command(const char *dir, const InitMerchant *list, int count, int port)
 	id[24] = '\0';
 	all = json_pack("{so ss}", "merchants", merchants, "sms_access_key_id", id);
 	ok = keys_put(dir, "keys", "", "sms_access_key", secret, 30, 0600) &&
+		make_payee_key(dir) &&
 		keys_put_json(dir, "sandbox.json", all, 0600);
 	json_decref(all);
 	sandbox.opt.data = dir;

@@ -128,6 +128,18 @@ wechat_load_merchant(SbMerchant *m, const char *dir, json_t *entry, char *err, s
 	return ok;
 }
 
+/* What transfers are for: a scene and its report, as wechat_transfer_body.c wants them. */
+static json_t *
+transfer_setting(void)
+{
+	return json_pack("{ss ss s[{ss ss} {ss ss}] ss}",
+					 "appid", "wx0123456789abcdef", "scene_id", "1000",
+					 "report_infos",
+					 "info_type", "活动名称", "info_content", "沙箱",
+					 "info_type", "奖励说明", "info_content", "提现",
+					 "remark", "提现");
+}
+
 bool
 wechat_write_configs(const SbMerchant *m, const char *url)
 {
@@ -145,12 +157,13 @@ wechat_write_configs(const SbMerchant *m, const char *url)
 	snprintf(apiv3, sizeof(apiv3), "%sapiv3.key", m->prefix);
 	snprintf(pub, sizeof(pub), "%swechat_pub_key.pem", m->prefix);
 	snprintf(cert, sizeof(cert), "%swechat_platform_cert.pem", m->prefix);
-	config = json_pack("{ss ss ss ss s{ss ss} ss ss ss si}",
+	config = json_pack("{ss ss ss ss s{ss ss} ss ss ss si so}",
 					   "mchid", m->mchid, "merchant_serial", k->serial,
 					   "private_key", key, "apiv3_key", apiv3,
 					   "wechat_keys", k->pub_key_id, pub, k->platform_serial, cert,
 					   "use_key", k->pub_key_id, "base_url", url, "backup_url", url,
-					   "not_found_after", sandbox.opt.not_found_after);
+					   "not_found_after", sandbox.opt.not_found_after,
+					   "transfer", transfer_setting());
 	ok = keys_put_json(sandbox.opt.data, name, config, 0644);
 	json_decref(config);
 	return ok;

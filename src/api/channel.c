@@ -18,6 +18,7 @@
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "money/money.h"
+#include "money/payee.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -350,9 +351,10 @@ check_surroundings(const ChannelRow *row, const ChannelFindings *findings)
 {
 	static Statement state = {
 		"SELECT refundx.armed(), string_agg(format('%ss of merchant %s are paused (%s): %s', p.about, $2, p.paused,"
-		"                                          coalesce(p.reason, 'no reason given')), '; ' ORDER BY p.about) FILTER (WHERE p.about IS NOT NULL)"
+		"                                          coalesce(p.reason, 'no reason given')), '; ' ORDER BY p.about) FILTER (WHERE p.about IS NOT NULL),"
+		"       c.config ? 'transfer'"
 		"  FROM refundx.channel c LEFT JOIN refundx.merchant_pause p USING (merchant_id)"
-		" WHERE c.channel_id = $1", ARGS(INT4OID, TEXTOID)
+		" WHERE c.channel_id = $1 GROUP BY c.config", ARGS(INT4OID, TEXTOID)
 	};
 	Values		v = {0};
 
@@ -363,6 +365,8 @@ check_surroundings(const ChannelRow *row, const ChannelFindings *findings)
 	if (rx_key_directory == NULL || rx_key_directory[0] == '\0')
 		finding_add(findings, FINDING_ERROR, "refundx.key_directory",
 					"not set: no key file can be found");
+	if (row_bool(0, 3))
+		payee_keys_check(findings);
 	if (row->closed)
 		finding_add(findings, FINDING_WARNING, "closed",
 					"the channel is closed: no new refund is taken, open ones go on");

@@ -34,7 +34,6 @@
 #include "base/relation.h"
 #include "catalog/dependency.h"
 #include "commands/sequence.h"
-#include "nodes/makefuncs.h"
 #include "optimizer/optimizer.h"
 #include "utils/builtins.h"
 #include "utils/inval.h"
@@ -234,7 +233,6 @@ set_columns(RowWriter *w, const RowValues *v)
 void
 row_writer_new(RowWriter *w, const RowValues *v)
 {
-	ExecClearTuple(w->slot);
 	ExecStoreAllNullTuple(w->slot);
 	set_columns(w, v);
 }

@@ -156,9 +156,6 @@ check_transfer(const WechatSettings *s, const ChannelFindings *findings)
 			"withdrawals are paid for appid %s, scene %s; WeChat takes them only from IP addresses "
 			"that are set for the interface in the merchant platform",
 			json_text(s->transfer, "appid"), json_text(s->transfer, "scene_id"));
-	if (json_text(s->transfer, "remark") == NULL)
-		finding(findings, FINDING_WARNING, "transfer",
-				"it has no remark, so a withdrawal without a reason cannot be sent");
 }
 
 void

@@ -243,7 +243,10 @@ name_acceptable(const WechatPayee *payee, int64_t amount, ChannelError *err)
 	return true;
 }
 
-/* It becomes the remark, which WeChat requires and shows to the payee. */
+/*
+ * It becomes the remark, which WeChat requires and shows to the payee; the
+ * settings have one in its place.
+ */
 static bool
 reason_acceptable(const ChannelInstruction *instr, ChannelError *err)
 {

@@ -214,6 +214,12 @@ wechat_transfer_settings(const json_t *transfer, ChannelError *err)
 		return channel_error(err, SCENE_HINT, "transfer.scene_id is missing");
 	if (scene.report_infos == NULL)
 		return channel_error(err, SCENE_HINT, "transfer.report_infos is missing");
+	/* 4012716434: transfer_remark is required.  Without one here, each reason would be. */
+	if (remark == NULL)
+		return channel_error(err, "WeChat Pay takes no transfer without a remark, and shows it to the "
+							 "payee: here it is that of withdrawals without a reason.",
+							 "transfer.remark is missing: a text of 1 to %d characters",
+							 WECHAT_REMARK_MAX);
 	return true;
 }
 

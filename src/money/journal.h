@@ -83,8 +83,9 @@ extern int64 journal_home_slot(int64 account_id, const char *reference);
 extern bool journal_lock_with(int64 slot_id, int64 amount);
 
 /*
- * Lock all slots of an account, in key order.  The caller holds none of them,
- * or the deadlock detector may have to decide.
+ * Lock all slots of an account, in the order of their numbers, of which its own
+ * row is the first.  The caller holds none of the others, or the deadlock
+ * detector may have to decide.
  */
 extern void journal_lock_slots(int64 account_id);
 

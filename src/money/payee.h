@@ -54,6 +54,12 @@ extern bool payee_bytes_seal(const unsigned char key[PAYEE_DATA_KEY_LEN], const 
 extern bool payee_bytes_open(const unsigned char key[PAYEE_DATA_KEY_LEN], const char *what,
 							 const char *number, const void *data, size_t len, Buf *out);
 
+/*
+ * For channel_check(): what is to be said of each key of refundx.payee_keys, read
+ * anew.  No ERROR.
+ */
+extern void payee_keys_check(const ChannelFindings *findings);
+
 /* Read the key files again when they are needed next. */
 extern void payee_keys_forget(void);
 

@@ -10,8 +10,9 @@
  *
  * What this must survive:
  *
- * - No slot has enough, all together have: then all are locked, in key order,
- *	 and what is available is moved (slot_out, slot_in) into one of them.
+ * - No slot has enough, all together have: then all are locked, in the order of
+ *	 their numbers, and what is available is moved (slot_out, slot_in) into one
+ *	 of them.  The account's own row is the first: who has it may wait for any.
  * - Two callers do so at once: neither may hold a slot while it waits for
  *	 another out of order.  A row's lock can only be given back by rolling back
  *	 what took it, so whatever may turn out to be of no use is locked in a
@@ -70,15 +71,6 @@ place_of(int64 account_id)
 		relid = relation_oid("account");
 	}
 	return &remembered[-account_id % REMEMBERED];
-}
-
-static int
-compare_int8(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return x < y ? -1 : x > y ? 1 : 0;
 }
 
 /* The account's own row and the others, by their slot number. */
@@ -339,32 +331,19 @@ journal_choose_slot(int64 account_id, int64 amount)
  * ------------------------------------------------------------------------
  */
 
-/* In key order: a slot's key is not always greater than its neighbour's. */
-static int64 *
-keys_in_order(const Slots *s)
-{
-	int64	   *id = palloc(s->n * sizeof(int64));
-
-	memcpy(id, s->id, s->n * sizeof(int64));
-	qsort(id, s->n, sizeof(int64), compare_int8);
-	return id;
-}
-
 void
 journal_lock_slots(int64 account_id)
 {
 	Slots		s = slots_of(account_id);
-	int64	   *id = keys_in_order(&s);
 	AccountRow	row;
 	int			i;
 
 	for (i = 0; i < s.n; i++)
 	{
-		if (!journal_account_row(id[i], JOURNAL_LOCK_WAIT, &row))
-			elog(ERROR, "account %lld vanished", (long long) id[i]);
+		if (!journal_account_row(s.id[i], JOURNAL_LOCK_WAIT, &row))
+			elog(ERROR, "account %lld vanished", (long long) s.id[i]);
 		journal_refuse(&row, JOURNAL_SLOT_OUT);
 	}
-	pfree(id);
 }
 
 /* The most available first. */
@@ -381,7 +360,6 @@ int64
 journal_gather(int64 account_id, int64 slot_id, int64 amount)
 {
 	Slots		s = slots_of(account_id);
-	int64	   *id = keys_in_order(&s);
 	AccountBalance *b = palloc(s.n * sizeof(AccountBalance));
 	AccountBalance *into = NULL;
 	int64		missing;
@@ -389,7 +367,7 @@ journal_gather(int64 account_id, int64 slot_id, int64 amount)
 	int			i;
 
 	for (i = 0; i < s.n; i++)
-		journal_newest_line(id[i], &b[i]);
+		journal_newest_line(s.id[i], &b[i]);
 	qsort(b, s.n, sizeof(AccountBalance), compare_available);
 	for (i = 0; i < s.n; i++)
 		if (into == NULL && (slot_id == 0 || b[i].account_id == slot_id))

@@ -44,6 +44,7 @@ BEGIN
 				IF percent <> trunc(percent) THEN
 					RAISE EXCEPTION 'fee_percent has more than four decimals' USING ERRCODE = '22023';
 				END IF;
+				-- without a point, which no integer has
 				given := given || jsonb_build_object('fee_ppm', trunc(percent));
 			END IF;
 			SELECT * INTO r FROM refundx.withdraw_policy p

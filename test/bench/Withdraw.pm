@@ -7,8 +7,6 @@ package Bench::Withdraw;
 use strict;
 use warnings;
 
-use JSON::PP ();
-
 my $accounts = 1000;
 my $payments = 100_000;
 my $payees = 500;
@@ -81,19 +79,7 @@ sub run
 {
 	my $server = Bench->new('withdraw');
 	my $seconds = $Bench::quick ? 3 : 8;
-	my $keys = $server->sql('SHOW refundx.key_directory');
-	my $transfer = JSON::PP->new->canonical->encode({
-		appid => 'wx0123456789abcdef', scene_id => '1000', remark => 'bench',
-		report_infos => [
-			{ info_type => "\x{6d3b}\x{52a8}\x{540d}\x{79f0}", info_content => 'bench' },
-			{ info_type => "\x{5956}\x{52b1}\x{8bf4}\x{660e}", info_content => 'bench' } ] });
 
-	utf8::encode($transfer);
-	open(my $key, '>', "$keys/payee.key") or die "$keys/payee.key: $!\n";
-	print $key 'ab' x 32, "\n";
-	close($key);
-	chmod 0600, "$keys/payee.key";
-	$server->sql(qq{SELECT refundx.channel_set('wx1', '{"transfer": $transfer}')});
 	$server->payments('P', $payments, $accounts);
 	$server->sql("SELECT refundx.account_open('HOT', 'CNY'), refundx.account_credit('HOT', 1000000000000, 'o'),
 		refundx.account_open('SLOTS', 'CNY', 32)");

@@ -43,6 +43,11 @@ const entries = (channel) => json('sandbox.json').merchants.filter((m) => m.chan
 const merchants = new Map(entries('wechat').map((m) => [m.mchid, {
   serial: m.serial,
   key: crypto.createPublicKey(fs.readFileSync(at('keys', `${m.prefix}apiclient_cert.pem`))),
+  // WeChat Pay's own halves, by serial: what is encrypted for it must open with these
+  secrets: {
+    [m.pub_key_id]: fs.readFileSync(at('private', `${m.prefix}wechat_pub_key_private.pem`)),
+    [m.platform_serial]: fs.readFileSync(at('private', `${m.prefix}wechat_platform_private.pem`)),
+  },
 }]));
 // The SDK verifies with "Alipay's key"; what verifies an app is the app's own.
 const apps = new Map(entries('alipay').map((m) => {
@@ -93,7 +98,25 @@ function checkWechat(req, body) {
   if (!/json|\*\/\*/.test(req.headers.accept ?? '')) return 'no usable Accept';
   if (!req.headers['user-agent']) return 'no User-Agent';
   if (body.length && !/^application\/json\b/.test(req.headers['content-type'] ?? '')) return 'Content-Type is not JSON';
-  return undefined;
+  return checkName(req, body, merchant);
+}
+
+// The name of a transfer's payee: encrypted, and for the key that is named.
+function checkName(req, body, merchant) {
+  let call;
+  try {
+    call = JSON.parse(body);
+  } catch {
+    return undefined;	// checkSameBytes tells of it
+  }
+  if (call?.user_name === undefined) return undefined;
+  const secret = merchant.secrets[req.headers['wechatpay-serial']];
+  if (!secret) return 'user_name without the Wechatpay-Serial of a key';
+  try {
+    return Rsa.decrypt(call.user_name, Rsa.from(secret)) ? undefined : 'user_name is empty';
+  } catch {
+    return 'user_name is not encrypted for the key of Wechatpay-Serial';
+  }
 }
 
 // The bytes that stand for a number must never change.
@@ -105,7 +128,7 @@ function checkSameBytes(req, body) {
   } catch {
     return 'body is not JSON';
   }
-  const no = call.out_refund_no;
+  const no = call.out_refund_no ?? call.out_bill_no;
   if (typeof no !== 'string') return undefined;
   const digest = crypto.createHash('sha256').update(body).digest('hex');
   const known = report.numbers[no];
@@ -151,23 +174,41 @@ function checkAlipay(req, body) {
   return checkAlipayBusiness(params);
 }
 
+function sameAlipayBytes(no, { app_auth_token: token, biz_content: text }) {
+  const digest = crypto.createHash('sha256').update(`${token ?? ''}\n${text}`).digest('hex');
+  const known = report.numbers[no];
+  report.numbers[no] = { calls: (known?.calls ?? 0) + 1, digest };
+  return known && known.digest !== digest ? `${no} was sent with other bytes before` : undefined;
+}
+
+// A transfer, or a question about one: only in certificate mode.
+function checkAlipayTransfer(params, biz) {
+  if (params.app_cert_sn === undefined) return 'a transfer without app_cert_sn';
+  if (params.method === 'alipay.fund.trans.common.query') {
+    return biz.order_id || biz.pay_fund_order_id || (biz.out_biz_no && biz.product_code && biz.biz_scene)
+      ? undefined : 'a query that names no transfer';
+  }
+  if (typeof biz.out_biz_no !== 'string' || biz.out_biz_no.length > 64) return 'no usable out_biz_no';
+  if (!/^(0|[1-9]\d*)\.\d\d$/.test(biz.trans_amount)) return 'trans_amount is no string of yuan';
+  if (!biz.product_code || !biz.biz_scene || !biz.payee_info) return 'a transfer without a product, scene or payee';
+  return sameAlipayBytes(`${params.app_id}/${biz.out_biz_no}`, params);
+}
+
 // What stands for a refund must never change, and must be what Alipay takes.
-function checkAlipayBusiness({ app_id: app, method, biz_content: text, app_auth_token: token }) {
+function checkAlipayBusiness(params) {
+  const { app_id: app, method, biz_content: text } = params;
   let biz;
   try {
     biz = JSON.parse(text);
   } catch {
     return 'biz_content is not JSON';
   }
+  if (method?.startsWith('alipay.fund.trans.')) return checkAlipayTransfer(params, biz);
   if (typeof biz.out_request_no !== 'string' || biz.out_request_no.length > 64) return 'no usable out_request_no';
   if (!biz.trade_no && !biz.out_trade_no) return 'no trade';
   if (method !== 'alipay.trade.refund') return undefined;
   if (!/^(0|[1-9]\d*)\.\d\d$/.test(biz.refund_amount)) return 'refund_amount is no string of yuan';
-  const no = `${app}/${biz.trade_no ?? biz.out_trade_no}/${biz.out_request_no}`;
-  const digest = crypto.createHash('sha256').update(`${token ?? ''}\n${text}`).digest('hex');
-  const known = report.numbers[no];
-  report.numbers[no] = { calls: (known?.calls ?? 0) + 1, digest };
-  return known && known.digest !== digest ? `${no} was sent with other bytes before` : undefined;
+  return sameAlipayBytes(`${app}/${biz.trade_no ?? biz.out_trade_no}/${biz.out_request_no}`, params);
 }
 
 // Sign it again with the SDK, from what is on the wire, and compare.

@@ -7,8 +7,8 @@ import { test } from 'node:test';
 import dysmsapi from '@alicloud/dysmsapi20170525';
 import openapi from '@alicloud/openapi-core';
 import wechatpay from 'wechatpay-axios-plugin';
-import { alipayClient, rawCall, refundBiz } from './alipay.mjs';
-import { Sandbox, refundBody, failure, eventually } from './lib.mjs';
+import { alipayClient, rawCall, refundBiz, transferBiz } from './alipay.mjs';
+import { Sandbox, refundBody, transferBody, failure, eventually } from './lib.mjs';
 import { account, client as stripeClient } from './stripe.mjs';
 
 const { Formatter, Rsa } = wechatpay;
@@ -86,6 +86,52 @@ test('a wrong signature, other bytes for a number, a reused nonce are found', as
   assert.equal(r.code, 1);
   assert.deepEqual([r.verified, r.bad], [2, 4]);
   assert.match(r.problems.join('\n'), /other bytes[^]*nonce used twice[^]*does not verify[^]*differs from the SDK/);
+});
+
+const bills = (c) => c.v3['fund-app']['mch-transfer']['transfer-bills'];
+const TRANSFER = 'alipay.fund.trans.uni.transfer';
+
+test('transfers: what the SDKs send verifies, and arrives', async () => {
+  const r = await recorded(async (s, port) => {
+    const c = through(s, port);
+    const m = s.merchant();
+    const user_name = Rsa.encrypt('张三', Rsa.from(m.certs[m.pubKeyId], Rsa.KEY_TYPE_PUBLIC));
+    const body = transferBody('VW1', 9004, { user_name });
+    for (let i = 0; i < 2; i++) await bills(c).post(body);
+    await bills(c)['out-bill-no']._no_.get({ no: 'VW1' });
+    await bills(c)['out-bill-no']._no_.cancel.post({}, { no: 'VW1' });
+    const a = alipayClient(s, 'cert');
+    const biz = transferBiz('VW2', 100);
+    await a.exec(TRANSFER, { bizContent: biz }, { validateSign: true });
+    await a.exec('alipay.fund.trans.common.query', { bizContent: biz }, { validateSign: true });
+    assert.equal((await s.transfer('VW2')).paid_times, 1);
+  });
+  assert.deepEqual([r.code, r.verified, r.bad, r.wechat, r.alipay, r.numbers], [0, 6, 0, 4, 2, 2], r.problems?.join());
+});
+
+test('transfers: what is wrong is found', async () => {
+  const problems = ['other bytes', 'not encrypted for the key', 'without the Wechatpay-Serial', 'other bytes',
+    'string of yuan', 'without app_cert_sn', 'names no transfer', 'out_biz_no'];
+  const r = await recorded(async (s, port) => {
+    const c = through(s, port);
+    const m = s.merchant();
+    const sealed = (serial) => Rsa.encrypt('张三', Rsa.from(m.certs[serial], Rsa.KEY_TYPE_PUBLIC));
+    await bills(c).post(transferBody('VW1', 9004));
+    await failure(bills(c).post(transferBody('VW1', 9005)));
+    await failure(bills(c).post(transferBody('VW3', 100, { user_name: sealed(m.platformSerial) })));
+    const bare = new wechatpay.Wechatpay({ ...m, baseURL: `${s.url}/` });
+    await failure(bills(bare).post(transferBody('VW4', 100, { user_name: sealed(m.pubKeyId) })));
+    const a = alipayClient(s, 'cert');
+    const raw = (biz, who = a, method = TRANSFER) => rawCall(s, who, method, biz, { charsetInQuery: true });
+    await raw(transferBiz('VW2', 100));
+    await raw(transferBiz('VW2', 101));
+    await raw(transferBiz('VW5', 100, { trans_amount: '1' }));
+    await raw(transferBiz('VW6', 100), alipayClient(s, 'key'));
+    await raw({ out_biz_no: 'VW2' }, a, 'alipay.fund.trans.common.query');
+    await raw(transferBiz(undefined, 100));
+  });
+  assert.deepEqual([r.code, r.verified, r.bad], [1, 2, problems.length], r.problems?.join());
+  problems.forEach((p, i) => assert.ok(r.problems[i].includes(p), `${p} in ${r.problems[i]}`));
 });
 
 const REFUND = 'alipay.trade.refund';

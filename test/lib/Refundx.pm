@@ -206,6 +206,8 @@ sub channel_add
 	my $kind = delete $overrides{kind} || 'wechat';
 	my %config = (%{ $self->{sandbox}->channel_config($mchid, $kind) }, %overrides);
 
+	# WeChat's transfers are not for a partner's sub-merchants
+	delete $config{transfer} if $config{sub_mchid};
 	$kind =~ s/-.*//;
 	return $self->sql('SELECT refundx.channel_add('
 		  . join(', ', literal($name), literal($kind), literal(to_json(\%config)) . '::jsonb')

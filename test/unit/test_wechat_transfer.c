@@ -63,14 +63,16 @@ setting_refused(const char *setting, const char *words, const char *name)
 	ok(err.hint[0] != '\0', "with a hint");
 }
 
-/* The setting with one member more, or with another value. */
+/* The setting with one member more, or with another remark. */
 static const char *
 setting(const char *more)
 {
 	static char text[2048];
+	bool		remark = strstr(more, "\"remark\"") != NULL;
 
 	snprintf(text, sizeof(text), "{\"appid\":\"" KIT_APPID "\",\"scene_id\":\"1005\","
-			 "\"report_infos\":" KIT_REPORT_INFOS "%s%s}", more[0] ? "," : "", more);
+			 "\"report_infos\":" KIT_REPORT_INFOS "%s%s%s}", remark ? "" : ",\"remark\":\"wages\"",
+			 more[0] ? "," : "", more);
 	return text;
 }
 
@@ -93,7 +95,7 @@ reports(const char *list)
 	static char text[2048];
 
 	snprintf(text, sizeof(text), "{\"appid\":\"" KIT_APPID "\",\"scene_id\":\"1005\","
-			 "\"report_infos\":%s}", list);
+			 "\"remark\":\"wages\",\"report_infos\":%s}", list);
 	return text;
 }
 
@@ -104,7 +106,9 @@ test_settings(void)
 	char		list[2048] = "[";
 
 	opens(setting(""), "the least");
-	opens(KIT_TRANSFER, "with a remark");
+	setting_refused("{\"appid\":\"" KIT_APPID "\",\"scene_id\":\"1005\","
+					"\"report_infos\":" KIT_REPORT_INFOS "}", "transfer.remark is missing",
+					"without a remark");
 	opens(setting("\"recv_style\":\"RED_PACKET\",\"user_recv_perception\":\"x\""), "with a style");
 	opens(setting("\"recv_style\":\"CONFIRM_PAGE\""), "with the other style");
 	opens(setting(repeated("remark", SAN, 32)), "a remark of 32 characters, 96 bytes");
@@ -207,7 +211,6 @@ test_check(void)
 		"channel_check says what transfers are paid for");
 	has(buf_str(&report), "IP addresses", "and what only WeChat can tell");
 	lacks(buf_str(&report), "warning", "without a warning");
-	has(check(config_with(setting(""))), "warning: it has no remark", "unless there is no remark");
 	is_str(check(KIT_CONFIG), "", "nothing of it where there is no such setting");
 }
 
@@ -401,7 +404,7 @@ test_numbers_and_reasons(void)
 	i.reason = "\xe5\x95";
 	refuses(i, "reason", "half a character");
 	i.reason = NULL;
-	accepts(i, "none, where the settings may have a remark");
+	accepts(i, "none, where the settings have a remark");
 	i.reason = "";
 	accepts(i, "an empty one is none");
 	i.transfer_defaults = false;

@@ -162,17 +162,18 @@ test_not_frozen(void)
 {
 	ChannelInstruction i = plain;
 	const char *scene = "{\"scene_id\":\"1000\",\"report_infos\":" KIT_REPORT_INFOS "}";
-	void	   *silent = open_changed(",\"remark\":\"wages\"", "");
 	void	   *partner = open_json("{\"mchid\":\"1900000100\",\"merchant_serial\":\"" KIT_MERCHANT_SERIAL
 									"\",\"private_key\":\"apiclient_key.pem\",\"apiv3_key\":\"apiv3_new.key\","
 									"\"sub_mchid\":\"1900000109\","
 									"\"wechat_keys\":{\"" KIT_CERT_SERIAL "\":\"platform.pem\"}}");
 
-	ok(silent != NULL && partner != NULL, "two more configurations");
-	not_frozen(silent, plain, "no setting transfer.remark", "neither reason nor remark");
+	ok(partner != NULL, "one more configuration");
 	i.reason = "r";
 	not_frozen(bare, i, "the appid of the transfer is missing", "no appid");
 	i.payee = "{\"openid\":\"" KIT_OPENID "\",\"appid\":\"wx2\"}";
+	i.reason = NULL;
+	not_frozen(bare, i, "no setting transfer.remark", "neither reason nor remark");
+	i.reason = "r";
 	not_frozen(bare, i, "the scene of the transfer is missing", "no scene");
 	i.transfer_data = "{\"report_infos\":" KIT_REPORT_INFOS "}";
 	not_frozen(bare, i, "the scene of the transfer is missing", "a report without a scene");
@@ -194,7 +195,6 @@ test_not_frozen(void)
 	i = plain;
 	i.wire_no = "\xff";
 	not_frozen(config, i, "could not be put together", "nor in the number");
-	wechat->close(silent);
 	wechat->close(partner);
 }
 

@@ -20,19 +20,9 @@ use utf8;
 
 use parent 'Refundx::Channels';
 
-use JSON::PP ();
 use Refundx;
 use Refundx::Oracle;
 use Test::More;
-
-our %TRANSFER = (
-	wechat => {
-		appid => 'wx0123456789abcdef', scene_id => '1000',
-		report_infos => [
-			{ info_type => '活动名称', info_content => '测试' },
-			{ info_type => '奖励说明', info_content => '提现' } ],
-		remark => '提现' },
-	alipay => { order_title => '提现' });
 
 # The sandbox's configuration of the channel that pays withdrawals.
 my %kind = (wechat => 'wechat', alipay => 'alipay-cert');
@@ -52,7 +42,6 @@ sub new
 			%{ $options{settings} || {} } });
 	my $self = bless { rx => $rx, names => $options{only} || [qw(wechat alipay)] }, $class;
 
-	payee_key($rx);
 	foreach my $channel ($self->names)
 	{
 		$self->add($channel, %{ $options{config} || {} }, %{ $options{of}{$channel} || {} });
@@ -66,11 +55,10 @@ sub new
 sub add
 {
 	my ($self, $channel, %more) = @_;
-	return $self->rx->channel_add($channel, kind => $kind{$channel}, time_scale => 30, not_found_after => 2,
-		transfer => $TRANSFER{$channel}, %more);
+	return $self->rx->channel_add($channel, kind => $kind{$channel}, time_scale => 30, not_found_after => 2, %more);
 }
 
-# A key to seal payees with, in the server's key directory.
+# Another key to seal payees with, in the server's key directory.
 sub payee_key
 {
 	my ($rx, $name, $hex) = @_;
