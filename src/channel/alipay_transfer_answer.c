@@ -103,8 +103,14 @@ read_failure(ChannelCall call, const json_t *node, ChannelEvidence *out)
 	/* what does not say which transfer it refuses may be the answer to another call */
 	if (rule != NULL && rule->signed_only)
 		out->proof = number != NULL && number[0] != '\0';
+
+	/*
+	 * So one that closes the number is a refusal like the others then: a hint,
+	 * until a query agrees.  To ask only would find nothing and send the same
+	 * number again, for ever.
+	 */
 	if (out->verdict == VERDICT_DEAD && !out->proof)
-		out->verdict = VERDICT_ASK;
+		out->verdict = VERDICT_REFUSED;
 }
 
 static void
