@@ -74,8 +74,9 @@ SHLIB_LINK = -Wl,--version-script=$(here)/src/refundx.map -lcurl -lmicrohttpd -l
 override with_llvm = no
 
 # The running server of `make installcheck` needs
-# shared_preload_libraries = 'refundx', max_prepared_transactions > 0 and a
-# user other than root; test/run starts one that fits.
+# shared_preload_libraries = 'refundx', max_prepared_transactions > 0, a
+# payee.key in refundx.key_directory (openssl rand -hex 32, mode 0600) and a user
+# other than root; test/run starts one that fits.
 REGRESS = $(patsubst $(here)/sql/%.sql,%,$(sort $(wildcard $(here)/sql/*.sql)))
 ISOLATION = $(patsubst $(here)/test/isolation/specs/%.spec,%,$(sort $(wildcard $(here)/test/isolation/specs/*.spec)))
 ISOLATION_OPTS = --inputdir=$(here)/test/isolation --load-extension=refundx
@@ -144,7 +145,7 @@ else
 help:   ## this list
 	@echo 'make              the library and the extension script'
 	@echo 'make install      into the server that pg_config belongs to'
-	@echo 'make installcheck tests against a running server that preloads refundx'
+	@echo 'make installcheck tests against a running server that preloads refundx (with a payee.key)'
 	@echo 'make clean        removes what was built'
 	@sed -n 's|^\([a-z -]*\):.*## \(.*\)|\1\t\2|p' '$(here)/Makefile' | \
 		while IFS='	' read -r goal what; do printf 'make %-13s%s\n' "$$goal" "$$what"; done

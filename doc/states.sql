@@ -4,13 +4,22 @@
 --
 -- One expression, without a semicolon: test/pgtap/docs.sql compares it with
 -- what is in the file.
-SELECT $head$# States of a refund
+SELECT $head$# States of a refund, and of a withdrawal
 
 Made from `refundx.state_table()` by `doc/states.sql`; do not edit. The table is
 total: what is not a move is a *stay* (noted, nothing to do), an *ask* (the
 channel is queried), a *refusal* (a command that this state does not allow) or a
-*contradiction* (the refund is finished and the evidence says otherwise: nothing
-moves, the payment and the account are on hold, and a person decides).
+*contradiction* (it is finished and the evidence says otherwise: nothing moves,
+the payment and the account are on hold, and a person decides).
+
+Refunds and withdrawals go through the same table. What only a withdrawal does:
+
+- `awaiting_approval` is where a withdrawal begins that a second person has to agree to.
+  `cancel` out of it is also a rejection.
+- Asking a channel to give a withdrawal up (`withdraw_cancel` of one that was sent) is not
+  a state. `cancel_requested_at` is set, and the state and the money stay as they are: the
+  channel's word is one of the proofs below, and `succeeded` may still be it.
+- `returned` after `succeeded` is a bounce: the money was paid, and came back.
 
 What happens, in the order of the table:
 
@@ -32,6 +41,7 @@ returned; `return`: out to available.
 ```mermaid
 stateDiagram-v2
     [*] --> queued : submitted
+    [*] --> awaiting_approval : submitted
     [*] --> unknown : adopted
 $head$ || (
 	SELECT string_agg(format('    %s --> %s : %s%s', from_state, to_state, inputs,

@@ -100,6 +100,18 @@ SELECT pg_temp.fails(format($$SELECT refundx.channel_add('ch_c', 'alipay', pg_te
 	'{"gateway": "https://openapi.alipay.com"}', '{"notify_url": "https://shop.example.com"}',
 	'{"time_scale": "fast"}']) c;
 SELECT pg_temp.fails($$SELECT refundx.channel_set('ch_ali', '{"app_id": "2021000000000002"}')$$);
+-- Transfers, which pay withdrawals: what is wrong with their settings. (All of it: test/unit.)
+SELECT pg_temp.fails(format($$SELECT refundx.channel_add('ch_c', 'wechat', pg_temp.wechat() || jsonb_build_object('transfer', %L::jsonb))$$, c))
+  FROM unnest(ARRAY['[]', '"yes"', '{}', '{"appid": "wx0123456789abcdef"}', '{"appid": "wx0123456789abcdef", "scene_id": "1005"}',
+	'{"appid": "wx0123456789abcdef", "scene_id": "1005", "report_infos": []}',
+	'{"appid": "wx0123456789abcdef", "scene_id": "1005", "report_infos": [{"info_type": "a", "info_content": "b"}], "colour": "red"}']) c;
+SELECT pg_temp.fails($$SELECT refundx.channel_add('ch_c', 'wechat', pg_temp.wechat() || '{"sub_mchid": "1900000200", "transfer": {"appid": "wx0123456789abcdef",
+	"scene_id": "1005", "report_infos": [{"info_type": "a", "info_content": "b"}]}}')$$);
+SELECT pg_temp.fails(format($$SELECT refundx.channel_add('ch_c', 'alipay', pg_temp.alipay() - 'alipay_public_key' || '{"app_certificate": "app.crt",
+	"alipay_certificates": "ali.crt", "root_certificate": "root.crt"}' || jsonb_build_object('transfer', %L::jsonb))$$, c))
+  FROM unnest(ARRAY['[]', '{"colour": "red"}', '{"order_title": ""}', '{"transfer_scene_name": "佣金报酬"}']) c;
+SELECT pg_temp.fails($$SELECT refundx.channel_add('ch_c', 'alipay', pg_temp.alipay() || '{"transfer": {}}')$$);
+SELECT pg_temp.fails($$SELECT refundx.channel_add('ch_c', 'stripe', pg_temp.stripe() || '{"transfer": {}}')$$);
 -- Stripe, likewise. (Its files: test/t/510_stripe.pl.)
 SELECT refundx.channel_add('ch_st', 'stripe', pg_temp.stripe());
 SELECT refundx.channel_add('ch_st', 'stripe', pg_temp.stripe());

@@ -24,6 +24,14 @@ SELECT pg_temp.fails($$SELECT refundx.notice_template_set('failed', NULL, 'sms',
 SELECT pg_temp.fails($$SELECT refundx.notice_template_set('failed', '*', 'nobody', '{}')$$);
 SELECT pg_temp.fails($$SELECT refundx.notice_template_set('failed', '*', 'sms', '{}')$$);
 SELECT pg_temp.fails($$SELECT refundx.notice_template_set('failed', '*', 'sms', '{"sign": "Shop", "code": "SMS_1", "params": {"no": "{phone}"}}')$$);
+-- Of withdrawals the payee is told, in texts of their own.
+SELECT refundx.notice_template_set('succeeded', '*', 'sms', '{"sign": "Shop", "code": "SMS_3", "params": {"no": "withdrawal_no", "money": "{amount} {currency}"}}', about => 'withdrawal');
+SELECT about, transition, language, template->>'code' AS code FROM refundx.notice_template ORDER BY 1, 2, 3;
+SELECT refundx.notice_template_set('succeeded', '*', NULL, NULL, about => 'withdrawal');
+SELECT about, transition, language, template->>'code' AS code FROM refundx.notice_template ORDER BY 1, 2, 3;
+SELECT pg_temp.fails($$SELECT refundx.notice_template_set('failed', '*', 'sms', '{"sign": "Shop", "code": "SMS_1"}', about => 'payment')$$);
+SELECT pg_temp.fails($$SELECT refundx.notice_template_set('failed', '*', 'sms', '{"sign": "Shop", "code": "SMS_1"}', about => NULL)$$);
+SELECT pg_temp.fails($$SELECT refundx.notice_template_set('canceled', '*', 'sms', '{"sign": "Shop", "code": "SMS_1"}', about => 'withdrawal')$$);
 -- A provider that was stopped is tried again when it is changed.
 UPDATE refundx.notice_provider SET paused = 'balance', paused_since = now();
 SELECT level, item FROM refundx.notice_provider_check('sms') WHERE item = 'paused';

@@ -283,6 +283,6 @@ template_check_key(const char *transition, const char *language)
 			return;
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("nobody is told when a refund becomes \"%s\"", transition),
+			 errmsg("nobody is told when it becomes \"%s\"", transition),
 			 errhint("Transitions: succeeded, failed, abnormal, returned. Language: a tag such as zh-CN, or * for all.")));
 }

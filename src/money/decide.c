@@ -51,7 +51,7 @@ typedef struct Locked
 	bool		cancel_requested;
 	const ChannelProduct *product;
 	char	   *submitted_by;
-	char	   *submitter;		/* the person */
+	char	   *actor;			/* who submitted it, as submitted_by said; NULL = it did not */
 } Locked;
 
 #define TEXT_ARG(i) (PG_ARGISNULL(i) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(i)))
@@ -67,7 +67,7 @@ lock_instruction(const char *number, ProductKind kind, bool own_only, Locked *l)
 	};
 	static Statement lock = {
 		"SELECT i.instruction_id, i.state, i.state_since::text, i.attempts, i.account_id, i.amount + i.fee,"
-		"       i.cancel_requested_at IS NOT NULL, c.kind, i.submitted_by, coalesce(o.actor, i.submitted_by),"
+		"       i.cancel_requested_at IS NOT NULL, c.kind, i.submitted_by, o.actor,"
 		"       CASE WHEN o.capped_on IS NOT NULL THEN o.account_id END"
 		"  FROM refundx.instruction i"
 		"  JOIN refundx.channel c USING (channel_id)"
@@ -105,7 +105,7 @@ lock_instruction(const char *number, ProductKind kind, bool own_only, Locked *l)
 	channel = channel_lookup(row_text(0, 8));
 	l->product = channel ? channel_product(channel, kind) : NULL;
 	l->submitted_by = row_text(0, 9);
-	l->submitter = row_text(0, 10);
+	l->actor = row_text(0, 10);
 	l->cap_account_id = row_int8(0, 11);
 }
 
@@ -251,20 +251,22 @@ refundx_withdraw_cancel(PG_FUNCTION_ARGS)
 }
 
 /*
- * The person, and the login: where many share one and nobody says for whom they
- * act, two of them cannot be told apart, and count as one.
+ * Of one login only those are two persons who both said who they are: where it is
+ * shared, and one of them did not, they cannot be told apart, and count as one.
  */
 static void
 other_person(const Locked *l)
 {
 	const char *person = person_name();
+	const char *submitter = l->actor ? l->actor : l->submitted_by;
+	bool		told_apart = strcmp(session_user_name(), l->submitted_by) != 0 ||
+		(l->actor != NULL && actor_name() != NULL);
 
-	if (strcmp(person, l->submitter) != 0 &&
-		(actor_name() != NULL || strcmp(session_user_name(), l->submitted_by) != 0))
+	if (told_apart && strcmp(person, submitter) != 0)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_RX_FOUR_EYES),
-			 errmsg("withdrawal \"%s\" was submitted by %s, and nobody decides about their own", l->number, l->submitter),
+			 errmsg("withdrawal \"%s\" was submitted by %s, and nobody decides about their own", l->number, submitter),
 			 errdetail("This session acts as %s.", person),
 			 errhint("Another person must do it: another login, or, where a login is shared, refundx.actor (by a login with the role refundx_delegate).")));
 }
@@ -276,6 +278,9 @@ decide(FunctionCallInfo fcinfo, Input input, const char *verb)
 		"UPDATE refundx.instruction"
 		"   SET state = $2, state_since = clock_timestamp(), due_at = $3, due_call = 'submit'"
 		" WHERE instruction_id = $1", ARGS(INT8OID, TEXTOID, TIMESTAMPTZOID)
+	};
+	static Statement agreed = {
+		"UPDATE refundx.payout SET approved_at = clock_timestamp() WHERE instruction_id = $1", ARGS(INT8OID)
 	};
 	static Statement audit = {
 		"INSERT INTO refundx.audit (action, subject, reason) VALUES ($1, $2, $3)",
@@ -303,6 +308,8 @@ decide(FunctionCallInfo fcinfo, Input input, const char *verb)
 		values_text(&v, state_name(t->to));
 		values_time(&v, clock_now());
 		statement_run(&approve, &v);
+		v.n = 1;
+		statement_run(&agreed, &v);
 		event_add(l.instruction_id, "approved", state_name(l.state), state_name(t->to), reason);
 		wake_at_commit(WORKER_DISPATCHER);
 	}

@@ -195,21 +195,20 @@ payee_keys_check(const ChannelFindings *findings)
 /* ---- sealing: nonce, ciphertext, tag ---- */
 
 static bool
-seal(const unsigned char key[KEY_LEN], const char *what, const char *number,
-	 const void *data, size_t len, Buf *out)
+seal(const unsigned char key[KEY_LEN], const unsigned char nonce[NONCE_LEN], const char *what,
+	 const char *number, const void *data, size_t len, Buf *out)
 {
-	unsigned char nonce[NONCE_LEN];
 	char		aad[CHANNEL_NO_MAX + 32];
 	int			n = snprintf(aad, sizeof(aad), "%s:%s", what, number);
 	Buf			box = BUF_INIT;
 	bool		good;
 
-	good = n > 0 && n < (int) sizeof(aad) && random_bytes(nonce, sizeof(nonce)) &&
-		aes256gcm_encrypt(key, nonce, sizeof(nonce), aad, n, data, len, &box);
+	good = n > 0 && n < (int) sizeof(aad) &&
+		aes256gcm_encrypt(key, nonce, NONCE_LEN, aad, n, data, len, &box);
 	if (good)
 	{
 		buf_reset(out);
-		buf_add(out, nonce, sizeof(nonce));
+		buf_add(out, nonce, NONCE_LEN);
 		buf_add(out, box.data, box.len);
 		good = !out->failed;
 	}
@@ -232,7 +231,9 @@ bool
 payee_bytes_seal(const unsigned char key[PAYEE_DATA_KEY_LEN], const char *what,
 				 const char *number, const void *data, size_t len, Buf *out)
 {
-	return seal(key, what, number, data, len, out);
+	unsigned char nonce[NONCE_LEN];
+
+	return random_bytes(nonce, sizeof(nonce)) && seal(key, nonce, what, number, data, len, out);
 }
 
 bool
@@ -260,7 +261,12 @@ payee_seal(const ChannelProduct *product, const char *kind, const char *number,
 {
 	ChannelPayee payee;
 	ChannelError err = {{0}};
-	unsigned char data_key[KEY_LEN];
+	struct
+	{
+		unsigned char key[KEY_LEN];
+		unsigned char key_nonce[NONCE_LEN];
+		unsigned char payee_nonce[NONCE_LEN];
+	}			fresh;			/* drawn at once: each draw has its price */
 	char		identity[sizeof(payee.identity) + 80];
 	Buf			box = BUF_INIT;
 	bool		good;
@@ -277,19 +283,31 @@ payee_seal(const ChannelProduct *product, const char *kind, const char *number,
 		good &= hmac_sha256(keys[i].hash_key, KEY_LEN, identity, strlen(identity), out->fingerprint[i]);
 	out->fingerprints = nkeys;
 
-	good = good && random_bytes(data_key, sizeof(data_key)) &&
-		seal(keys[0].key, "key", number, data_key, sizeof(data_key), &box);
+	good = good && random_bytes(&fresh, sizeof(fresh)) &&
+		seal(keys[0].key, fresh.key_nonce, "key", number, fresh.key, sizeof(fresh.key), &box);
 	if (good)
 		out->data_key = bytea_of(&box);
-	good = good && seal(data_key, "payee", number, payee_json, strlen(payee_json), &box);
+	good = good && seal(fresh.key, fresh.payee_nonce, "payee", number, payee_json, strlen(payee_json), &box);
 	if (good)
 		out->sealed = bytea_of(&box);
 	buf_free(&box);
-	explicit_bzero(data_key, sizeof(data_key));
+	explicit_bzero(&fresh, sizeof(fresh));
 	explicit_bzero(identity, sizeof(identity));
 	explicit_bzero(&payee, sizeof(payee));
 	if (!good)
 		elog(ERROR, "whom to pay could not be sealed");
+}
+
+/* Which of our keys it is; -1 = none. */
+static int
+key_of_print(const char *print)
+{
+	int			i;
+
+	for (i = 0; i < nkeys; i++)
+		if (strcmp(keys[i].print, print) == 0)
+			return i;
+	return -1;
 }
 
 bool
@@ -307,9 +325,16 @@ payee_data_key(const char *number, const char *key_print, const bytea *data_key,
 	}
 	if (!keys_ready(err, errsize))
 		return false;
-	for (i = 0; i < nkeys && strcmp(keys[i].print, key_print) != 0; i++)
-		;
-	if (i == nkeys)
+	i = key_of_print(key_print);
+	if (i < 0)
+	{
+		/* perhaps a new one, with which another process has sealed already */
+		payee_keys_forget();
+		if (!keys_ready(err, errsize))
+			return false;
+		i = key_of_print(key_print);
+	}
+	if (i < 0)
 		snprintf(err, errsize, "the key that sealed whom to pay (%s) is not among refundx.payee_keys", key_print);
 	else if (!unseal(keys[i].key, "key", number, VARDATA_ANY(data_key), VARSIZE_ANY_EXHDR(data_key), &raw) ||
 			 raw.len != PAYEE_DATA_KEY_LEN)

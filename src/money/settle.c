@@ -233,6 +233,7 @@ instruction_from_row(Subject *s, uint64 row)
 	i->fee_back_on_return = row_bool(row, 32);
 	i->cancel_requested = row_bool(row, 33);
 	i->cap_account_id = row_int8(row, 34);
+	i->unapproved = row_bool(row, 35);
 }
 
 static void
@@ -245,7 +246,8 @@ batch_lock_instructions(Batch *b)
 		"       i.person_suggestion, i.person_since, i.payer_amount, i.channel_refund_id, i.received_by,"
 		"       p.payment_no, p.channel_payment_id, m.merchant_no, i.generation, i.kind, i.fee,"
 		"       coalesce(o.fee_back_on_failure, true), coalesce(o.fee_back_on_return, true), i.cancel_requested_at IS NOT NULL,"
-		"       CASE WHEN o.capped_on IS NOT NULL THEN o.account_id END"
+		"       CASE WHEN o.capped_on IS NOT NULL THEN o.account_id END,"
+		"       o.approval IS NOT NULL AND o.approved_at IS NULL"
 		"  FROM refundx.instruction i"
 		"  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id"
 		"  LEFT JOIN refundx.merchant m ON m.merchant_id = i.merchant_id"

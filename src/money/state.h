@@ -56,6 +56,7 @@ typedef enum Input
 	INPUT_HOLD,
 	INPUT_CONFIG,
 	INPUT_NOT_FOUND,			/* counted: the query began late enough */
+	INPUT_NOT_FOUND_UNAPPROVED, /* likewise, and nobody had agreed to it yet */
 	INPUT_UNANSWERED,			/* verdict unknown */
 	/* hints */
 	INPUT_REFUSAL_HINT,			/* an unsigned no */

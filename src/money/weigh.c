@@ -205,7 +205,7 @@ input_of_not_found(Instruction *i, const EvidenceFacts *e, const Timing *timing,
 		to_person(i, *note, "Wait for a bill, or look the number up in the channel's console.", now);
 		return INPUT_UNANSWERED;
 	}
-	return INPUT_NOT_FOUND;
+	return i->unapproved ? INPUT_NOT_FOUND_UNAPPROVED : INPUT_NOT_FOUND;
 }
 
 static Input
@@ -403,6 +403,14 @@ schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 	}
 	switch (i->state)
 	{
+		case STATE_AWAITING_APPROVAL:
+			/* a person's, and nobody's to ask about; what was heard of it besides stays */
+			if (reaction == REACTION_MOVE)
+			{
+				i->due_at = 0;
+				i->due_call = NULL;
+			}
+			break;
 		case STATE_QUEUED:
 			if (i->cancel_requested)
 			{

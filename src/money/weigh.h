@@ -49,6 +49,7 @@ typedef struct Instruction
 	char	   *merchant_no;
 	bool		may_send;
 	bool		cancel_requested;	/* the channel is asked to give it up */
+	bool		unapproved;		/* a second person has to agree, and has not */
 	int			attempts;
 	int64		first_attempt_at;
 	/* changing */

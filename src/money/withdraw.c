@@ -45,7 +45,7 @@ PG_FUNCTION_INFO_V1(refundx_withdraw_submit_many);
 
 static void check_words(const WithdrawWords *w);
 static bool existing_same(const WithdrawWords *w);
-static void find_account(const WithdrawWords *w, Withdrawal *d);
+static void find_account(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch);
 static void find_channel(const WithdrawWords *w, Withdrawal *d);
 static char *approval_needed(const WithdrawWords *w, const Withdrawal *d);
 static int64 payee_row(const char *kind, const SealedPayee *p);
@@ -271,7 +271,7 @@ submit_new(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
 	NewInstruction *in = &d->in;
 
 	find_channel(w, d);
-	find_account(w, d);
+	find_account(w, d, batch);
 	payee_seal(d->product, d->channel->kind, w->withdrawal_no, w->payee, &d->payee);
 	policy_of(in->channel_id, d->account_id, &d->policy);
 	policy_check_amount(&d->policy, w->amount, in->currency);
@@ -422,21 +422,37 @@ find_channel(const WithdrawWords *w, Withdrawal *d)
 }
 
 static void
-find_account(const WithdrawWords *w, Withdrawal *d)
+find_account(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
 {
 	static const RowKey by_no = {"account", "account_account_no_key", {{"account_no", F_TEXTEQ}}};
-	Datum		key = CStringGetTextDatum(w->account_no);
-	HeapTuple	account = row_find(&by_no, &key);
 	const char *const *c;
+	HeapTuple	account;
+	Datum		key;
 	bool		isnull;
 
-	if (account == NULL)
-		ereport(ERROR,
-				(errcode(ERRCODE_RX_UNKNOWN_ACCOUNT),
-				 errmsg("account \"%s\" does not exist", w->account_no),
-				 errhint("Open it with refundx.account_open().")));
-	d->account_id = DatumGetInt64(row_found(&by_no, account, "account_id", &isnull));
-	d->in.currency = TextDatumGetCString(row_found(&by_no, account, "currency", &isnull));
+	if (batch != NULL && strcmp(batch->account_no, w->account_no) == 0)
+	{
+		d->account_id = batch->account_id;
+		d->in.currency = pstrdup(batch->currency);
+	}
+	else
+	{
+		key = CStringGetTextDatum(w->account_no);
+		account = row_find(&by_no, &key);
+		if (account == NULL)
+			ereport(ERROR,
+					(errcode(ERRCODE_RX_UNKNOWN_ACCOUNT),
+					 errmsg("account \"%s\" does not exist", w->account_no),
+					 errhint("Open it with refundx.account_open().")));
+		d->account_id = DatumGetInt64(row_found(&by_no, account, "account_id", &isnull));
+		d->in.currency = TextDatumGetCString(row_found(&by_no, account, "currency", &isnull));
+	}
+	if (batch != NULL)
+	{
+		strlcpy(batch->account_no, w->account_no, sizeof(batch->account_no));
+		batch->account_id = d->account_id;
+		strlcpy(batch->currency, d->in.currency, sizeof(batch->currency));
+	}
 	for (c = d->product->limits.currencies; *c != NULL; c++)
 		if (strcmp(*c, d->in.currency) == 0)
 			return;

@@ -53,6 +53,9 @@ typedef struct Withdrawal
 typedef struct WithdrawBatch
 {
 	AccountBalance balance;		/* of the account that was charged last, which is locked */
+	char		account_no[PAYMENT_NO_MAX + 1]; /* what was found last: it never changes */
+	int64		account_id;
+	char		currency[4];
 } WithdrawBatch;
 
 /* With SPI connected. */

@@ -178,7 +178,7 @@ COMMENT ON COLUMN refundx.instruction.may_send IS 'False for an adopted refund: 
 -- is_open changes once in a row's life, so the index does not keep the other
 -- updates from being heap-only; the workers rebuild their heaps from it.
 CREATE INDEX instruction_open ON refundx.instruction (account_id) WHERE is_open;
-CREATE INDEX instruction_payment ON refundx.instruction (payment_id);
+CREATE INDEX instruction_payment ON refundx.instruction (payment_id) WHERE payment_id IS NOT NULL;
 CREATE INDEX instruction_with_person ON refundx.instruction (instruction_id) WHERE person_since IS NOT NULL;
 
 -- The business bytes of each wire number, kept before the first attempt.
@@ -244,6 +244,7 @@ CREATE TABLE refundx.evidence (
 	UNIQUE (channel_id, digest)
 );
 COMMENT ON TABLE refundx.evidence IS 'What channels said: answers, callbacks, bill lines; insert-only, once per channel and content';
+COMMENT ON COLUMN refundx.evidence.body IS 'What was received; of an answer about a withdrawal sealed with its data_key, for it may say whom it pays';
 COMMENT ON COLUMN refundx.evidence.about IS 'What it speaks of: a channel''s numbers of refunds and of transfers are not the same numbers';
 COMMENT ON COLUMN refundx.evidence.handover IS 'What the application has to hand to the payee, who must still confirm';
 CREATE INDEX evidence_arrival ON refundx.evidence (xid, evidence_id);

@@ -36,6 +36,7 @@ CREATE TABLE refundx.payout (
 	capped_on	date,
 	transfer_data jsonb,
 	approval	text,
+	approved_at	timestamptz,
 	actor		text,
 	erased_at	timestamptz
 ) WITH (fillfactor = 90);

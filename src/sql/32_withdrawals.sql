@@ -66,7 +66,7 @@ AS 'MODULE_PATHNAME', 'refundx_withdraw_submit_many';
 COMMENT ON FUNCTION refundx.withdraw_submit_many(refundx.withdrawal_order[]) IS
 'Submits a list of withdrawals, as withdraw_submit does each, in the order of their accounts; all or none. Returns how many are new: those that had been submitted before with the same values are not counted. Amounts in minor units.
 From JSON: SELECT refundx.withdraw_submit_many(array_agg(o)) FROM jsonb_populate_recordset(NULL::refundx.withdrawal_order, ''[{"account": ...}, ...]'') o.
-Errors as for withdraw_submit; the message names the withdrawal or the account.';
+Errors as for withdraw_submit; the error''s context names the withdrawal.';
 
 CREATE FUNCTION refundx.withdraw_cancel(withdrawal_no text, reason text DEFAULT NULL)
 RETURNS refundx.withdrawal
@@ -82,7 +82,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'refundx_withdraw_approve';
 COMMENT ON FUNCTION refundx.approve(text, text) IS
 'Lets a withdrawal that waits for a second person be sent. Who approves is another person than who submitted: refundx.actor where it is set (by a login with the role refundx_delegate), and session_user otherwise. Kept in the audit log with the reason.
-Errors: RX006 it does not wait for that, RX012 unknown withdrawal, RX021 it is one''s own, 42501 the login may not act for others, 22023 no reason.';
+Errors: RX006 it does not wait for that, RX009 library not preloaded, RX012 unknown withdrawal, RX021 it is one''s own, 42501 the login may not act for others, 22023 no reason.';
 
 CREATE FUNCTION refundx.reject(withdrawal_no text, reason text)
 RETURNS refundx.withdrawal
@@ -90,7 +90,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'refundx_withdraw_reject';
 COMMENT ON FUNCTION refundx.reject(text, text) IS
 'Cancels a withdrawal that waits for a second person, and releases its money. Kept in the audit log with the reason.
-Errors as for approve; whoever submitted it calls withdraw_cancel instead.';
+Errors: RX006 it does not wait for that, RX009 library not preloaded, RX012 unknown withdrawal, RX021 it is one''s own (whoever submitted it calls withdraw_cancel), 42501 the login may not act for others, 22023 no reason.';
 
 CREATE FUNCTION refundx.withdraw_package(withdrawal_no text) RETURNS text
 LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

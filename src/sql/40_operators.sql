@@ -35,14 +35,14 @@ CREATE FUNCTION refundx.arm(reason text) RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'refundx_arm';
 COMMENT ON FUNCTION refundx.arm(text) IS
-'Arms this database for this server: it may send from now on. What may have been sent by whoever had the data before is asked about first; messages that were pending go to a person. Returns how many refunds are asked about.
+'Arms this database for this server: it may send from now on. What may have been sent by whoever had the data before is asked about first; messages that were pending go to a person. Returns how many refunds and withdrawals are asked about.
 Make sure that no other copy of these data sends. Errors: RX009 library not preloaded, 22023 no reason.';
 
 CREATE FUNCTION refundx.recover_timeline() RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'refundx_recover_timeline';
 COMMENT ON FUNCTION refundx.recover_timeline() IS
-'For the dispatcher when it starts: on a timeline that this installation has not seen, every open refund that may have been sent is asked about first. Returns how many, -1 if the timeline is known';
+'For the dispatcher when it starts: on a timeline that this installation has not seen, every open refund and withdrawal that may have been sent is asked about first. Returns how many, -1 if the timeline is known';
 
 CREATE FUNCTION refundx.refund_allow(refund_no text, reason text)
 RETURNS refundx.refund
@@ -178,7 +178,7 @@ RETURNS text
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'refundx_channel_set';
 COMMENT ON FUNCTION refundx.channel_set(text, jsonb, boolean) IS
-'Changes a channel: the members of config replace those of the same name, null removes one. closed: true takes no new refund, open ones go on.
+'Changes a channel: the members of config replace those of the same name, null removes one. closed: true takes no new refund and no new withdrawal, open ones go on.
 Errors: RX008 unknown channel, RX011 the configuration is wrong, has a key in it, or is another merchant''s.';
 
 CREATE FUNCTION refundx.channel_check(

@@ -44,7 +44,8 @@ BEGIN
 				IF percent <> trunc(percent) THEN
 					RAISE EXCEPTION 'fee_percent has more than four decimals' USING ERRCODE = '22023';
 				END IF;
-				given := given || jsonb_build_object('fee_ppm', percent);
+				-- without a point, which no integer has
+				given := given || jsonb_build_object('fee_ppm', trunc(percent));
 			END IF;
 			SELECT * INTO r FROM refundx.withdraw_policy p
 			 WHERE p.channel_id = of_channel AND coalesce(p.account_id, 0) = coalesce(of_account, 0)

@@ -113,6 +113,18 @@ CREATE VIEW refundx.check_i06 AS
 		   END, false);
 COMMENT ON VIEW refundx.check_i06 IS 'I6: what was paid has exactly one posting out, what failed or was canceled exactly one release, what is open neither; a fee is taken with the payment or kept at the end, released otherwise, and given back only if it was taken; all of them of the instruction''s own amount and fee';
 
+-- The row does not say on which side the fee was, so both are right; nothing else is.
+CREATE VIEW refundx.check_i08 AS
+	SELECT i.instruction_no AS subject,
+		   format('%s was asked for, the payee gets %s, and the fee is %s', o.asked, i.amount, i.fee) AS finding
+	  FROM refundx.instruction i JOIN refundx.payout o USING (instruction_id)
+	 WHERE o.asked NOT IN (i.amount, i.amount + i.fee)
+	UNION ALL
+	SELECT i.instruction_no, format('it is a %s, and has a fee of %s', i.kind, i.fee)
+	  FROM refundx.instruction i
+	 WHERE i.kind <> 'withdrawal' AND i.fee <> 0;
+COMMENT ON VIEW refundx.check_i08 IS 'I8: what the payee gets and the fee are what was asked for, or the fee is on top of it, to the unit; only withdrawals have a fee';
+
 CREATE VIEW refundx.check_i09 AS
 	SELECT i.instruction_no AS subject, format('attempt %s was made without a frozen request', a.attempt_id) AS finding
 	  FROM refundx.attempt a JOIN refundx.instruction i USING (instruction_id)
@@ -128,7 +140,7 @@ CREATE VIEW refundx.check_i09 AS
 	 WHERE r.wire_no <> i.wire_no
 	   AND NOT EXISTS (SELECT FROM refundx.event x
 						WHERE x.instruction_id = i.instruction_id AND x.type = 'reissued');
-COMMENT ON VIEW refundx.check_i09 IS 'I9: a wire number is one refund''s, what is sent for it was frozen first, and one is live at a time';
+COMMENT ON VIEW refundx.check_i09 IS 'I9: a wire number is one refund''s or withdrawal''s, what is sent for it was frozen first, and one is live at a time';
 
 CREATE VIEW refundx.check_i10 AS
 	SELECT i.instruction_no AS subject,
@@ -141,7 +153,7 @@ CREATE VIEW refundx.check_i10 AS
 			WINDOW w AS (PARTITION BY a.instruction_id ORDER BY a.attempt_id)) l
 	  JOIN refundx.instruction i USING (instruction_id)
 	 WHERE l.next_id IS NOT NULL AND (l.ended_at IS NULL OR l.ended_at > l.next_at);
-COMMENT ON VIEW refundx.check_i10 IS 'I10: one attempt of a refund at a time, each ended before the next';
+COMMENT ON VIEW refundx.check_i10 IS 'I10: one attempt of a refund or withdrawal at a time, each ended before the next';
 
 CREATE VIEW refundx.check_i11 AS
 	WITH steps AS (
@@ -169,7 +181,7 @@ CREATE VIEW refundx.check_i11 AS
 	  FROM refundx.instruction i
 	  LEFT JOIN steps s ON s.instruction_id = i.instruction_id AND s.last
 	 WHERE s.to_state IS DISTINCT FROM i.state;
-COMMENT ON VIEW refundx.check_i11 IS 'I11: the history of each refund is a path of the state table, and ends where the refund is';
+COMMENT ON VIEW refundx.check_i11 IS 'I11: the history of each refund and withdrawal is a path of the state table, and ends where it is';
 
 CREATE VIEW refundx.check_i17 AS
 	SELECT i.instruction_no AS subject, format('a notice says %s, which it never became', n.transition) AS finding
@@ -197,7 +209,7 @@ CREATE VIEW refundx.check_i18 AS
 				 WHERE a.instruction_id = i.instruction_id AND a.started_at >= late.at))
 			OR i.due_at < late.at AND current_setting('refundx.dispatch')::boolean AND refundx.armed()
 			   AND m.paused IS NULL AND p.hold IS NULL);
-COMMENT ON VIEW refundx.check_i18 IS 'I18: every open refund has a due time that is not long past, or is with a person (a pause, a hold and refundx.dispatch = off excuse it)';
+COMMENT ON VIEW refundx.check_i18 IS 'I18: every open refund and withdrawal has a due time that is not long past, or is with a person, or waits for approval (a pause, a hold and refundx.dispatch = off excuse it)';
 
 CREATE VIEW refundx.check_i19 AS
 	SELECT a.name AS subject,
@@ -211,13 +223,41 @@ CREATE VIEW refundx.check_i19 AS
 	  FROM refundx.instruction i
 	  JOIN refundx.payment p USING (payment_id)
 	  LEFT JOIN refundx.account_name a ON a.account_id = i.account_id
-	 WHERE a.own_id IS DISTINCT FROM p.account_id;
+	 WHERE a.own_id IS DISTINCT FROM p.account_id
+	UNION ALL
+	SELECT i.instruction_no, 'its money is frozen on another account than the one that pays it'
+	  FROM refundx.instruction i
+	  JOIN refundx.payout o USING (instruction_id)
+	  LEFT JOIN refundx.account_name a ON a.account_id = i.account_id
+	 WHERE a.own_id IS DISTINCT FROM o.account_id;
 COMMENT ON VIEW refundx.check_i19 IS 'I19: no freeze without an owner, no owner without a freeze';
+
+-- The clerk forgets days after a month, so of older ones a line may be missing.
+CREATE VIEW refundx.check_i23 AS
+	SELECT concat_ws(', ', coalesce(a.account_no, 'account row ' || d.account_id), c.name, d.day) AS subject,
+		   format('the day''s last line says %s withdrawals of %s; what counts are %s of %s',
+				  coalesce(d.withdrawals::text, 'no'), coalesce(d.amount::text, 'nothing'),
+				  coalesce(w.withdrawals, 0), coalesce(w.amount, 0)) AS finding
+	  FROM (SELECT DISTINCT ON (account_id, channel_id, day) account_id, channel_id, day, withdrawals, amount
+			  FROM refundx.cap_line ORDER BY account_id, channel_id, day, n DESC) d
+	  FULL JOIN (
+		SELECT o.account_id, i.channel_id, o.capped_on AS day, count(*) AS withdrawals, sum(o.asked) AS amount
+		  FROM refundx.payout o JOIN refundx.instruction i USING (instruction_id)
+		 WHERE o.capped_on IS NOT NULL AND i.state NOT IN ('failed', 'canceled')
+		 GROUP BY 1, 2, 3) w USING (account_id, channel_id, day)
+	  LEFT JOIN refundx.account a USING (account_id)
+	  LEFT JOIN refundx.channel c USING (channel_id)
+	 WHERE (coalesce(d.withdrawals, 0), coalesce(d.amount, 0)) IS DISTINCT FROM
+		   (coalesce(w.withdrawals, 0), coalesce(w.amount, 0))
+	   AND (d.day IS NOT NULL
+			OR w.day >= (clock_timestamp() + current_setting('refundx.clock_offset')::interval
+						 - interval '30 days')::date);
+COMMENT ON VIEW refundx.check_i23 IS 'I23: what an account has used of a day''s limit is the sum of its withdrawals of that day which have not failed and were not canceled';
 
 CREATE VIEW refundx.check_i24 AS
 	SELECT i.instruction_no AS subject,
 		   format('evidence %s contradicts it, and %s', x.evidence_id,
-				  CASE WHEN i.person_since IS NULL THEN 'it is with nobody' ELSE 'its payment is not on hold' END) AS finding
+				  CASE WHEN i.person_since IS NULL THEN 'it is with nobody' ELSE 'its payment or account is not on hold' END) AS finding
 	  FROM refundx.event x
 	  JOIN refundx.instruction i USING (instruction_id)
 	  LEFT JOIN refundx.payment p USING (payment_id)
@@ -228,9 +268,9 @@ CREATE VIEW refundx.check_i24 AS
 			OR a.account_id IS NOT NULL AND a.hold IS NULL)
 	   AND NOT EXISTS (SELECT FROM refundx.event r
 						WHERE r.instruction_id = i.instruction_id AND r.type = 'resolved' AND r.seq > x.seq);
-COMMENT ON VIEW refundx.check_i24 IS 'I24: a finished refund that evidence contradicts has a hold, and is with a person';
+COMMENT ON VIEW refundx.check_i24 IS 'I24: a finished refund or withdrawal that evidence contradicts has a hold, and is with a person';
 
--- The tables have no foreign keys on a refund's way (see their head).
+-- The tables have no foreign keys on a refund's or withdrawal's way (see their head).
 CREATE VIEW refundx.check_orphans AS
 	SELECT i.instruction_no AS subject, 'its channel, merchant, payment or account does not exist' AS finding
 	  FROM refundx.instruction i
@@ -259,11 +299,25 @@ CREATE VIEW refundx.check_orphans AS
 	 CROSS JOIN LATERAL (SELECT count(*) AS n FROM refundx.account s WHERE s.slot_of = a.account_id) s
 	 WHERE a.slot = 0 AND a.slots <> 1 + s.n
 	UNION ALL
-	SELECT o.what || ' ' || o.id, 'its refund does not exist'
+	SELECT i.instruction_no, CASE i.kind WHEN 'withdrawal' THEN 'what only a withdrawal has is missing'
+							 ELSE 'it has what only a withdrawal has' END
+	  FROM refundx.instruction i
+	  LEFT JOIN refundx.payout o USING (instruction_id)
+	 WHERE (i.kind = 'withdrawal') <> (o.instruction_id IS NOT NULL)
+	UNION ALL
+	SELECT 'payout of ' || o.instruction_id, 'its payee does not exist'
+	  FROM refundx.payout o
+	 WHERE o.payee_id IS NOT NULL
+	   AND NOT EXISTS (SELECT FROM refundx.payee p WHERE p.payee_id = o.payee_id)
+	UNION ALL
+	SELECT o.what || ' ' || o.id, 'its refund or withdrawal does not exist'
 	  FROM (SELECT 'event' AS what, seq AS id, instruction_id FROM refundx.event WHERE instruction_id IS NOT NULL
 			UNION ALL SELECT 'attempt', attempt_id, instruction_id FROM refundx.attempt
 			UNION ALL SELECT 'request of', instruction_id, instruction_id FROM refundx.request
-			UNION ALL SELECT 'notice', notice_id, instruction_id FROM refundx.notice) o
+			UNION ALL SELECT 'notice', notice_id, instruction_id FROM refundx.notice
+			UNION ALL SELECT 'payout of', instruction_id, instruction_id FROM refundx.payout
+			UNION ALL SELECT 'contact of', instruction_id, instruction_id FROM refundx.payout_contact
+			UNION ALL SELECT 'line of a day''s limit', n, instruction_id FROM refundx.cap_line) o
 	 WHERE NOT EXISTS (SELECT FROM refundx.instruction i WHERE i.instruction_id = o.instruction_id)
 	UNION ALL
 	SELECT 'event ' || x.seq, format('its evidence %s does not exist', x.evidence_id)
@@ -274,7 +328,7 @@ CREATE VIEW refundx.check_orphans AS
 	SELECT 'evidence ' || e.evidence_id, 'its channel does not exist'
 	  FROM refundx.evidence e
 	 WHERE NOT EXISTS (SELECT FROM refundx.channel c WHERE c.channel_id = e.channel_id);
-COMMENT ON VIEW refundx.check_orphans IS 'Rows whose parents are missing; the tables that a refund passes through have no foreign keys';
+COMMENT ON VIEW refundx.check_orphans IS 'Rows whose parents are missing, and withdrawals without what belongs to one; the tables that a refund or withdrawal passes through have no foreign keys';
 
 CREATE FUNCTION refundx.check(OUT invariant text, OUT subject text, OUT finding text)
 RETURNS SETOF record
@@ -286,12 +340,14 @@ AS $$
 	UNION ALL SELECT 'I4', subject, finding FROM refundx.check_i04
 	UNION ALL SELECT 'I5', subject, finding FROM refundx.check_i05
 	UNION ALL SELECT 'I6', subject, finding FROM refundx.check_i06
+	UNION ALL SELECT 'I8', subject, finding FROM refundx.check_i08
 	UNION ALL SELECT 'I9', subject, finding FROM refundx.check_i09
 	UNION ALL SELECT 'I10', subject, finding FROM refundx.check_i10
 	UNION ALL SELECT 'I11', subject, finding FROM refundx.check_i11
 	UNION ALL SELECT 'I17', subject, finding FROM refundx.check_i17
 	UNION ALL SELECT 'I18', subject, finding FROM refundx.check_i18
 	UNION ALL SELECT 'I19', subject, finding FROM refundx.check_i19
+	UNION ALL SELECT 'I23', subject, finding FROM refundx.check_i23
 	UNION ALL SELECT 'I24', subject, finding FROM refundx.check_i24
 	UNION ALL SELECT 'orphans', subject, finding FROM refundx.check_orphans
 $$;

@@ -51,10 +51,10 @@ CREATE VIEW refundx.unknown AS
 	  JOIN refundx.channel c USING (channel_id)
 	  LEFT JOIN LATERAL (
 		SELECT * FROM refundx.evidence e
-		 WHERE e.merchant_id = i.merchant_id AND e.wire_no = i.wire_no
+		 WHERE e.merchant_id = i.merchant_id AND e.wire_no = i.wire_no AND e.about = i.kind
 		 ORDER BY e.evidence_id DESC LIMIT 1) e ON true
 	 WHERE i.is_open AND i.state = 'unknown';
-COMMENT ON VIEW refundx.unknown IS 'Refunds that may or may not have been executed, with the last that was heard; they are asked about, never sent again before';
+COMMENT ON VIEW refundx.unknown IS 'Refunds and withdrawals that may or may not have been executed, with the last that was heard; they are asked about, never sent again before';
 COMMENT ON COLUMN refundx.unknown.unexplained IS 'Attempts of which nobody knows whether they were executed';
 COMMENT ON COLUMN refundx.unknown.refusal IS 'The code of an unsigned refusal that a query has still to confirm';
 
@@ -169,7 +169,7 @@ CREATE VIEW refundx.notices WITH (security_barrier) AS
 	  JOIN refundx.instruction i USING (instruction_id)
 	  LEFT JOIN refundx.payment_contact t ON t.payment_id = i.payment_id
 	  LEFT JOIN refundx.payout_contact d ON d.instruction_id = i.instruction_id;
-COMMENT ON VIEW refundx.notices IS 'Messages to payers, at most one per refund, transition and sink; a state of ambiguous may have been sent and is not repeated';
+COMMENT ON VIEW refundx.notices IS 'Messages to payers and payees, at most one per refund or withdrawal, transition and sink; a state of ambiguous may have been sent and is not repeated';
 COMMENT ON COLUMN refundx.notices.phone IS 'Masked';
 
 CREATE VIEW refundx.channels AS
@@ -189,7 +189,7 @@ CREATE VIEW refundx.merchants AS
 	  LEFT JOIN refundx.merchant_pause r ON r.merchant_id = m.merchant_id AND r.about = 'refund'
 	  LEFT JOIN refundx.merchant_pause w ON w.merchant_id = m.merchant_id AND w.about = 'withdrawal';
 COMMENT ON VIEW refundx.merchants IS 'Merchants as channels know them; what is paused is probed at probe_at, and resumes by itself unless an operator paused it';
-COMMENT ON COLUMN refundx.merchants.paused IS 'Why no refund of it is sent; withdrawals are paid from another balance and have a pause of their own';
+COMMENT ON COLUMN refundx.merchants.paused IS 'Why no refund of it is sent; its withdrawals are paid from another balance and have a pause of their own';
 
 CREATE VIEW refundx.verdicts AS SELECT * FROM refundx.verdict_table();
 COMMENT ON VIEW refundx.verdicts IS 'What each answer of a channel means; the first row (n) that fits decides, null fits everything, unlisted is unknown';
@@ -208,7 +208,7 @@ CREATE VIEW refundx.external_refunds AS
 	  FROM refundx.external_refund x
 	  JOIN refundx.channel c USING (channel_id)
 	  LEFT JOIN refundx.payment p USING (payment_id);
-COMMENT ON VIEW refundx.external_refunds IS 'Refunds that were not made here, as evidence showed; counted: how much of the payment they take up, in minor units';
+COMMENT ON VIEW refundx.external_refunds IS 'Refunds and withdrawals (about) that were not made here, as evidence showed; counted: how much of the payment they take up, in minor units';
 
 CREATE VIEW refundx.with_person AS
 	SELECT i.kind::text AS what, i.instruction_no AS subject, c.name AS channel, i.state,
@@ -233,7 +233,8 @@ CREATE VIEW refundx.with_person AS
 	  FROM refundx.merchant_pause p JOIN refundx.merchant m USING (merchant_id)
 	UNION ALL
 	SELECT 'notice', i.instruction_no, n.provider, n.state, n.done_at, coalesce(n.message, n.outcome),
-		   'Find out at the provider whether it was sent; tell the payer otherwise.'
+		   CASE i.kind WHEN 'refund' THEN 'Find out at the provider whether it was sent; tell the payer otherwise.'
+					   ELSE 'Find out at the provider whether it was sent; tell the payee otherwise.' END
 	  FROM refundx.notice n JOIN refundx.instruction i USING (instruction_id)
 	 WHERE n.state IN ('with_person', 'ambiguous');
 COMMENT ON VIEW refundx.with_person IS 'Everything that waits for a person, with the reason and a suggestion';

@@ -88,7 +88,7 @@ COMMENT ON VIEW refundx.bounced IS 'Withdrawals whose money came back (退票), 
 
 CREATE VIEW refundx.withdraw_policies AS
 	SELECT c.name AS channel, a.account_no AS account, p.minimum, p.maximum, p.day_amount, p.day_count, p.day_zone,
-		   p.fee_fixed, p.fee_ppm / 10000.0 AS fee_percent, p.fee_cap, p.fee_on_top, p.fee_back_on_failure,
+		   p.fee_fixed, (p.fee_ppm / 10000.0)::numeric(7, 4) AS fee_percent, p.fee_cap, p.fee_on_top, p.fee_back_on_failure,
 		   p.fee_back_on_return, p.approve_above, p.approve_new_payee
 	  FROM refundx.withdraw_policy p
 	  JOIN refundx.channel c USING (channel_id)

@@ -1,6 +1,6 @@
 /*
  * Health: one row for each worker, and one for each thing that can be in the
- * way of all refunds.
+ * way of all refunds and withdrawals.
  */
 
 /*
@@ -19,13 +19,13 @@ AS $$
 		-- the newest few thousand: an old one that was overlooked is check()'s
 		SELECT e.evidence_id, i.instruction_id, i.payment_id, i.account_id
 		  FROM (SELECT * FROM refundx.evidence ORDER BY evidence_id DESC LIMIT 5000) e
-		  JOIN refundx.instruction i ON i.merchant_id = e.merchant_id AND i.wire_no = e.wire_no
+		  JOIN refundx.instruction i ON i.merchant_id = e.merchant_id AND i.wire_no = e.wire_no AND i.kind = e.about
 		 WHERE NOT EXISTS (SELECT FROM refundx.event x WHERE x.evidence_id = e.evidence_id)
 	), needed AS (
 		SELECT p.xmax AS holder, 'payment ' || p.payment_no AS row, count(*) AS waiting
 		  FROM waiting w JOIN refundx.payment p USING (payment_id) GROUP BY 1, 2
 		UNION ALL
-		SELECT i.xmax, 'refund ' || i.instruction_no, count(*)
+		SELECT i.xmax, i.kind || ' ' || i.instruction_no, count(*)
 		  FROM waiting w JOIN refundx.instruction i USING (instruction_id) GROUP BY 1, 2
 		UNION ALL
 		SELECT a.xmax, 'account ' || n.name, count(*)
@@ -53,7 +53,7 @@ AS $$
 	)
 	SELECT b.pid, x.gid, s.application_name, coalesce(s.state, 'prepared'),
 		   coalesce(s.xact_start, x.prepared),
-		   coalesce(h.holds, 'rows of payments, refunds or accounts'), coalesce(h.waiting, 0)
+		   coalesce(h.holds, 'rows of payments, refunds, withdrawals or accounts'), coalesce(h.waiting, 0)
 	  FROM (SELECT pid, virtualtransaction FROM holders UNION SELECT pid, virtualtransaction FROM idle) b
 	  LEFT JOIN holders h ON h.virtualtransaction = b.virtualtransaction AND h.pid IS NOT DISTINCT FROM b.pid
 	  LEFT JOIN pg_catalog.pg_stat_activity s ON s.pid = b.pid
@@ -109,13 +109,13 @@ CREATE VIEW refundx.health AS
 	UNION ALL
 	SELECT 'overdue', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END, NULL, min(i.due_at),
 		   clock_timestamp() - min(i.due_at), count(*),
-		   CASE WHEN count(*) = 0 THEN 'nothing is overdue' ELSE 'refunds were due more than 5 minutes ago' END
+		   CASE WHEN count(*) = 0 THEN 'nothing is overdue' ELSE 'refunds or withdrawals were due more than 5 minutes ago' END
 	  FROM refundx.instruction i
 	 WHERE i.is_open AND i.due_at < clock_timestamp() - interval '5 min'
 	UNION ALL
 	SELECT 'with person', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END, NULL, min(i.person_since),
 		   NULL, count(*),
-		   CASE WHEN count(*) = 0 THEN 'no refund' ELSE 'refunds wait for a person: see refundx.with_person' END
+		   CASE WHEN count(*) = 0 THEN 'no refund and no withdrawal' ELSE 'refunds or withdrawals wait for a person: see refundx.with_person' END
 	  FROM refundx.instruction i WHERE i.person_since IS NOT NULL;
 COMMENT ON VIEW refundx.health IS 'Is everything working: one row for each worker of this database, and for each thing that can be in the way; level: ok, warning, error';
 COMMENT ON COLUMN refundx.health.behind IS 'How long the oldest work has been waiting';

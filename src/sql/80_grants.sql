@@ -57,7 +57,8 @@ GRANT UPDATE (state, is_open, detail, state_since, due_at, due_call, polls, unex
 	ON refundx.instruction TO refundx_settler;
 GRANT UPDATE (hold) ON refundx.account TO refundx_settler;
 GRANT SELECT, INSERT, UPDATE, DELETE ON refundx.merchant_pause TO refundx_settler;
-GRANT SELECT (instruction_id, account_id, asked, fee_back_on_failure, fee_back_on_return, capped_on)
+GRANT SELECT (instruction_id, account_id, asked, fee_back_on_failure, fee_back_on_return, capped_on,
+			  approval, approved_at)
 	ON refundx.payout TO refundx_settler;
 GRANT SELECT (instruction_id, language) ON refundx.payout_contact TO refundx_settler;
 GRANT SELECT, INSERT ON refundx.cap_line TO refundx_settler;
@@ -132,8 +133,8 @@ GRANT SELECT ON refundx.inflight, refundx.unknown, refundx.journal_lines, refund
 	refundx.bounced, refundx.withdraw_policies
 	TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx.check_i04,
-	refundx.check_i05, refundx.check_i06, refundx.check_i09, refundx.check_i10, refundx.check_i11,
-	refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i24, refundx.check_orphans
+	refundx.check_i05, refundx.check_i06, refundx.check_i08, refundx.check_i09, refundx.check_i10, refundx.check_i11,
+	refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i23, refundx.check_i24, refundx.check_orphans
 	TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.check(), refundx.mask_phone(text),
 	refundx.callback_inspect(text, jsonb, bytea, timestamptz)

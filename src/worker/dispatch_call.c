@@ -158,6 +158,25 @@ next_page(Dispatcher *d, Call *call)
 	return true;
 }
 
+/*
+ * What a channel answers about a transfer may say whom it pays (WeChat's queries
+ * name the openid).  It is kept for evidence all the same, under the withdrawal's
+ * own key, and so it is erased with that; without the key it is not kept.
+ */
+static void
+seal_answer(Call *c)
+{
+	Buf			sealed = BUF_INIT;
+
+	if (c->product != PRODUCT_TRANSFER || c->body.len == 0)
+		return;
+	if (!c->has_data_key ||
+		!payee_bytes_seal(c->data_key, "answer", c->wire_no, c->body.data, c->body.len, &sealed))
+		buf_free(&sealed);
+	buf_wipe(&c->body);
+	c->body = sealed;
+}
+
 void
 dispatch_collect(Dispatcher *d)
 {
@@ -194,6 +213,7 @@ dispatch_collect(Dispatcher *d)
 		call->body = answer.body;
 		buf_init(&answer.body);
 		http_answer_free(&answer);
+		seal_answer(call);
 		call_list_add(&d->ended, call);
 	}
 }

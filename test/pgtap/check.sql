@@ -2,7 +2,7 @@
 -- is broken: by the owner, with the guards taken off, and rolled back.
 BEGIN;
 SET LOCAL client_min_messages = error;
-SELECT plan(67);
+SELECT plan(88);
 
 SELECT refundx.channel_add('wx', 'wechat', '{"mchid": "1900000100", "merchant_serial": "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB",
 	"private_key": "apiclient_key.pem", "apiv3_key": "apiv3.key",
@@ -26,6 +26,17 @@ SELECT 'withdrawal', 'fee_' || no, 'fee_' || no, 1, 1, a.account_id, 30, 3, 'CNY
 INSERT INTO refundx.event (instruction_id, type, to_state)
 SELECT instruction_id, 'submitted', 'queued' FROM refundx.instruction WHERE fee > 0;
 UPDATE refundx.instruction SET due_at = now(), due_call = 'submit' WHERE fee > 0;
+-- Whom they pay, out of 33 with the fee inside; and four of them on one day's limit, of which one has failed.
+INSERT INTO refundx.payee (kind, fingerprint) VALUES ('wechat', '\x01');
+INSERT INTO refundx.payout (instruction_id, account_id, payee_id, payee_masked, asked, fee_back_on_failure, fee_back_on_return, capped_on)
+SELECT i.instruction_id, i.account_id, p.payee_id, 'openid oAAA****AAAA', 33, true, false,
+	   CASE WHEN i.instruction_no IN ('fee_open', 'fee_paid', 'fee_back', 'fee_failed') THEN current_date END
+  FROM refundx.instruction i, refundx.payee p WHERE i.kind = 'withdrawal';
+INSERT INTO refundx.cap_line (account_id, channel_id, day, n, withdrawals, amount, instruction_id)
+SELECT i.account_id, 1, current_date, l.n, l.withdrawals, l.withdrawals * 33, i.instruction_id
+  FROM (VALUES (1, 1, 'fee_open'), (2, 2, 'fee_paid'), (3, 3, 'fee_back'), (4, 4, 'fee_failed'), (5, 3, 'fee_failed')) l(n, withdrawals, no)
+  JOIN refundx.instruction i ON i.instruction_no = l.no;
+INSERT INTO refundx.payout_contact (instruction_id, phone) SELECT instruction_id, '13800138000' FROM refundx.instruction WHERE instruction_no = 'fee_open';
 SELECT refundx.refund_cancel('canceled') \g /dev/null
 
 -- What the workers would do, in the order in which they do it: claim, answer, settle.
@@ -119,6 +130,7 @@ ALTER TABLE refundx.attempt DISABLE TRIGGER ALL;
 ALTER TABLE refundx.request DISABLE TRIGGER ALL;
 ALTER TABLE refundx.instruction DISABLE TRIGGER ALL;
 ALTER TABLE refundx.payment DISABLE TRIGGER ALL;
+ALTER TABLE refundx.payout DISABLE TRIGGER ALL;
 ALTER TABLE refundx.account DISABLE TRIGGER ALL;
 ALTER TABLE refundx.journal DROP CONSTRAINT journal_line;
 ALTER DOMAIN refundx.minor_units DROP CONSTRAINT minor_units_not_negative;
@@ -169,6 +181,12 @@ SELECT pg_temp.finds('I6', 'a fee given back of what succeeded', $$SELECT pg_tem
 SELECT pg_temp.finds('I6', 'a fee given back before the amount', $$UPDATE refundx.journal SET type = CASE type WHEN 'return' THEN 'fee_return' ELSE 'return' END
 	WHERE type IN ('return', 'fee_return') AND instruction_id = pg_temp.id('fee_back_whole')$$);
 SELECT pg_temp.finds('I6', 'a freeze without the fee', $$UPDATE refundx.journal SET d_available = -30, d_frozen = 30 WHERE type = 'freeze' AND instruction_id = pg_temp.id('fee_open')$$);
+SELECT pg_temp.finds('I8', 'a fee that is more than was told', $$UPDATE refundx.instruction SET fee = 4 WHERE instruction_no = 'fee_open'$$);
+SELECT pg_temp.finds('I8', 'a payee who gets more', $$UPDATE refundx.instruction SET amount = 31 WHERE instruction_no = 'fee_paid'$$);
+SELECT pg_temp.finds('I8', 'a unit that nobody gets', $$UPDATE refundx.payout SET asked = 34 WHERE instruction_id = pg_temp.id('fee_open')$$);
+SELECT pg_temp.finds('I8', 'a refund with a fee', $$UPDATE refundx.instruction SET fee = 1 WHERE instruction_no = 'open'$$);
+SELECT is(pg_temp.broken($$UPDATE refundx.payout SET asked = 30 WHERE instruction_id = pg_temp.id('fee_kept')$$), '{}',
+	'I8 is content with a fee on top');
 SELECT pg_temp.finds('I9', 'an attempt without a frozen request', $$DELETE FROM refundx.request WHERE wire_no = 'paid'$$);
 SELECT pg_temp.finds('I9', 'a number that two refunds have', $$UPDATE refundx.instruction SET wire_no = 'open' WHERE instruction_no = 'plain'$$);
 SELECT pg_temp.finds('I9', 'a second live number', $$INSERT INTO refundx.request (instruction_id, wire_no, body) SELECT pg_temp.id('paid'), 'paid2', ''$$);
@@ -183,11 +201,25 @@ SELECT pg_temp.finds('I18', 'an open refund that nobody owns', $$UPDATE refundx.
 SELECT pg_temp.finds('I18', 'one that has been sending for ever', $$SELECT pg_temp.step('open', 'claimed', 'sending'); UPDATE refundx.instruction SET state_since = now() - interval '1 hour' WHERE instruction_no = 'open'$$);
 SELECT pg_temp.finds('I18', 'one that is long overdue', $$UPDATE refundx.instruction SET due_at = now() - interval '16 min' WHERE instruction_no = 'open'$$);
 SELECT is(pg_temp.broken($$UPDATE refundx.instruction SET due_at = now() - interval '16 min' WHERE instruction_no = 'open';
-	INSERT INTO refundx.merchant_pause (merchant_id, about, paused, since) SELECT merchant_id, 'refund', 'hold', now() FROM refundx.merchant$$), '{}', 'I18 excuses what waits for its merchant');
+	INSERT INTO refundx.merchant_pause (merchant_id, about, paused, since) VALUES (1, 'refund', 'hold', now())$$), '{}',
+	'I18 excuses what waits for its merchant');
+SELECT pg_temp.finds('I18', 'a withdrawal that is overdue while refunds are paused', $$UPDATE refundx.instruction SET due_at = now() - interval '16 min' WHERE instruction_no = 'fee_open';
+	INSERT INTO refundx.merchant_pause (merchant_id, about, paused, since) VALUES (1, 'refund', 'hold', now())$$);
+SELECT is(pg_temp.broken($$SELECT pg_temp.step('fee_open', 'moved', 'awaiting_approval');
+	DELETE FROM refundx.event WHERE instruction_id = pg_temp.id('fee_open'); INSERT INTO refundx.event (instruction_id, type, to_state)
+	VALUES (pg_temp.id('fee_open'), 'submitted', 'awaiting_approval')$$), '{}', 'I18 excuses what waits for a second person');
 SELECT is(pg_temp.broken($$UPDATE refundx.instruction SET due_at = NULL, person_reason = 'x', person_since = now() WHERE instruction_no = 'open'$$), '{}',
 	'I18 is content with a person');
 SELECT pg_temp.finds('I19', 'a freeze of nobody''s', $$UPDATE refundx.journal SET instruction_id = 4711 WHERE instruction_id = pg_temp.id('open')$$);
 SELECT pg_temp.finds('I19', 'a refund from another account than its payment''s', $$UPDATE refundx.payment SET account_id = 2 WHERE payment_no = 'P1'$$);
+SELECT pg_temp.finds('I19', 'a withdrawal from another account than it is of', $$UPDATE refundx.payout SET account_id = 2 WHERE instruction_id = pg_temp.id('fee_open')$$);
+SELECT pg_temp.finds('I23', 'a withdrawal that was not counted', $$DELETE FROM refundx.cap_line WHERE n >= 4$$ || $$; UPDATE refundx.cap_line SET withdrawals = 2, amount = 66 WHERE n = 3$$);
+SELECT pg_temp.finds('I23', 'a limit that counts another amount', $$UPDATE refundx.cap_line SET amount = amount - 1 WHERE n = 5$$);
+SELECT pg_temp.finds('I23', 'one that failed and still counts', $$DELETE FROM refundx.cap_line WHERE n = 5$$);
+SELECT pg_temp.finds('I23', 'a day that was forgotten too soon', $$DELETE FROM refundx.cap_line$$);
+SELECT pg_temp.finds('I23', 'a day''s lines of nobody''s', $$UPDATE refundx.payout SET capped_on = NULL$$);
+SELECT is(pg_temp.broken($$UPDATE refundx.payout SET capped_on = current_date - 40 WHERE capped_on IS NOT NULL; DELETE FROM refundx.cap_line$$), '{}',
+	'I23 lets the clerk forget old days');
 SELECT pg_temp.finds('I24', 'a contradiction without a hold', $$SELECT pg_temp.step('paid', 'contradiction', 'succeeded')$$);
 SELECT is(pg_temp.broken($$SELECT pg_temp.step('paid', 'contradiction', 'succeeded');
 	UPDATE refundx.instruction SET person_reason = 'x', person_since = now() WHERE instruction_no = 'paid';
@@ -207,6 +239,15 @@ SELECT pg_temp.finds('orphans', 'a slot that is open alone', $$UPDATE refundx.ac
 SELECT pg_temp.finds('orphans', 'a payment of a slot', $$UPDATE refundx.payment SET account_id = (SELECT account_id FROM refundx.account WHERE slot = 1) WHERE payment_no = 'P1'$$);
 SELECT pg_temp.finds('orphans', 'a refund without its payment', $$UPDATE refundx.instruction SET payment_id = 4711 WHERE instruction_no = 'open'$$);
 SELECT pg_temp.finds('orphans', 'an event of nobody''s', $$UPDATE refundx.event SET instruction_id = 4711 WHERE instruction_id = pg_temp.id('open')$$);
+
+SELECT pg_temp.finds('orphans', 'a withdrawal without its payout', $$DELETE FROM refundx.payout WHERE instruction_id = pg_temp.id('fee_paid')$$);
+SELECT pg_temp.finds('orphans', 'a refund with a payout', $$INSERT INTO refundx.payout (instruction_id, account_id, asked, fee_back_on_failure, fee_back_on_return)
+	SELECT instruction_id, account_id, amount, true, true FROM refundx.instruction WHERE instruction_no = 'paid'$$);
+SELECT pg_temp.finds('orphans', 'a payout of nobody''s', $$UPDATE refundx.payout SET instruction_id = 4711 WHERE instruction_id = pg_temp.id('fee_paid')$$);
+SELECT pg_temp.finds('orphans', 'a payee who is missing', $$DELETE FROM refundx.payee$$);
+SELECT is(pg_temp.broken($$UPDATE refundx.payout SET payee_id = NULL, payee_masked = NULL; DELETE FROM refundx.payee$$), '{}', 'but not one who was forgotten');
+SELECT pg_temp.finds('orphans', 'a telephone number of nobody''s', $$UPDATE refundx.payout_contact SET instruction_id = 4711$$);
+SELECT pg_temp.finds('orphans', 'a line of a limit of nobody''s', $$UPDATE refundx.cap_line SET instruction_id = 4711 WHERE n = 2$$);
 
 SELECT is_empty('SELECT * FROM refundx.check()', 'and nothing of that is left');
 SELECT * FROM finish();

@@ -1,7 +1,7 @@
 -- Who may do what: every role against every table, view and function.  What
 -- is not listed here is not granted, so a new right has to be written down.
 BEGIN;
-SELECT plan(16);
+SELECT plan(24);
 
 CREATE TEMP TABLE may (role text, object text, privilege text);
 
@@ -11,34 +11,37 @@ LANGUAGE sql AS $$
 $$;
 
 -- The workers: tables.
-SELECT pg_temp.allow('refundx_dispatcher', 'SELECT', 'channel_settings', 'merchant', 'payment', 'instruction', 'request',
+SELECT pg_temp.allow('refundx_dispatcher', 'SELECT', 'channel_settings', 'merchant', 'merchant_pause', 'payment', 'instruction', 'payout', 'request',
 					 'attempt', 'event', 'evidence', 'installation');
 SELECT pg_temp.allow('refundx_dispatcher', 'INSERT', 'attempt', 'request', 'event', 'evidence');
-SELECT pg_temp.allow('refundx_dispatcher', 'UPDATE some columns', 'instruction', 'merchant');
+SELECT pg_temp.allow('refundx_dispatcher', 'UPDATE some columns', 'instruction');
 SELECT pg_temp.allow('refundx_listener', 'SELECT', 'channel_settings');
 SELECT pg_temp.allow('refundx_listener', 'INSERT', 'evidence', 'callback_count');
 SELECT pg_temp.allow('refundx_settler', 'SELECT', 'evidence', 'event', 'instruction', 'payment', 'account', 'journal', 'merchant',
-					 'channel', 'channel_settings', 'notice_template', 'external_refund', 'watermark');
-SELECT pg_temp.allow('refundx_settler', 'SELECT some columns', 'payment_contact', 'notice');
-SELECT pg_temp.allow('refundx_settler', 'INSERT', 'journal', 'event', 'notice', 'external_refund');
-SELECT pg_temp.allow('refundx_settler', 'UPDATE some columns', 'payment', 'instruction', 'account', 'merchant', 'external_refund');
-SELECT pg_temp.allow('refundx_courier', 'SELECT', 'notice', 'notice_provider', 'notice_template', 'payment_contact', 'instruction',
+					 'channel', 'channel_settings', 'notice_template', 'external_refund', 'watermark', 'merchant_pause', 'cap_line');
+SELECT pg_temp.allow('refundx_settler', 'SELECT some columns', 'payment_contact', 'payout_contact', 'payout', 'notice');
+SELECT pg_temp.allow('refundx_settler', 'INSERT', 'journal', 'event', 'notice', 'external_refund', 'merchant_pause', 'cap_line');
+SELECT pg_temp.allow('refundx_settler', 'UPDATE', 'merchant_pause');
+SELECT pg_temp.allow('refundx_settler', 'DELETE', 'merchant_pause');
+SELECT pg_temp.allow('refundx_settler', 'UPDATE some columns', 'payment', 'instruction', 'account', 'external_refund');
+SELECT pg_temp.allow('refundx_courier', 'SELECT', 'notice', 'notice_provider', 'notice_template', 'payment_contact', 'payout_contact', 'instruction',
 					 'payment', 'channel', 'channel_settings', 'merchant', 'installation');
 SELECT pg_temp.allow('refundx_courier', 'UPDATE', 'notice');
 SELECT pg_temp.allow('refundx_courier', 'UPDATE some columns', 'notice_provider');
 SELECT pg_temp.allow('refundx_courier', 'DELETE', 'payment_contact');
-SELECT pg_temp.allow('refundx_clerk', 'SELECT', 'instruction', 'payment', 'notice', 'merchant', 'channel_settings', 'event',
+SELECT pg_temp.allow('refundx_clerk', 'SELECT', 'instruction', 'payment', 'notice', 'merchant', 'merchant_pause', 'channel_settings', 'event',
 					 'evidence', 'attempt', 'callback_count', 'installation', 'watermark');
-SELECT pg_temp.allow('refundx_clerk', 'SELECT some columns', 'payment_contact');
-SELECT pg_temp.allow('refundx_clerk', 'UPDATE some columns', 'instruction', 'watermark');
+SELECT pg_temp.allow('refundx_clerk', 'SELECT some columns', 'payment_contact', 'payout_contact', 'payout', 'cap_line');
+SELECT pg_temp.allow('refundx_clerk', 'UPDATE some columns', 'instruction', 'watermark', 'payout');
 SELECT pg_temp.allow('refundx_clerk', 'INSERT', 'event');
-SELECT pg_temp.allow('refundx_clerk', 'DELETE', 'payment_contact', 'callback_count');
+SELECT pg_temp.allow('refundx_clerk', 'DELETE', 'payment_contact', 'payout_contact', 'callback_count', 'cap_line');
 
 -- People and applications: views.
-SELECT pg_temp.allow(r, 'SELECT', 'refunds', 'payments', 'accounts', 'states', 'verdicts')
+SELECT pg_temp.allow(r, 'SELECT', 'refunds', 'withdrawals', 'payments', 'accounts', 'states', 'verdicts')
   FROM unnest(ARRAY['refundx_app', 'refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'inflight', 'unknown', 'journal_lines', 'attempts', 'evidence_log', 'events', 'notices',
-					 'channels', 'merchants', 'callbacks', 'external_refunds', 'with_person', 'audit_log', 'health')
+					 'channels', 'merchants', 'callbacks', 'external_refunds', 'with_person', 'audit_log', 'health',
+					 'withdrawals_by_state', 'awaiting_approval', 'awaiting_payee', 'in_transit', 'bounced', 'withdraw_policies')
   FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 INSERT INTO may SELECT r, relname, 'SELECT' FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, pg_class
  WHERE relnamespace = 'refundx'::regnamespace AND relname LIKE 'check\_%' AND relkind = 'v';
@@ -58,9 +61,23 @@ SELECT set_eq(
 	format('SELECT object, privilege FROM may WHERE role = %L', r),
 	r || ' has exactly the rights that it needs')
   FROM unnest(ARRAY['refundx_dispatcher', 'refundx_listener', 'refundx_settler', 'refundx_courier', 'refundx_clerk',
-					'refundx_app', 'refundx_operator', 'refundx_auditor', 'pg_monitor']) r;
+					'refundx_app', 'refundx_operator', 'refundx_auditor', 'refundx_delegate', 'pg_monitor']) r;
+
+-- Whom a withdrawal pays is sealed; only the dispatcher, which has to send it, reads the seal.
+SELECT is(
+	(SELECT array_agg(DISTINCT r.rolname::text) FROM pg_roles r
+	  WHERE r.rolname LIKE 'refundx\_%'
+		AND (has_column_privilege(r.oid, 'refundx.payout', 'data_key', 'SELECT')
+			 OR has_column_privilege(r.oid, 'refundx.payout', 'payee_sealed', 'SELECT'))),
+	'{refundx_dispatcher}', 'nobody but the dispatcher reads the seals');
+SELECT ok(NOT has_column_privilege('refundx_dispatcher', 'refundx.payout', 'data_key', 'UPDATE') AND
+		  has_column_privilege('refundx_clerk', 'refundx.payout', 'data_key', 'UPDATE') AND
+		  NOT has_column_privilege('refundx_clerk', 'refundx.payout', 'asked', 'UPDATE'),
+	'the clerk erases, and changes nothing else of a withdrawal');
 
 -- Of telephone numbers the settler and the clerk see that there is one.
+SELECT ok(NOT has_column_privilege(r, 'refundx.payout_contact', 'phone', 'SELECT'), r || ' cannot read those of withdrawals')
+  FROM unnest(ARRAY['refundx_settler', 'refundx_clerk', 'refundx_dispatcher']) r;
 SELECT ok(NOT has_column_privilege(r, 'refundx.payment_contact', 'phone', 'SELECT'), r || ' cannot read telephone numbers')
   FROM unnest(ARRAY['refundx_settler', 'refundx_clerk', 'refundx_dispatcher']) r;
 
@@ -80,11 +97,13 @@ INSERT INTO may_call
 	UNION ALL SELECT 'refundx_dispatcher', 'recover_timeline'
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator']) r,
-		   unnest(ARRAY['payment_record', 'refund_submit', 'refund_cancel', 'callback_ingest', 'account_open', 'account_credit',
+		   unnest(ARRAY['payment_record', 'refund_submit', 'refund_cancel', 'withdraw_submit', 'withdraw_submit_many',
+						'withdraw_cancel', 'withdraw_package', 'callback_ingest', 'account_open', 'account_credit',
 						'account_debit']) f
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator', 'refundx_auditor']) r,
 		   unnest(ARRAY['refund_get', 'refund_state', 'refund_timeline', 'refund_explain', 'refund_wait', 'format_amount', 'reads_all',
+						'withdraw_get', 'withdraw_state', 'withdraw_timeline', 'withdraw_explain', 'withdraw_wait', 'actor',
 						'state_table', 'verdict_table', 'channel_kinds']) f
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor', 'pg_monitor']) r,
@@ -94,7 +113,7 @@ INSERT INTO may_call
 	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone', 'callback_inspect']) f
 	UNION ALL
 	SELECT 'refundx_operator', f
-	  FROM unnest(ARRAY['refund_adopt', 'refund_allow', 'account_close', 'account_reopen', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
+	  FROM unnest(ARRAY['refund_adopt', 'refund_allow', 'approve', 'reject', 'withdraw_policy_set', 'forget_payee', 'account_close', 'account_reopen', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
 						'notice_provider_set', 'notice_provider_check', 'notice_template_set', 'arm']) f;
 SELECT set_eq('SELECT role, function FROM calls', 'SELECT role, function FROM may_call',
 	'every role can call exactly what it is meant to');
@@ -107,7 +126,7 @@ SELECT is_empty($$
 			WHERE pronamespace = 'refundx'::regnamespace
 		UNION ALL SELECT 'schema', nspname::text, unnest(nspacl) FROM pg_namespace WHERE nspname = 'refundx'
 		UNION ALL SELECT 'type', typname::text, unnest(typacl) FROM pg_type
-			WHERE typnamespace = 'refundx'::regnamespace AND typname = 'refund') a
+			WHERE typnamespace = 'refundx'::regnamespace AND typname IN ('refund', 'withdrawal', 'withdrawal_order')) a
 	 WHERE acl::text LIKE '=%'$$, 'nothing is granted to PUBLIC');
 -- The workers' roles let nobody in.
 SELECT is_empty($$
@@ -116,6 +135,12 @@ SELECT is_empty($$
 	   AND (rolconnlimit <> 0 OR rolpassword IS NOT NULL OR rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)$$,
 	'the workers'' roles have no password, no connections and no powers');
 -- A stranger's own attempt, for the one that strangers reach.
+-- Who may say for whom he acts is nobody by himself, and has no other right here.
+SELECT is_empty($$
+	SELECT m.member::regrole::text FROM pg_auth_members m
+	 WHERE m.roleid = 'refundx_delegate'::regrole AND m.member::regrole::text LIKE 'refundx\_%'$$,
+	'refundx_delegate is granted to no other role of refundx');
+SELECT is((SELECT rolcanlogin FROM pg_roles WHERE rolname = 'refundx_delegate'), false, 'and nobody logs in as it');
 SET LOCAL ROLE refundx_listener;
 SELECT throws_ok('SELECT * FROM refundx.journal', '42501', NULL, 'the listener cannot read the journal');
 RESET ROLE;

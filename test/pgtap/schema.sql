@@ -1,6 +1,6 @@
 -- The shape of what is installed.
 BEGIN;
-SELECT plan(15);
+SELECT plan(17);
 
 -- Rights that a caller lends to a function end where search_path is his.
 SELECT is_empty($$
@@ -25,8 +25,9 @@ SELECT is_empty($$
 SELECT is_empty($$
 	SELECT DISTINCT d.refobjid::regclass::text, d.refobjsubid FROM pg_depend d
 	  JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class c ON c.oid = r.ev_class
-	 WHERE d.refobjid = 'refundx.payment_contact'::regclass AND c.relkind = 'v'
-	   AND c.relname NOT IN ('notices', 'payments')$$,
+	 WHERE d.refobjid IN ('refundx.payment_contact'::regclass, 'refundx.payout_contact'::regclass) AND c.relkind = 'v'
+	   AND c.relname NOT IN ('notices', 'payments')
+	   AND (c.relname, d.refobjsubid) <> ('check_orphans', 1)$$,
 	'no other view looks at telephone numbers');
 
 -- Dumped: every table and sequence but what belongs to this cluster.
@@ -49,12 +50,26 @@ SELECT is_empty($$SELECT attrelid::regclass::text, attname FROM pg_attribute a J
 	 WHERE c.relnamespace = 'refundx'::regnamespace AND c.relkind IN ('r', 'v') AND a.attnum > 0 AND NOT a.attisdropped
 	   AND a.atttypid IN ('real'::regtype, 'double precision'::regtype, 'money'::regtype)$$,
 	'no column is of a floating point type');
-SELECT is_empty($$SELECT conname FROM pg_constraint WHERE conrelid = 'refundx.payment_contact'::regclass AND contype = 'c'$$,
-	'payment_contact has no CHECK constraint: a violation would print the row');
+SELECT is_empty($$SELECT conname FROM pg_constraint
+	 WHERE conrelid IN ('refundx.payment_contact'::regclass, 'refundx.payout_contact'::regclass, 'refundx.payee'::regclass,
+						'refundx.payout'::regclass) AND contype = 'c'$$,
+	'no table of persons has a CHECK constraint: a violation would print the row');
+SELECT is_empty($$
+	SELECT DISTINCT c.relname, a.attname FROM pg_depend d
+	  JOIN pg_rewrite r ON r.oid = d.objid JOIN pg_class c ON c.oid = r.ev_class
+	  JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+	 WHERE d.refobjid = 'refundx.payout'::regclass AND a.attname IN ('data_key', 'payee_sealed', 'key_print')$$,
+	'no view looks at the seals of payees');
+SELECT is_empty($$
+	SELECT v.viewname FROM pg_views v JOIN pg_class c ON c.relname = v.viewname AND c.relnamespace = 'refundx'::regnamespace
+	 WHERE v.schemaname = 'refundx' AND v.definition ~ 'session_user|SESSION_USER'
+	   AND NOT coalesce('security_barrier=true' = ANY (c.reloptions), false)$$,
+	'a view that shows each his own is a security barrier');
 SELECT is_empty($$SELECT conrelid::regclass::text FROM pg_constraint
 	 WHERE connamespace = 'refundx'::regnamespace AND contype = 'f'
-	   AND conrelid NOT IN ('refundx.channel'::regclass, 'refundx.notice_template'::regclass)$$,
-	'no foreign key on the way of a refund');
+	   AND conrelid NOT IN ('refundx.channel'::regclass, 'refundx.notice_template'::regclass,
+						'refundx.merchant_pause'::regclass, 'refundx.withdraw_policy'::regclass)$$,
+	'no foreign key on the way of a refund or a withdrawal');
 
 -- The guards of what is written once fire always, also for a replica.
 SELECT is_empty($$

@@ -161,7 +161,7 @@ subtest 'a cancel that takes its time' => sub {
 	is($rx->state($own), 'accepted', 'its state stays');
 	is($all->journal($own), 'freeze', 'its money stays frozen');
 	is($all->shown($own, 'cancel_requested_at IS NOT NULL'), 't', 'the wish is shown');
-	like($all->as('op', "SELECT refundx.withdraw_explain('$own')"), qr/cancel/, 'and explained');
+	like($all->as('op', "SELECT refundx.withdraw_explain('$own')"), qr/asked to give it up/, 'and explained');
 	is($rx->sql("SELECT count(*) FROM refundx.event x JOIN refundx.instruction i USING (instruction_id)
 		WHERE instruction_no = '$own' AND type = 'cancel_requested'"), 1, 'it was asked for once');
 	$sandbox->ctl('settle', $own, 'CANCELLED');
