@@ -199,11 +199,13 @@ SELECT count(*) FROM refundx.withdraw_policies;
 SELECT action, subject, reason, actor, detail FROM refundx.audit_log WHERE action = 'withdraw_policy_set' AND subject LIKE 'wd%' ORDER BY audit_id;
 -- ---- a second person ----
 SELECT refundx.withdraw_policy_set('wd', '{"approve_above": 10000}');
+SET refundx.actor = 'dora';
 SELECT state, approval, due_at FROM refundx.withdraw_submit('W-A', 'W11', 10001, 'wd', :'openid', 'large');
 SELECT state, approval FROM refundx.withdraw_submit('W-A', 'W12', 10000, 'wd', :'openid');
 SELECT refundx.withdraw_policy_set('wd', '{"approve_above": null, "approve_new_payee": true}');
 SELECT state, approval FROM refundx.withdraw_submit('W-A', 'W13', 100, 'wd', '{"openid": "oWdF8uMuAJO_M2pxb1Q9zNjWeNEW"}');
 SELECT state, approval FROM refundx.withdraw_submit('W-A', 'W14', 100, 'wd', '{"openid": "oWdF8uMuAJO_M2pxb1Q9zNjWeNEW"}');
+RESET refundx.actor;
 BEGIN;
 UPDATE refundx.instruction SET state = 'succeeded', is_open = false WHERE instruction_no = 'W12';
 SELECT state, approval FROM refundx.withdraw_submit('W-A', 'W15', 100, 'wd', :'openid');
