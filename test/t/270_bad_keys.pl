@@ -235,6 +235,20 @@ like($rx->sql_error('SELECT ' . Refundx::call_text('notice_provider_add', name =
 			config => jsonb({ %$sms, access_key_secret => $key_pem }))),
 	qr/^RX011 /, "an SMS provider's is refused too");
 
+# So is the key of payees: it would be told to whoever submits a withdrawal.  (The
+# statement of a setting that is refused is the server's to log, and stays out here.)
+$secrets->add_text($payee_key);
+foreach my $value ($payee_key =~ s/\s//gr, 'payee.key,' . uc($payee_key =~ s/\s//gr))
+{
+	my ($rc, $out, $err) = $rx->node->psql('shop',
+		"SET log_min_error_statement = fatal;\nALTER SYSTEM SET refundx.payee_keys = '$value'");
+
+	$err =~ s/^LINE \d+:.*//ms;
+	like($err, qr/invalid value for parameter "refundx.payee_keys"/, 'the key of payees is refused as its own name');
+	is($secrets->count_in($err), 0, '... in words that do not repeat it');
+}
+is($rx->sql('SHOW refundx.payee_keys'), 'payee.key', 'and nothing is changed');
+
 # With it, the key is used as ever.
 $rx->payment('LAST', 10000);
 $rx->refund('LAST', 'LAST', 600);
