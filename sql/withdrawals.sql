@@ -221,11 +221,19 @@ SELECT refundx.actor();
 SELECT state FROM refundx.withdraw_submit('W-A', 'W16', 100, 'wd', :'openid');
 SELECT actor, submitted_by = session_user AS mine FROM refundx.withdrawals WHERE withdrawal_no = 'W16';
 SELECT pg_temp.nobody(f) FROM pg_temp.fails($$SELECT refundx.approve('W16', 'my own')$$) f;
-SELECT state, approval FROM refundx.approve('W11', 'seen the contract');
+-- nobody has said who submitted W11, on this same login: it could have been alice
+SELECT pg_temp.nobody(f) FROM pg_temp.fails($$SELECT refundx.approve('W11', 'seen the contract')$$) f;
+RESET refundx.actor;
+SELECT pg_temp.nobody(f) FROM pg_temp.fails($$SELECT refundx.reject('W16', 'I am whoever')$$) f;
 SET refundx.actor = 'bob';
 SELECT state FROM refundx.approve('W16', 'seen too');
-SELECT state, detail FROM refundx.reject('W13', 'nobody knows him');
 RESET refundx.actor;
+-- another login is another person
+CREATE ROLE wd_pool LOGIN IN ROLE refundx_operator;
+SET SESSION AUTHORIZATION wd_pool;
+SELECT state, approval FROM refundx.approve('W11', 'seen the contract');
+SELECT state, detail FROM refundx.reject('W13', 'nobody knows him');
+RESET SESSION AUTHORIZATION;
 -- who has submitted it may always take it back
 SELECT state, detail FROM refundx.withdraw_cancel('W14', 'not needed');
 SELECT action, subject, actor, reason FROM refundx.audit_log WHERE subject LIKE 'W1_' ORDER BY audit_id;
@@ -234,8 +242,7 @@ SELECT what, by, note FROM refundx.withdraw_timeline('W16');
 SELECT string_agg(type, ' ' ORDER BY version) FROM refundx.journal_lines WHERE withdrawal_no = 'W13';
 SELECT pg_temp.fails($$SET refundx.actor = 'a name that is much longer than what anybody is called, even with all titles'$$);
 SELECT refundx.withdraw_policy_set('wd', NULL);
--- another login: it may not say for whom it acts, also not when somebody else has said so for it
-CREATE ROLE wd_pool LOGIN IN ROLE refundx_operator;
+-- that login may not say for whom it acts, also not when somebody else has said so for it
 SET SESSION AUTHORIZATION wd_pool;
 SELECT pg_temp.fails($$SET refundx.actor = 'carol'$$);
 SELECT refundx.actor();
