@@ -226,9 +226,10 @@ subtest 'the key is gone before it was sent' => sub {
 		rename "$keys/payee.key", "$keys/payee.away" or die;
 		new_dispatcher();
 	});
-	ok($rx->poll("SELECT count(*) > 0 FROM refundx.worker_status() WHERE kind = 'dispatcher' AND problem LIKE '%ORPHAN%'"),
-		'people are told that it cannot be sent')
-	  || diag($rx->sql('SELECT * FROM refundx.worker_status()'));
+	ok($rx->poll("SELECT coalesce(person_reason LIKE 'cannot be put into a request: %', false) FROM refundx.instruction
+		WHERE instruction_no = 'ORPHAN'"), 'people are told that it cannot be sent') || diag($rx->story('ORPHAN'));
+	like($rx->sql("SELECT refundx.withdraw_explain('ORPHAN')"), qr/cannot be put into a request/, 'and why');
+	is($rx->sql("SELECT count(*) FROM refundx.with_person WHERE subject = 'ORPHAN'"), 1, 'it is on the list of what people have to do');
 	is($rx->state('ORPHAN'), 'queued', 'it waits');
 	is(sent_times($rx, 'ORPHAN'), 0, 'unsent');
 	is($rx->sql("SELECT attempts FROM refundx.instruction WHERE instruction_no = 'ORPHAN'"), 0, 'and unattempted');
@@ -278,8 +279,9 @@ subtest 'nothing is put in another\'s place' => sub {
 			WHERE i.instruction_no IN ('SWAP1', 'SWAP2') AND j.instruction_no IN ('SWAP1', 'SWAP2') AND i.instruction_no <> j.instruction_no
 			  AND o.instruction_id = i.instruction_id AND p.instruction_id = j.instruction_id});
 	});
-	ok($rx->poll("SELECT problem LIKE '%SWAP_ cannot be put into a request: whom to pay does not open with its key%'
-		FROM refundx.worker_status() WHERE kind = 'dispatcher'"), 'what was sealed for another opens nothing');
+	ok($rx->poll("SELECT count(*) = 2 FROM refundx.instruction WHERE instruction_no LIKE 'SWAP_'
+		AND person_reason LIKE 'cannot be put into a request: whom to pay does not open with its key%'"),
+		'what was sealed for another opens nothing');
 	is(sent_times($rx, $_), 0, "$_ is not sent") foreach 'SWAP1', 'SWAP2';
 	is($rx->state($_), 'queued', 'and waits') foreach 'SWAP1', 'SWAP2';
 	is($rx->sql("SELECT (refundx.withdraw_cancel('$_')).state"), 'canceled', 'until somebody cancels it') foreach 'SWAP1', 'SWAP2';
@@ -296,6 +298,7 @@ subtest 'forgotten when asked for' => sub {
 
 	cmp_ok($of, '>', 5, 'there are some to this payee');
 	# one of them is open
+	$sandbox->ctl('pause-callbacks', 'on');
 	is(submit('OPENUSER', 'user', 19018, contact => $phone), 'queued');
 	$rx->wait_state('OPENUSER', 'sending');
 	is($rx->sql("SELECT refundx.forget_payee('Wuser0', 'asked for it')"), $of, 'the finished ones are forgotten');
@@ -305,6 +308,7 @@ subtest 'forgotten when asked for' => sub {
 		WHERE instruction_no LIKE 'Wuser%'"), 0, 'with their telephone numbers');
 	is($all->shown('OPENUSER', 'payee IS NOT NULL'), 't', 'the open one keeps what it needs');
 	$sandbox->ctl('release', 'all');
+	$sandbox->ctl('pause-callbacks', 'off');
 	$all->ends('OPENUSER', 'succeeded');
 	is($rx->sql("SELECT refundx.forget_payee('OPENUSER', 'again')"), 1, 'now that one too');
 	is($rx->sql('SELECT count(*) FROM refundx.payee'), $payees - 1, 'and nobody knows the payee any more');
