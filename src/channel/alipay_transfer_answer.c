@@ -103,8 +103,14 @@ read_failure(ChannelCall call, const json_t *node, ChannelEvidence *out)
 	/* what does not say which transfer it refuses may be the answer to another call */
 	if (rule != NULL && rule->signed_only)
 		out->proof = number != NULL && number[0] != '\0';
+
+	/*
+	 * A closed number is then a refusal that a query has to confirm.  Were it only
+	 * a reason to ask, the query would find nothing, and the number would be sent
+	 * again, to be closed again, for ever.
+	 */
 	if (out->verdict == VERDICT_DEAD && !out->proof)
-		out->verdict = VERDICT_ASK;
+		out->verdict = VERDICT_REFUSED;
 }
 
 static void
