@@ -37,5 +37,7 @@
 #define ERRCODE_RX_ACCOUNT_CLOSED		RX_SQLSTATE('0', '1', '9')
 #define ERRCODE_RX_LIMIT				RX_SQLSTATE('0', '2', '0')
 #define ERRCODE_RX_FOUR_EYES			RX_SQLSTATE('0', '2', '1')
+#define ERRCODE_RX_GUARDED				RX_SQLSTATE('0', '2', '2')
+#define ERRCODE_RX_ROW_DIFFERS			RX_SQLSTATE('0', '2', '3')
 
 #endif							/* REFUNDX_ERRORS_H */

@@ -17,7 +17,7 @@
 #include "utils/lsyscache.h"
 #include "utils/syscache.h"
 
-#define REMEMBERED_MAX	32
+#define REMEMBERED_MAX	48
 
 static struct
 {

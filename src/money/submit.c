@@ -7,8 +7,8 @@
  * refund, or neither; nothing is sent before the caller's commit, because the
  * dispatcher only sees what is committed.
  *
- * The order of locks is payment, instruction, account, as everywhere.  The
- * submit reserves the amount in the payment first (reserve.c), which locks it:
+ * The order of locks is guarded rows, payment, instruction, account, as
+ * everywhere.  The submit reserves the amount in the payment first (reserve.c), which locks it:
  * two concurrent refunds of 60 on 100 queue up behind each other at that row,
  * and the second one finds 60 taken.
  *
@@ -24,6 +24,7 @@
 #include "base/errors.h"
 #include "base/shmem.h"
 #include "catalog/namespace.h"
+#include "money/guard.h"
 #include "money/instruction.h"
 #include "money/journal.h"
 #include "money/reserve.h"
@@ -100,6 +101,7 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 	Reserved	r = {0};
 	ChannelError err = {{0}};
 	NewInstruction in = {0};
+	GuardedRows guarded;
 	ErrorContextCallback hide = {error_context_stack, hide_statement, NULL};
 	Datum		result;
 
@@ -116,6 +118,7 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 				 errhint("Amounts are in the currency's minor unit: 12.34 CNY is 1234.")));
 
 	SPI_connect();
+	guard_lock_rows(PG_ARGISNULL(13) ? NULL : PG_GETARG_JSONB_P(13), w->payment.payment_no, w->refund_no, &guarded);
 	if (w->payment.amount > 0)
 		(void) payment_record(&w->payment);
 
@@ -138,6 +141,7 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 			r.account_id = journal_choose_slot(r.account_id, w->amount);
 		new_instruction(w, &r, &in);
 		instruction_insert(&in);
+		guard_record(&guarded, in.instruction_id);
 
 		/*
 		 * Only a refund that is new is held against what the channel would

@@ -10,7 +10,7 @@
  *
  * The order: first everything that can be said without a lock (what the caller
  * gave, the payee, limits of one withdrawal, what the channel takes), so that a
- * mistake freezes nothing; then the rows; and the account last, because its lock
+ * mistake freezes nothing; then the rows, guarded ones first; and the account last, because its lock
  * is what everybody else of that account waits for until we have committed.
  *
  * Nothing here may say whom a withdrawal pays: the payee's JSON goes to the
@@ -29,6 +29,7 @@
 #include "base/row_insert.h"
 #include "base/shmem.h"
 #include "funcapi.h"
+#include "money/guard.h"
 #include "money/journal.h"
 #include "money/policy.h"
 #include "utils/array.h"
@@ -89,6 +90,7 @@ refundx_withdraw_submit(PG_FUNCTION_ARGS)
 	w.contact = TEXT_ARG(6);
 	w.language = TEXT_ARG(7);
 	w.transfer_data = PG_ARGISNULL(8) ? NULL : json_words(PG_GETARG_JSONB_P(8));
+	w.guards = PG_ARGISNULL(9) ? NULL : PG_GETARG_JSONB_P(9);
 
 	SPI_connect();
 	result = withdraw_one(&w, &d, NULL) ? withdrawal_datum_new(fcinfo, &w, &d) :
@@ -269,6 +271,7 @@ submit_new(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
 {
 	ChannelError err = {{0}};
 	NewInstruction *in = &d->in;
+	GuardedRows guarded;
 
 	find_channel(w, d);
 	find_account(w, d, batch);
@@ -287,6 +290,7 @@ submit_new(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
 	if (!d->product->acceptable(&d->instr, timestamptz_to_unix_us(clock_now()) / USECS_PER_SEC, &err))
 		channel_refuse(ERRCODE_RX_CHANNEL_REFUSES, d->product->label, &err);
 
+	guard_lock_rows(w->guards, NULL, w->withdrawal_no, &guarded);
 	d->payee_id = payee_row(d->channel->kind, &d->payee);
 	d->approval = approval_needed(w, d);
 	in->kind = PRODUCT_TRANSFER;
@@ -300,6 +304,7 @@ submit_new(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
 		lock_cap_account(d->account_id);
 	in->account_id = journal_choose_slot(d->account_id, in->amount + in->fee);
 	instruction_insert(in);
+	guard_record(&guarded, in->instruction_id);
 	if (POLICY_HAS_CAP(&d->policy))
 	{
 		d->capped_on = policy_count(&d->policy, d->account_id, in->channel_id, w->amount,

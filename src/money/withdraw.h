@@ -16,6 +16,7 @@
 #include "money/money.h"
 #include "money/payee.h"
 #include "money/policy.h"
+#include "utils/jsonb.h"
 
 /* What a caller says of a withdrawal; NULL is "not said". */
 typedef struct WithdrawWords
@@ -29,6 +30,7 @@ typedef struct WithdrawWords
 	const char *contact;		/* a telephone number: never in a message */
 	const char *language;
 	const char *transfer_data;	/* JSON text */
+	Jsonb	   *guards;			/* rows to lock; NULL: none */
 	int			place;			/* in a list */
 } WithdrawWords;
 

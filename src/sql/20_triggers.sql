@@ -12,7 +12,7 @@ COMMENT ON FUNCTION refundx.stamp_xid() IS 'Trigger: a row belongs to the transa
 
 CREATE FUNCTION refundx.channels_changed() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'refundx_channels_changed';
-COMMENT ON FUNCTION refundx.channels_changed() IS 'Trigger: sessions forget what they remember of the channels and their rules';
+COMMENT ON FUNCTION refundx.channels_changed() IS 'Trigger: sessions forget what they remember of the channels, their rules, and guards';
 
 CREATE TRIGGER channels_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON refundx.channel
 	FOR EACH STATEMENT EXECUTE FUNCTION refundx.channels_changed();
@@ -21,6 +21,10 @@ ALTER TABLE refundx.channel ENABLE ALWAYS TRIGGER channels_changed;
 CREATE TRIGGER channels_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON refundx.withdraw_policy
 	FOR EACH STATEMENT EXECUTE FUNCTION refundx.channels_changed();
 ALTER TABLE refundx.withdraw_policy ENABLE ALWAYS TRIGGER channels_changed;
+
+CREATE TRIGGER channels_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON refundx.guard
+	FOR EACH STATEMENT EXECUTE FUNCTION refundx.channels_changed();
+ALTER TABLE refundx.guard ENABLE ALWAYS TRIGGER channels_changed;
 
 DO $$
 DECLARE
@@ -34,7 +38,7 @@ BEGIN
 		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER append_only', t);
 		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER append_only_truncate', t);
 	END LOOP;
-	FOREACH t IN ARRAY ARRAY['merchant', 'channel', 'account', 'payment', 'instruction', 'payout', 'external_refund'] LOOP
+	FOREACH t IN ARRAY ARRAY['merchant', 'channel', 'account', 'payment', 'instruction', 'payout', 'external_refund', 'guard', 'guard_lock'] LOOP
 		EXECUTE format('CREATE TRIGGER never_deleted BEFORE DELETE ON refundx.%I
 						FOR EACH ROW EXECUTE FUNCTION refundx.refuse_change()', t);
 		EXECUTE format('CREATE TRIGGER never_truncated BEFORE TRUNCATE ON refundx.%I

@@ -51,26 +51,27 @@ CREATE FUNCTION refundx.refund_submit(
 	currency text DEFAULT NULL, payment_amount bigint DEFAULT NULL,
 	channel_payment_id text DEFAULT NULL, paid_at timestamptz DEFAULT NULL,
 	account text DEFAULT NULL, contact text DEFAULT NULL, language text DEFAULT NULL,
-	channel_data jsonb DEFAULT NULL)
+	channel_data jsonb DEFAULT NULL, guards jsonb DEFAULT NULL)
 RETURNS refundx.refund
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'refundx_refund_submit';
-COMMENT ON FUNCTION refundx.refund_submit(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb) IS
+COMMENT ON FUNCTION refundx.refund_submit(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb, jsonb) IS
 'Freezes the amount and queues the refund, in the caller''s transaction: both or neither. Nothing is sent before it commits.
 refund_no: the caller''s number, unique per database; the same call again returns the existing refund. amount: minor units.
 payment_amount (with currency, and the rest as in payment_record) also records the payment on first sight.
-Errors: RX001 exceeds what is left of the payment, RX002 unknown payment, RX003 number reused, RX004 account has not enough, RX005 currency, RX007 payment or account on hold, RX008 unknown channel, RX009 library not preloaded, RX010 the channel would refuse it (its window, its number of parts, its characters), RX014 amount, RX018 channel closed, RX019 account closed, 40001 retry the transaction, 22023 a text is missing, too long or malformed.';
+guards: rows of guarded tables that must not change until the refund has ended, [{"table": "shop.orders", "key": "1001", "expect": {"amount": 100}}]; each is locked, and has to be as expected, where something is. Not given: the rows that guards with of_payments find by the payment''s number; an empty list: none.
+Errors: RX001 exceeds what is left of the payment, RX002 unknown payment, RX003 number reused, RX004 account has not enough, RX005 currency, RX007 payment or account on hold, RX008 unknown channel, RX009 library not preloaded, RX010 the channel would refuse it (its window, its number of parts, its characters), RX011 no such guard, or its triggers are not enabled, RX014 amount, RX018 channel closed, RX019 account closed, RX023 a row of guards is not there, or not as expected, 40001 retry the transaction, 22023 a text is missing, too long or malformed.';
 
 CREATE FUNCTION refundx.refund_adopt(
 	channel text, payment_no text, refund_no text, amount bigint, reason text DEFAULT NULL,
 	currency text DEFAULT NULL, payment_amount bigint DEFAULT NULL,
 	channel_payment_id text DEFAULT NULL, paid_at timestamptz DEFAULT NULL,
 	account text DEFAULT NULL, contact text DEFAULT NULL, language text DEFAULT NULL,
-	channel_data jsonb DEFAULT NULL)
+	channel_data jsonb DEFAULT NULL, guards jsonb DEFAULT NULL)
 RETURNS refundx.refund
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'refundx_refund_adopt';
-COMMENT ON FUNCTION refundx.refund_adopt(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb) IS
+COMMENT ON FUNCTION refundx.refund_adopt(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb, jsonb) IS
 'Takes on a refund that was under way before refundx came: the amount is frozen, the channel is asked about it, and it is not sent.
 Arguments and errors as for refund_submit; amounts in minor units.';
 

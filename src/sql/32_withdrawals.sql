@@ -36,15 +36,15 @@ COMMENT ON COLUMN refundx.withdrawal.with_person IS 'Why a person has to look at
 CREATE FUNCTION refundx.withdraw_submit(
 	account text, withdrawal_no text, amount bigint, channel text, payee jsonb,
 	reason text DEFAULT NULL, contact text DEFAULT NULL, language text DEFAULT NULL,
-	channel_data jsonb DEFAULT NULL)
+	channel_data jsonb DEFAULT NULL, guards jsonb DEFAULT NULL)
 RETURNS refundx.withdrawal
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'refundx_withdraw_submit';
-COMMENT ON FUNCTION refundx.withdraw_submit(text, text, bigint, text, jsonb, text, text, text, jsonb) IS
+COMMENT ON FUNCTION refundx.withdraw_submit(text, text, bigint, text, jsonb, text, text, text, jsonb, jsonb) IS
 'Freezes the amount (and a fee) on the account and queues a payment to payee, in the caller''s transaction: both or neither. Nothing is sent before it commits. By the channel''s policy it may wait for a second person instead (awaiting_approval).
 withdrawal_no: the caller''s number, unique per database over refunds and withdrawals; the same call again returns the existing withdrawal. amount: minor units of the account''s currency.
-payee: whom to pay; doc/wechat.md and doc/alipay.md say which members it has. It is stored masked and sealed, and never shown. reason: shown to the payee, as the channel allows. contact: telephone number to text, 5 to 15 digits with an optional leading +; language: of the text, default zh-CN. channel_data: what the channel needs besides.
-Errors: RX003 number reused, RX004 not enough available, RX005 currency, RX007 account on hold, RX008 unknown channel, RX009 library not preloaded, RX010 the channel would refuse it (the message names the member), RX011 no key to seal the payee with, RX013 unknown account, RX014 amount, RX018 channel closed, RX019 account closed, RX020 a limit of the policy, 40001 retry the transaction, 22023 a text is missing, too long or malformed.';
+payee: whom to pay; doc/wechat.md and doc/alipay.md say which members it has. It is stored masked and sealed, and never shown. reason: shown to the payee, as the channel allows. contact: telephone number to text, 5 to 15 digits with an optional leading +; language: of the text, default zh-CN. channel_data: what the channel needs besides. guards: rows of guarded tables that must not change until it has ended, as for refund_submit.
+Errors: RX003 number reused, RX004 not enough available, RX005 currency, RX007 account on hold, RX008 unknown channel, RX009 library not preloaded, RX010 the channel would refuse it (the message names the member), RX011 no key to seal the payee with, or no such guard, RX013 unknown account, RX014 amount, RX018 channel closed, RX019 account closed, RX020 a limit of the policy, RX023 a row of guards is not there, or not as expected, 40001 retry the transaction, 22023 a text is missing, too long or malformed.';
 
 CREATE TYPE refundx.withdrawal_order AS (
 	account		text,
@@ -57,7 +57,7 @@ CREATE TYPE refundx.withdrawal_order AS (
 	language	text,
 	channel_data jsonb
 );
-COMMENT ON TYPE refundx.withdrawal_order IS 'One withdrawal of a list: what withdraw_submit takes, in the same order';
+COMMENT ON TYPE refundx.withdrawal_order IS 'One withdrawal of a list: what withdraw_submit takes but for guards, in the same order';
 
 CREATE FUNCTION refundx.withdraw_submit_many(withdrawals refundx.withdrawal_order[])
 RETURNS bigint

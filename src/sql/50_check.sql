@@ -183,6 +183,29 @@ CREATE VIEW refundx.check_i11 AS
 	 WHERE s.to_state IS DISTINCT FROM i.state;
 COMMENT ON VIEW refundx.check_i11 IS 'I11: the history of each refund and withdrawal is a path of the state table, and ends where it is';
 
+-- A guard's triggers see every change, so what can break this is that they are gone
+-- or do not fire.  In partitions as well: each has copies of the row triggers.
+CREATE VIEW refundx.check_i16 AS
+	WITH used AS (
+		SELECT g.guard_id, g.relation, g.dropped_at, min(i.instruction_no) AS by
+		  FROM refundx.instruction i
+		  JOIN refundx.guard_lock l ON l.instruction_id = i.instruction_id AND l.lifted_at IS NULL
+		  JOIN refundx.guard g ON g.guard_id = l.guard_id
+		 WHERE i.is_open
+		 GROUP BY g.guard_id)
+	SELECT u.relation AS subject, format('%s locks a row of it, and its guard has lost its triggers', u.by) AS finding
+	  FROM used u
+	 WHERE u.dropped_at IS NOT NULL
+		OR (SELECT count(*) FROM refundx.guard_trigger t WHERE t.guard_id = u.guard_id AND t.root) <> 3
+	UNION ALL
+	SELECT p.relid::regclass::text, format('%s locks a row of the table, and triggers of its guard do not fire here', u.by)
+	  FROM used u
+	  JOIN refundx.guard_trigger r ON r.guard_id = u.guard_id AND r.root AND r.event = 'update'
+	 CROSS JOIN LATERAL (SELECT r.relid UNION SELECT t.relid FROM pg_partition_tree(r.relid) t) p
+	 WHERE (SELECT count(*) FROM refundx.guard_trigger t
+			 WHERE t.guard_id = u.guard_id AND t.relid = p.relid AND t.event <> 'truncate' AND t.always) <> 2;
+COMMENT ON VIEW refundx.check_i16 IS 'I16: the triggers that guard a row which something in flight locks are there, and fire always';
+
 CREATE VIEW refundx.check_i17 AS
 	SELECT i.instruction_no AS subject, format('a notice says %s, which it never became', n.transition) AS finding
 	  FROM refundx.notice n JOIN refundx.instruction i USING (instruction_id)
@@ -330,6 +353,7 @@ CREATE VIEW refundx.check_orphans AS
 			UNION ALL SELECT 'notice', notice_id, instruction_id FROM refundx.notice
 			UNION ALL SELECT 'payout of', instruction_id, instruction_id FROM refundx.payout
 			UNION ALL SELECT 'contact of', instruction_id, instruction_id FROM refundx.payout_contact
+			UNION ALL SELECT 'lock of guard', guard_id, instruction_id FROM refundx.guard_lock
 			UNION ALL SELECT 'line of a day''s limit', n, instruction_id FROM refundx.cap_line) o
 	 WHERE NOT EXISTS (SELECT FROM refundx.instruction i WHERE i.instruction_id = o.instruction_id)
 	UNION ALL
@@ -337,6 +361,10 @@ CREATE VIEW refundx.check_orphans AS
 	  FROM refundx.event x
 	 WHERE x.evidence_id IS NOT NULL
 	   AND NOT EXISTS (SELECT FROM refundx.evidence e WHERE e.evidence_id = x.evidence_id)
+	UNION ALL
+	SELECT 'lock of row ' || l.key, format('its guard %s does not exist', l.guard_id)
+	  FROM refundx.guard_lock l
+	 WHERE NOT EXISTS (SELECT FROM refundx.guard g WHERE g.guard_id = l.guard_id)
 	UNION ALL
 	SELECT 'evidence ' || e.evidence_id, 'its channel does not exist'
 	  FROM refundx.evidence e
@@ -357,6 +385,7 @@ AS $$
 	UNION ALL SELECT 'I9', subject, finding FROM refundx.check_i09
 	UNION ALL SELECT 'I10', subject, finding FROM refundx.check_i10
 	UNION ALL SELECT 'I11', subject, finding FROM refundx.check_i11
+	UNION ALL SELECT 'I16', subject, finding FROM refundx.check_i16
 	UNION ALL SELECT 'I17', subject, finding FROM refundx.check_i17
 	UNION ALL SELECT 'I18', subject, finding FROM refundx.check_i18
 	UNION ALL SELECT 'I19', subject, finding FROM refundx.check_i19

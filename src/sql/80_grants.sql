@@ -96,16 +96,18 @@ GRANT INSERT ON refundx.event TO refundx_clerk;
 -- applications
 GRANT EXECUTE ON FUNCTION
 	refundx.payment_record(text, text, bigint, text, text, timestamptz, bigint, text, text, text, jsonb),
-	refundx.refund_submit(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb),
+	refundx.refund_submit(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb, jsonb),
 	refundx.refund_cancel(text, text),
-	refundx.withdraw_submit(text, text, bigint, text, jsonb, text, text, text, jsonb),
+	refundx.withdraw_submit(text, text, bigint, text, jsonb, text, text, text, jsonb, jsonb),
 	refundx.withdraw_submit_many(refundx.withdrawal_order[]),
 	refundx.withdraw_cancel(text, text),
 	refundx.withdraw_package(text),
 	refundx.callback_ingest(text, jsonb, bytea),
 	refundx.account_open(text, text, int),
 	refundx.account_credit(text, bigint, text, text),
-	refundx.account_debit(text, bigint, text, text)
+	refundx.account_debit(text, bigint, text, text),
+	refundx.guard_add(regclass, text, text[], text),
+	refundx.guard_drop(regclass, text)
 	TO refundx_app, refundx_operator;
 
 -- whoever looks
@@ -124,7 +126,8 @@ GRANT EXECUTE ON FUNCTION
 	TO refundx_app, refundx_operator, refundx_auditor;
 GRANT EXECUTE ON PROCEDURE refundx.refund_wait(text, interval, text), refundx.withdraw_wait(text, interval, text)
 	TO refundx_app, refundx_operator, refundx_auditor;
-GRANT SELECT ON refundx.refunds, refundx.withdrawals, refundx.payments, refundx.accounts
+GRANT SELECT ON refundx.refunds, refundx.withdrawals, refundx.payments, refundx.accounts,
+	refundx.locks, refundx.guards
 	TO refundx_app, refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.inflight, refundx.unknown, refundx.journal_lines, refundx.attempts,
 	refundx.evidence_log, refundx.events, refundx.notices, refundx.channels, refundx.merchants,
@@ -134,7 +137,7 @@ GRANT SELECT ON refundx.inflight, refundx.unknown, refundx.journal_lines, refund
 	TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx.check_i04,
 	refundx.check_i05, refundx.check_i06, refundx.check_i08, refundx.check_i09, refundx.check_i10, refundx.check_i11,
-	refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i23, refundx.check_i24, refundx.check_approval, refundx.check_orphans
+	refundx.check_i16, refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i23, refundx.check_i24, refundx.check_approval, refundx.check_orphans
 	TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.check(), refundx.mask_phone(text),
 	refundx.callback_inspect(text, jsonb, bytea, timestamptz)
@@ -154,12 +157,13 @@ GRANT SELECT ON refundx.states, refundx.verdicts TO refundx_app, refundx_operato
 
 -- operators
 GRANT EXECUTE ON FUNCTION
-	refundx.refund_adopt(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb),
+	refundx.refund_adopt(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb, jsonb),
 	refundx.refund_allow(text, text),
 	refundx.approve(text, text),
 	refundx.reject(text, text),
 	refundx.withdraw_policy_set(text, jsonb, text),
 	refundx.forget_payee(text, text),
+	refundx.guard_lift(regclass, text, text),
 	refundx.account_close(text, text),
 	refundx.account_reopen(text, text),
 	refundx.channel_add(text, text, jsonb),

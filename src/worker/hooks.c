@@ -13,6 +13,8 @@
  *	 DROP as its victim.
  * - DROP EXTENSION is refused while an instruction is open or the journal is
  *	 not empty, unless refundx.allow_drop is on.
+ * - What would take a guard from rows that are locked for something in flight is
+ *	 refused (money/guard_ddl.c).
  * - CREATE EXTENSION, CREATE DATABASE and ALTER DATABASE have the launcher look
  *	 as soon as they have committed, and COMMIT PREPARED wakes the workers for what the prepared transaction
  *	 has left them to do.
@@ -50,10 +52,12 @@
 #include "catalog/pg_class.h"
 #include "catalog/pg_database.h"
 #include "catalog/pg_extension.h"
+#include "catalog/pg_trigger.h"
 #include "commands/dbcommands.h"
 #include "commands/defrem.h"
 #include "commands/extension.h"
 #include "executor/tuptable.h"
+#include "money/guard.h"
 #include "nodes/parsenodes.h"
 #include "storage/procarray.h"
 #include "tcop/utility.h"
@@ -139,6 +143,8 @@ hooks_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 		case T_DropStmt:
 		case T_DropOwnedStmt:
 		case T_AlterExtensionStmt:
+			if (IsA(pstmt->utilityStmt, RenameStmt))
+				guard_before_command(pstmt->utilityStmt);
 			PG_TRY();
 			{
 				make_way(pstmt->utilityStmt);
@@ -158,6 +164,12 @@ hooks_utility(PlannedStmt *pstmt, const char *queryString, bool readOnlyTree,
 			next(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
 			if (wakes)
 				wake_after_commit_prepared();
+			break;
+
+		case T_CreateTrigStmt:
+		case T_AlterTableStmt:
+			guard_before_command(pstmt->utilityStmt);
+			next(pstmt, queryString, readOnlyTree, context, params, queryEnv, dest, qc);
 			break;
 
 		default:
@@ -522,7 +534,7 @@ hooks_xact_callback(XactEvent event, void *arg)
 }
 
 /* ------------------------------------------------------------------------
- * DROP EXTENSION
+ * Drops
  * ------------------------------------------------------------------------
  */
 
@@ -555,6 +567,12 @@ hooks_object_access(ObjectAccessType access, Oid classId, Oid objectId, int subI
 	}
 	else if (access == OAT_DROP && classId == RelationRelationId && subId == 0)
 		refuse_drop_of_table(objectId, NoLock);
+	else if (access == OAT_DROP && classId == TriggerRelationId)
+		guard_trigger_changes(objectId, "its trigger cannot be dropped, nor the table or partition with it");
+	else if (access == OAT_POST_ALTER && classId == TriggerRelationId)
+		guard_trigger_changes(objectId, "its trigger cannot be altered");
+	else if (access == OAT_TRUNCATE && classId == RelationRelationId)
+		guard_partition_truncated(objectId);
 }
 
 /* The early look, before anything is locked and the workers are sent away. */

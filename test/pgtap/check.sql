@@ -2,7 +2,7 @@
 -- is broken: by the owner, with the guards taken off, and rolled back.
 BEGIN;
 SET LOCAL client_min_messages = error;
-SELECT plan(92);
+SELECT plan(100);
 
 SELECT refundx.channel_add('wx', 'wechat', '{"mchid": "1900000100", "merchant_serial": "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB",
 	"private_key": "apiclient_key.pem", "apiv3_key": "apiv3.key",
@@ -36,6 +36,16 @@ INSERT INTO refundx.cap_line (account_id, channel_id, day, n, withdrawals, amoun
 SELECT i.account_id, 1, current_date, l.n, l.withdrawals, l.withdrawals * 33, i.instruction_id
   FROM (VALUES (1, 1, 'fee_open'), (2, 2, 'fee_paid'), (3, 3, 'fee_back'), (4, 4, 'fee_failed'), (5, 3, 'fee_failed')) l(n, withdrawals, no)
   JOIN refundx.instruction i ON i.instruction_no = l.no;
+-- One that locks a row of a guarded table, which has a partition; and a lock that was lifted.
+CREATE TABLE shop (id int PRIMARY KEY, amount int) PARTITION BY RANGE (id);
+CREATE TABLE shop_1 PARTITION OF shop FOR VALUES FROM (1) TO (100);
+INSERT INTO shop VALUES (1, 100), (2, 100);
+CREATE TABLE plain_shop (id int PRIMARY KEY, amount int);
+INSERT INTO plain_shop VALUES (1, 100);
+SELECT refundx.guard_add('shop', 'id', '{amount}'), refundx.guard_add('plain_shop', 'id', '{amount}'),
+	   refundx.refund_submit('wx', 'P7', 'locks', 10, guards => '{"table": "public.shop", "key": 1}'),
+	   refundx.refund_submit('wx', 'P7', 'lifted', 10, guards => '{"table": "public.plain_shop", "key": 1}'),
+	   refundx.guard_lift('plain_shop', '1', 'why not') \g /dev/null
 INSERT INTO refundx.payout_contact (instruction_id, phone) SELECT instruction_id, '13800138000' FROM refundx.instruction WHERE instruction_no = 'fee_open';
 SELECT refundx.refund_cancel('canceled') \g /dev/null
 
@@ -137,7 +147,18 @@ ALTER DOMAIN refundx.minor_units DROP CONSTRAINT minor_units_not_negative;
 ALTER TABLE refundx.payment DROP CONSTRAINT payment_never_over_refunded;
 DROP INDEX refundx.journal_once_per_instruction;
 ALTER TABLE refundx.instruction DROP CONSTRAINT instruction_merchant_id_wire_no_key;
+ALTER TABLE refundx.guard DISABLE TRIGGER never_deleted;
+SET LOCAL refundx.allow_drop = on;
 SELECT is_empty('SELECT * FROM refundx.check()', 'nor without its guards');
+
+SELECT pg_temp.finds('I16', 'a guard that is disabled', $$ALTER TABLE shop DISABLE TRIGGER refundx_guard_delete$$);
+SELECT pg_temp.finds('I16', 'one that replicas do not see', $$ALTER TABLE shop ENABLE TRIGGER refundx_guard_update$$);
+SELECT pg_temp.finds('I16', 'one that is disabled in a partition', $$ALTER TABLE shop_1 DISABLE TRIGGER ALL$$);
+SELECT pg_temp.finds('I16', 'one that has lost a trigger', $$DROP TRIGGER refundx_guard_truncate ON shop$$);
+SELECT pg_temp.finds('I16', 'one whose table is gone', $$DROP TABLE shop$$);
+SELECT pg_temp.finds('I16', 'one that was removed', $$SELECT refundx.guard_drop('shop', 'no more')$$);
+SELECT is(pg_temp.broken('DROP TABLE plain_shop'), '{}', 'no locks, no matter');
+SELECT pg_temp.finds('orphans', 'a lock of no guard', $$DELETE FROM refundx.guard WHERE relation = 'public.plain_shop'$$);
 
 SELECT pg_temp.finds('I1', 'a posting that makes money', $$UPDATE refundx.journal SET d_outside = d_outside + 1 WHERE version = 2$$);
 SELECT pg_temp.finds('I1', 'two that cancel each other out', $$UPDATE refundx.journal SET d_outside = d_outside + CASE version WHEN 2 THEN 1 ELSE -1 END WHERE version IN (2, 3)$$);

@@ -37,7 +37,7 @@ SELECT pg_temp.allow('refundx_clerk', 'INSERT', 'event');
 SELECT pg_temp.allow('refundx_clerk', 'DELETE', 'payment_contact', 'payout_contact', 'callback_count', 'cap_line');
 
 -- People and applications: views.
-SELECT pg_temp.allow(r, 'SELECT', 'refunds', 'withdrawals', 'payments', 'accounts', 'states', 'verdicts')
+SELECT pg_temp.allow(r, 'SELECT', 'refunds', 'withdrawals', 'payments', 'accounts', 'locks', 'guards', 'states', 'verdicts')
   FROM unnest(ARRAY['refundx_app', 'refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'inflight', 'unknown', 'journal_lines', 'attempts', 'evidence_log', 'events', 'notices',
 					 'channels', 'merchants', 'callbacks', 'external_refunds', 'with_person', 'audit_log', 'health',
@@ -99,7 +99,7 @@ INSERT INTO may_call
 	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator']) r,
 		   unnest(ARRAY['payment_record', 'refund_submit', 'refund_cancel', 'withdraw_submit', 'withdraw_submit_many',
 						'withdraw_cancel', 'withdraw_package', 'callback_ingest', 'account_open', 'account_credit',
-						'account_debit']) f
+						'account_debit', 'guard_add', 'guard_drop']) f
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator', 'refundx_auditor']) r,
 		   unnest(ARRAY['refund_get', 'refund_state', 'refund_timeline', 'refund_explain', 'refund_wait', 'format_amount', 'reads_all',
@@ -113,7 +113,7 @@ INSERT INTO may_call
 	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone', 'callback_inspect']) f
 	UNION ALL
 	SELECT 'refundx_operator', f
-	  FROM unnest(ARRAY['refund_adopt', 'refund_allow', 'approve', 'reject', 'withdraw_policy_set', 'forget_payee', 'account_close', 'account_reopen', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
+	  FROM unnest(ARRAY['refund_adopt', 'refund_allow', 'approve', 'reject', 'withdraw_policy_set', 'forget_payee', 'guard_lift', 'account_close', 'account_reopen', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
 						'notice_provider_set', 'notice_provider_check', 'notice_template_set', 'arm']) f;
 SELECT set_eq('SELECT role, function FROM calls', 'SELECT role, function FROM may_call',
 	'every role can call exactly what it is meant to');

@@ -1,12 +1,12 @@
 /*-------------------------------------------------------------------------
  *
- * guards.c
- *	  The guards of the tables: what their triggers and CHECKs call.
+ * table_triggers.c
+ *	  What the triggers and CHECKs of refundx's own tables call.
  *
  * They are the last word, behind whatever is wrong in the functions above
  * them, and hold for the owner at psql as well.
  *
- * src/money/guards.c
+ * src/money/table_triggers.c
  *
  *-------------------------------------------------------------------------
  */
