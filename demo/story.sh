@@ -232,7 +232,7 @@ SELECT refundx.account_open('store-7', 'CNY') AS opened,
        refundx.account_credit('store-us', 100000, 'opening balance') AS credited;"
 	psql_more=()
 	value "CREATE TABLE orders (order_no text PRIMARY KEY, status text NOT NULL);
-		INSERT INTO orders VALUES ('order-1', 'paid'), ('order-6', 'paid'), ('order-9', 'new');
+		INSERT INTO orders VALUES ('order-1', 'paid'), ('order-6', 'paid'), ('order-9', 'new'), ('order-17', 'paid');
 		CREATE TABLE couriers (name text PRIMARY KEY, status text NOT NULL);
 		INSERT INTO couriers VALUES ('lin', 'to pay');
 		CREATE TABLE inbox (n int GENERATED ALWAYS AS IDENTITY, trade_status text, out_biz_no text,
@@ -662,6 +662,37 @@ SELECT withdrawal_no, state FROM refundx.approve('W3', 'seen the contract');"
 		   FROM refundx.audit_log a WHERE subject = 'W3' AND action = 'approve'" "mei, jun"
 }
 
+scene_guard()
+{
+	scene "17. An order that nobody changes while its refund is under way"
+	say "A guard on the shop's own table: while a refund of an order is in flight, what that refund was decided on does not change."
+	sql "SELECT refundx.guard_add('orders', key => 'order_no', columns => '{status}');"
+	say "The refund names the row, and says what the application has read of it. (Of amounts ending in 90.13 WeChat does not tell how they ended: refundx has to ask, some seconds from now.)"
+	sql "BEGIN;
+SELECT refund_no, amount, state FROM refundx.refund_submit(
+    channel => 'wx', payment_no => 'order-17', refund_no => 'R17',
+    amount => 9013, reason => 'too small', payment_amount => 9013, currency => 'CNY',
+    account => 'store-7', guards => '{\"table\": \"public.orders\", \"key\": \"order-17\",
+                                      \"expect\": {\"status\": \"paid\"}}');
+UPDATE orders SET status = 'refunding' WHERE order_no = 'order-17';
+COMMIT;"
+	expect_state R17 accepted
+	say "The transaction that submitted it could change the row. Now somebody at psql, a superuser, means well:"
+	sql_refused RX022 "UPDATE orders SET status = 'shipped' WHERE order_no = 'order-17';"
+	sql_refused RX022 "SET session_replication_role = replica;
+DELETE FROM orders WHERE order_no = 'order-17';"
+	sql_refused RX022 "ALTER TABLE orders DISABLE TRIGGER ALL;"
+	expect "the row is as it was" "SELECT status FROM orders WHERE order_no = 'order-17'" refunding
+	sql "SELECT table_name, key, refund_no, state FROM refundx.locks;"
+	say "A second refund, by somebody who has read the order before all this:"
+	sql_refused RX023 "SELECT refundx.refund_submit('wx', 'order-17', 'R17b', 100, guards =>
+    '{\"table\": \"public.orders\", \"key\": \"order-17\", \"expect\": {\"status\": \"paid\"}}');"
+	say "When WeChat has answered, the row is free:"
+	expect_state R17 succeeded 60
+	sql "UPDATE orders SET status = 'refunded' WHERE order_no = 'order-17';"
+	expect "nothing is locked any more" "SELECT count(*) FROM refundx.locks" 0
+}
+
 epilogue()
 {
 	scene "The books"
@@ -764,6 +795,7 @@ story()
 	scene_withdrawal
 	scene_bounce
 	scene_approval
+	scene_guard
 	epilogue
 	goodbye
 }
@@ -783,6 +815,7 @@ goodbye()
 		      SELECT * FROM refundx.refunds;
 		      SELECT * FROM refundx.refund_timeline('R3');
 		      SELECT * FROM refundx.withdrawals;
+		      SELECT * FROM refundx.guards;
 		      SELECT * FROM refundx.refund_submit('wx', 'order-99', 'R99', 9002,
 		          payment_amount => 9002, currency => 'CNY');
 		      CALL refundx.refund_wait('R99');

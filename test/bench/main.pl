@@ -13,8 +13,9 @@ my %benchmarks = (
 	callbacks => 'Callbacks.pm',
 	channels => 'Channels.pm',
 	memory => 'Memory.pm',
-	withdraw => 'Withdraw.pm');
-my @order = qw(submit held wire dispatch callbacks channels memory withdraw);
+	withdraw => 'Withdraw.pm',
+	guard => 'Guard.pm');
+my @order = qw(submit held wire dispatch callbacks channels memory withdraw guard);
 my @names;
 
 foreach my $argument (@ARGV)
