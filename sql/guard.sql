@@ -167,6 +167,7 @@ SELECT * FROM refundx.check() WHERE invariant = 'I16';
 SELECT problem FROM refundx.guards;
 ROLLBACK;
 SELECT * FROM refundx.check() WHERE invariant = 'I16';
+ALTER TABLE guarded.orders ENABLE ALWAYS TRIGGER refundx_guard_update;
 -- It ends with the refund: canceled, or settled.
 SELECT state FROM refundx.refund_cancel('GU-1', 'no');
 UPDATE guarded.orders SET amount = 90 WHERE order_no = '1001';

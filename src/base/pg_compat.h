@@ -127,6 +127,15 @@ extern void compat_materialized_srf(FunctionCallInfo fcinfo);
 	ExecInsertIndexTuples((result), (slot), (estate), false, true, (conflict), (arbiters))
 #endif
 
+/* 18 counts what an index scan does */
+#if PG_VERSION_NUM >= 180000
+#define compat_index_beginscan(rel, index, snapshot, nkeys) \
+	index_beginscan((rel), (index), (snapshot), NULL, (nkeys), 0)
+#else
+#define compat_index_beginscan(rel, index, snapshot, nkeys) \
+	index_beginscan((rel), (index), (snapshot), (nkeys), 0)
+#endif
+
 /* 18 can leave out the row itself, where it is there already */
 #if PG_VERSION_NUM >= 180000
 #define compat_check_index_constraints(result, slot, estate, conflict, self, arbiters) \

@@ -389,8 +389,9 @@ guard_of_relation(Oid relid, Guard *g)
 	return g->key_column != NULL;
 }
 
+/* As this very command has left it. */
 bool
-guard_of_trigger(Oid trigger, Oid *relid, int32 *guard_id)
+guard_of_trigger(Oid trigger, Oid *relid, int32 *guard_id, bool *always)
 {
 	Relation	rel = table_open(TriggerRelationId, AccessShareLock);
 	bool		found = false;
@@ -399,7 +400,7 @@ guard_of_trigger(Oid trigger, Oid *relid, int32 *guard_id)
 	HeapTuple	tuple;
 
 	ScanKeyInit(&key, Anum_pg_trigger_oid, BTEqualStrategyNumber, F_OIDEQ, ObjectIdGetDatum(trigger));
-	scan = systable_beginscan(rel, TriggerOidIndexId, true, NULL, 1, &key);
+	scan = systable_beginscan(rel, TriggerOidIndexId, true, SnapshotSelf, 1, &key);
 	tuple = systable_getnext(scan);
 	if (HeapTupleIsValid(tuple) && trigger_part((Form_pg_trigger) GETSTRUCT(tuple)) != PART_NONE)
 	{
@@ -410,6 +411,7 @@ guard_of_trigger(Oid trigger, Oid *relid, int32 *guard_id)
 		if (found)
 			*guard_id = pg_strtoint32(argument[0]);
 		*relid = ((Form_pg_trigger) GETSTRUCT(tuple))->tgrelid;
+		*always = ((Form_pg_trigger) GETSTRUCT(tuple))->tgenabled == TRIGGER_FIRES_ALWAYS;
 	}
 	systable_endscan(scan);
 	table_close(rel, AccessShareLock);

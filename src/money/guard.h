@@ -66,8 +66,8 @@ extern void guard_record(const GuardedRows *rows, int64 instruction_id);
 /* ---- what guards a table: guard.c ---- */
 extern bool guard_of_relation(Oid relid, Guard *g);
 
-/* Is it a trigger of a guard?  Then its table and guard. */
-extern bool guard_of_trigger(Oid trigger, Oid *relid, int32 *guard_id);
+/* Is it a trigger of a guard?  Then its table and guard, and whether it fires always. */
+extern bool guard_of_trigger(Oid trigger, Oid *relid, int32 *guard_id, bool *always);
 
 /* Locks of a guard whose instruction is open and which nobody has lifted. */
 extern List *guard_open_locks(int32 guard_id);
@@ -79,7 +79,8 @@ extern char *guard_table_name(Oid relid);
 extern void guard_refuse(Oid relid, const OpenLock *lock, int others, const char *what) pg_attribute_noreturn();
 
 /* ---- commands that would get around it, refused: guard_ddl.c ---- */
-extern void guard_trigger_changes(Oid trigger, const char *what);
+extern void guard_trigger_dropped(Oid trigger);
+extern void guard_trigger_altered(Oid trigger);
 extern void guard_partition_truncated(Oid relid);
 extern void guard_before_command(Node *stmt);
 

@@ -9,7 +9,7 @@
  *	- The trigger is dropped: by DROP TRIGGER, with its table or schema or owner,
  *	  with a column that it looks at, and in a partition that is detached, which
  *	  loses the copy of its parent's trigger.
- *	- It is altered: ENABLE and DISABLE.
+ *	- It is disabled, or enabled in another way than ALWAYS.
  *	- A partition is truncated: TRUNCATE triggers are not copied to partitions.
  *
  * In a partition only the rows count that are there, or one refund in flight would
@@ -54,13 +54,26 @@ static Oid	index_of_key(Relation rel, AttrNumber attnum);
 static bool has_key(Relation rel, Oid index, AttrNumber attnum, char *key);
 
 void
-guard_trigger_changes(Oid trigger, const char *what)
+guard_trigger_dropped(Oid trigger)
 {
 	Oid			relid;
 	int32		guard_id;
+	bool		always;
 
-	if (guard_of_trigger(trigger, &relid, &guard_id))
-		refuse_while_locked(relid, guard_id, what);
+	if (guard_of_trigger(trigger, &relid, &guard_id, &always))
+		refuse_while_locked(relid, guard_id, "its trigger cannot be dropped, nor the table or partition with it");
+}
+
+/* A restore enables them when the locks are there already. */
+void
+guard_trigger_altered(Oid trigger)
+{
+	Oid			relid;
+	int32		guard_id;
+	bool		always;
+
+	if (guard_of_trigger(trigger, &relid, &guard_id, &always) && !always)
+		refuse_while_locked(relid, guard_id, "its trigger must fire always");
 }
 
 /*
@@ -114,12 +127,13 @@ before_replace_trigger(CreateTrigStmt *stmt)
 	Oid			relid;
 	Oid			trigger;
 	int32		guard_id;
+	bool		always;
 
 	if (!stmt->replace || stmt->relation == NULL)
 		return;
 	relid = RangeVarGetRelid(stmt->relation, NoLock, true);
 	trigger = OidIsValid(relid) ? get_trigger_oid(relid, stmt->trigname, true) : InvalidOid;
-	if (OidIsValid(trigger) && guard_of_trigger(trigger, &relid, &guard_id))
+	if (OidIsValid(trigger) && guard_of_trigger(trigger, &relid, &guard_id, &always))
 		ereport(ERROR,
 				(errcode(ERRCODE_RX_GUARDED),
 				 errmsg("trigger %s of %s is its guard's", stmt->trigname, guard_table_name(relid)),
@@ -251,7 +265,7 @@ has_key(Relation rel, Oid indexid, AttrNumber attnum, char *key)
 	getTypeInputInfo(get_atttype(RelationGetRelid(rel), attnum), &input, &param);
 	ScanKeyEntryInitialize(&scan_key, 0, 1, BTEqualStrategyNumber, InvalidOid, index->rd_indcollation[0],
 						   get_opcode(equal), OidInputFunctionCall(input, key, param, -1));
-	scan = index_beginscan(rel, index, snapshot, 1, 0);
+	scan = compat_index_beginscan(rel, index, snapshot, 1);
 	index_rescan(scan, &scan_key, 1, NULL, 0);
 	found = index_getnext_slot(scan, ForwardScanDirection, row);
 	index_endscan(scan);

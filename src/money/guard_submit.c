@@ -39,6 +39,7 @@
 #include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 #include "utils/typcache.h"
 #include "utils/varlena.h"
@@ -48,6 +49,7 @@ typedef struct Follower
 {
 	int32		guard_id;
 	Oid			relid;
+	char	   *pattern;
 } Follower;
 
 /* A guard's statement, kept for as long as its text stays the same. */
@@ -236,15 +238,27 @@ forget(Datum arg, Oid relid)
 	followers_known = false;
 }
 
+static void
+forget_followers(void)
+{
+	ListCell   *lc;
+
+	foreach(lc, followers)
+		pfree(((Follower *) lfirst(lc))->pattern);
+	list_free_deep(followers);
+	followers = NIL;
+}
+
 /*
- * Remembered until refundx.guard changes, with the precautions of channel_facts.c.
- * By relid: a guard's name for its table may be older than a rename.
+ * Remembered until refundx.guard changes, unless it did so meanwhile.  Read with the
+ * latest snapshot, or a guard would not hold for who has an older one, and could not be
+ * remembered.  By relid: a guard's name for its table may be older than a rename.
  */
 static List *
 read_followers(void)
 {
 	static Statement find = {
-		"SELECT 'refundx.guard'::regclass::oid::int8, g.guard_id, t.relid::int8"
+		"SELECT 'refundx.guard'::regclass::oid::int8, g.guard_id, t.relid::int8, g.of_payments"
 		"  FROM (VALUES (1)) one"
 		"  LEFT JOIN refundx.guard g ON g.of_payments IS NOT NULL AND g.dropped_at IS NULL"
 		"  LEFT JOIN refundx.guard_trigger t ON t.guard_id = g.guard_id AND t.root AND t.event = 'update'",
@@ -261,9 +275,10 @@ read_followers(void)
 		CacheRegisterRelcacheCallback(forget, (Datum) 0);
 	registered = true;
 	before = invalidations;
-	n = statement_run(&find, NULL);
-	list_free_deep(followers);
-	followers = NIL;
+	PushActiveSnapshot(GetLatestSnapshot());
+	n = statement_read(&find, NULL);
+	PopActiveSnapshot();
+	forget_followers();
 	guards_relid = (Oid) row_int8(0, 1);
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	for (i = 0; i < n; i++)
@@ -273,11 +288,12 @@ read_followers(void)
 
 			f->guard_id = row_int4(i, 2);
 			f->relid = row_null(i, 3) ? InvalidOid : (Oid) row_int8(i, 3);
+			f->pattern = row_text(i, 4);
 			found = lappend(found, f);
 		}
 	MemoryContextSwitchTo(old);
 	followers = found;
-	followers_known = before == invalidations && !IsolationUsesXactSnapshot();
+	followers_known = before == invalidations;
 	return found;
 }
 
@@ -285,28 +301,27 @@ static void
 rows_of_payment(const char *payment_no, GuardedRows *rows)
 {
 	static Statement find = {
-		"SELECT substring($1 FROM g.of_payments) FROM refundx.guard g WHERE g.guard_id = $2",
-		ARGS(TEXTOID, INT4OID)
+		"SELECT substring($1 FROM $2)", ARGS(TEXTOID, TEXTOID)
 	};
 	List	   *guards = followers_known ? followers : read_followers();
 	ListCell   *lc;
 
 	foreach(lc, guards)
 	{
-		Follower	f = *(Follower *) lfirst(lc);
+		const Follower *f = lfirst(lc);
 		Values		v = {0};
 		Guard		g;
 
 		values_text(&v, payment_no);
-		values_int4(&v, f.guard_id);
+		values_text(&v, f->pattern);
 		if (statement_run(&find, &v) != 1 || row_null(0, 1))
 			continue;			/* not a payment of that table's */
-		if (!OidIsValid(f.relid) || !guard_of_relation(f.relid, &g) || g.guard_id != f.guard_id)
+		if (!OidIsValid(f->relid) || !guard_of_relation(f->relid, &g) || g.guard_id != f->guard_id)
 			ereport(ERROR,
 					(errcode(ERRCODE_RX_CONFIG),
-					 errmsg("guard %d, which follows payments, has lost its triggers", f.guard_id),
+					 errmsg("guard %d, which follows payments, has lost its triggers", f->guard_id),
 					 errhint("See refundx.guards; refundx.guard_add() puts a new one on the table.")));
-		add_row(rows, f.relid, f.guard_id, row_text(0, 1), (Datum) 0);
+		add_row(rows, f->relid, f->guard_id, row_text(0, 1), (Datum) 0);
 	}
 }
 
@@ -348,8 +363,12 @@ lock_row(GuardedRow *row, const char *number)
 	int			i;
 
 	LockRelationOid(row->relid, RowExclusiveLock);
-	if (!guard_of_relation(row->relid, &g))
-		elog(ERROR, "the guard of relation %u is gone", row->relid);
+	if (!guard_of_relation(row->relid, &g) || g.guard_id != row->guard_id)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("could not serialize access to the guard of %s", guard_table_name(row->relid)),
+				 errdetail("It was removed, or another has taken its place."),
+				 errhint("Retry the transaction.")));
 	check_expected_members(row, &g);
 	lock = row_statement(row->relid, &g);
 	values_text(&v, row->key);

@@ -568,9 +568,9 @@ hooks_object_access(ObjectAccessType access, Oid classId, Oid objectId, int subI
 	else if (access == OAT_DROP && classId == RelationRelationId && subId == 0)
 		refuse_drop_of_table(objectId, NoLock);
 	else if (access == OAT_DROP && classId == TriggerRelationId)
-		guard_trigger_changes(objectId, "its trigger cannot be dropped, nor the table or partition with it");
+		guard_trigger_dropped(objectId);
 	else if (access == OAT_POST_ALTER && classId == TriggerRelationId)
-		guard_trigger_changes(objectId, "its trigger cannot be altered");
+		guard_trigger_altered(objectId);
 	else if (access == OAT_TRUNCATE && classId == RelationRelationId)
 		guard_partition_truncated(objectId);
 }
