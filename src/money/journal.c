@@ -32,6 +32,7 @@
 #include "base/row_insert.h"
 #include "common/int.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -257,6 +258,8 @@ lock_version(Relation account, ItemPointer tid, Snapshot snapshot, JournalLock l
 	TM_FailureData failure;
 	TM_Result	result;
 
+	/* what an executor would say, on a standby too, before it locks a row */
+	PreventCommandIfReadOnly("SELECT FOR NO KEY UPDATE");
 	result = table_tuple_lock(account, tid, snapshot, slot, GetCurrentCommandId(false),
 							  LockTupleNoKeyExclusive,
 							  lock == JOURNAL_LOCK_FREE ? LockWaitSkip : LockWaitBlock,
