@@ -56,7 +56,7 @@ sql_refused()
 
 	printf '\n%s%s%s\n' "$blue" "$(printf '%s\n' "$2" | indent)" "$plain"
 	said=$(printf '\\set VERBOSITY verbose\n%s\n' "$2" | psql_demo -q -f - 2>&1 >/dev/null |
-		sed -n 's/^psql:[^ ]* \(ERROR\|HINT\):/\1:/p; s/^\(HINT:\)/\1/p')
+		sed -n 's/^psql:<stdin>:[0-9]*: //; /^\(ERROR\|HINT\):/p')
 	printf '%s\n' "$said" | fold -s -w 76 | sed 's/ *$//' | indent
 	case $said in
 		"ERROR:  $1: "*) printf '  %sok%s  it is refused\n' "$green" "$plain" ;;
@@ -581,7 +581,7 @@ SELECT withdrawal_no, net, payee, state FROM refundx.withdraw_submit(
     payee => '{\"openid\": \"oUpF8uMuAJO_M2pxb1Q9zNjWeS6o\"}', reason => 'wages');
 $ACCOUNT
 COMMIT;"
-	say "Whom it pays is sealed: no view shows more of it than that. WeChat wants the payee's own yes, in the app. Until it comes the money stays frozen (nobody says it by himself to amounts ending in 90.04):"
+	say "Whom it pays is sealed: no view shows more of it than that. WeChat wants the payee's own yes, in the app. Until it comes the money stays frozen. (The sandbox's payees agree by themselves, but not to amounts ending in 90.04.)"
 	expect_withdrawal W1 accepted
 	psql_more=(-x)
 	sql "SELECT withdrawal_no, channel, net, payee, detail FROM refundx.awaiting_payee;"
@@ -620,8 +620,13 @@ scene_bounce()
 	sql "SELECT withdrawal_no, account, net, payee, detail, returned_at > had_succeeded_at AS later
   FROM refundx.bounced;"
 	psql_more=()
-	sandbox callback W2 3 >/dev/null
 	say "Three more copies of the message come in, and change nothing:"
+	somebody callback W2 3
+	# with those of the success and of the return
+	if ! wait_until 10 pushed_times W2 5; then
+		printf '%s  NOT as told: the sandbox did not push five times%s\n' "$red" "$plain"
+		exit 1
+	fi
 	expect "the account has its 300 yuan again, once" \
 		"SELECT count(*) FILTER (WHERE type = 'return') || ' ' || sum(d_available) || '/' || sum(d_frozen)
 		   FROM refundx.journal_lines WHERE withdrawal_no = 'W2'" "1 0/0"
@@ -650,7 +655,7 @@ SELECT refundx.approve('W3', 'it is fine');"
 SELECT withdrawal_no, state FROM refundx.approve('W3', 'seen the contract');"
 	expect_withdrawal W3 succeeded
 	expect_transferred W3 1 0
-	sql "SELECT what, from_state AS from, to_state AS to, by, left(note, 24) AS note
+	sql "SELECT what, to_state AS to, by, left(note, 22) AS note
   FROM refundx.withdraw_timeline('W3');"
 	expect "who submitted it and who approved it is on record" \
 		"SELECT (SELECT actor FROM refundx.withdrawals WHERE withdrawal_no = 'W3') || ', ' || a.actor

@@ -29,7 +29,7 @@ What happens, in the order of the table:
   `channel_canceled`, `reversed` (the channel gave it up and the merchant has the
   money: failed if it had not been paid, returned if it had);
 - answers that move no money: `not_executed`, `hold`, `config`, `not_found`,
-  `unanswered`;
+  `not_found_unapproved` (the same, of a withdrawal that nobody had agreed to), `unanswered`;
 - hints: `refusal_hint` (an unsigned no), `ask`.
 
 ## Diagram

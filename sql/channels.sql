@@ -41,6 +41,12 @@ SELECT pg_temp.fails($$SELECT refundx.channel_set('ch_a', '{"mchid": null}')$$);
 SELECT pg_temp.fails($$SELECT refundx.channel_set('ch_a', '[]')$$);
 SELECT pg_temp.fails($$SELECT refundx.channel_set('nobody', '{}')$$);
 SELECT pg_temp.fails($$SELECT refundx.channel_set(NULL)$$);
+-- Transfers: what WeChat requires of them is required; and what they need here is looked for.
+SELECT pg_temp.fails($$SELECT refundx.channel_set('ch_a', '{"transfer": {"appid": "wx1", "scene_id": "1002", "report_infos": [{"info_type": "t", "info_content": "c"}]}}')$$);
+SELECT count(*) FROM refundx.channel_check('ch_a') WHERE item = 'payee key';
+SELECT refundx.channel_set('ch_a', '{"transfer": {"appid": "wx1", "scene_id": "1002", "report_infos": [{"info_type": "t", "info_content": "c"}], "remark": "r"}}');
+SELECT count(*) FROM refundx.channel_check('ch_a') WHERE item = 'payee key';
+SELECT refundx.channel_set('ch_a', '{"transfer": null}');
 -- Closed: no new refund, and no new payment.
 SELECT refundx.channel_set('ch_b', closed => true);
 SELECT pg_temp.fails($$SELECT refundx.payment_record('ch_b', 'P', 100, 'CNY')$$);

@@ -199,13 +199,11 @@ SELECT count(*) FROM refundx.withdraw_policies;
 SELECT action, subject, reason, actor, detail FROM refundx.audit_log WHERE action = 'withdraw_policy_set' AND subject LIKE 'wd%' ORDER BY audit_id;
 -- ---- a second person ----
 SELECT refundx.withdraw_policy_set('wd', '{"approve_above": 10000}');
-SET refundx.actor = 'dora';
 SELECT state, approval, due_at FROM refundx.withdraw_submit('W-A', 'W11', 10001, 'wd', :'openid', 'large');
 SELECT state, approval FROM refundx.withdraw_submit('W-A', 'W12', 10000, 'wd', :'openid');
 SELECT refundx.withdraw_policy_set('wd', '{"approve_above": null, "approve_new_payee": true}');
 SELECT state, approval FROM refundx.withdraw_submit('W-A', 'W13', 100, 'wd', '{"openid": "oWdF8uMuAJO_M2pxb1Q9zNjWeNEW"}');
 SELECT state, approval FROM refundx.withdraw_submit('W-A', 'W14', 100, 'wd', '{"openid": "oWdF8uMuAJO_M2pxb1Q9zNjWeNEW"}');
-RESET refundx.actor;
 BEGIN;
 UPDATE refundx.instruction SET state = 'succeeded', is_open = false WHERE instruction_no = 'W12';
 SELECT state, approval FROM refundx.withdraw_submit('W-A', 'W15', 100, 'wd', :'openid');
@@ -223,11 +221,19 @@ SELECT refundx.actor();
 SELECT state FROM refundx.withdraw_submit('W-A', 'W16', 100, 'wd', :'openid');
 SELECT actor, submitted_by = session_user AS mine FROM refundx.withdrawals WHERE withdrawal_no = 'W16';
 SELECT pg_temp.nobody(f) FROM pg_temp.fails($$SELECT refundx.approve('W16', 'my own')$$) f;
-SELECT state, approval FROM refundx.approve('W11', 'seen the contract');
+-- nobody has said who submitted W11, on this same login: it could have been alice
+SELECT pg_temp.nobody(f) FROM pg_temp.fails($$SELECT refundx.approve('W11', 'seen the contract')$$) f;
+RESET refundx.actor;
+SELECT pg_temp.nobody(f) FROM pg_temp.fails($$SELECT refundx.reject('W16', 'I am whoever')$$) f;
 SET refundx.actor = 'bob';
 SELECT state FROM refundx.approve('W16', 'seen too');
-SELECT state, detail FROM refundx.reject('W13', 'nobody knows him');
 RESET refundx.actor;
+-- another login is another person
+CREATE ROLE wd_pool LOGIN IN ROLE refundx_operator;
+SET SESSION AUTHORIZATION wd_pool;
+SELECT state, approval FROM refundx.approve('W11', 'seen the contract');
+SELECT state, detail FROM refundx.reject('W13', 'nobody knows him');
+RESET SESSION AUTHORIZATION;
 -- who has submitted it may always take it back
 SELECT state, detail FROM refundx.withdraw_cancel('W14', 'not needed');
 SELECT action, subject, actor, reason FROM refundx.audit_log WHERE subject LIKE 'W1_' ORDER BY audit_id;
@@ -236,8 +242,7 @@ SELECT what, by, note FROM refundx.withdraw_timeline('W16');
 SELECT string_agg(type, ' ' ORDER BY version) FROM refundx.journal_lines WHERE withdrawal_no = 'W13';
 SELECT pg_temp.fails($$SET refundx.actor = 'a name that is much longer than what anybody is called, even with all titles'$$);
 SELECT refundx.withdraw_policy_set('wd', NULL);
--- another login: it may not say for whom it acts, also not when somebody else has said so for it
-CREATE ROLE wd_pool LOGIN IN ROLE refundx_operator;
+-- that login may not say for whom it acts, also not when somebody else has said so for it
 SET SESSION AUTHORIZATION wd_pool;
 SELECT pg_temp.fails($$SET refundx.actor = 'carol'$$);
 SELECT refundx.actor();

@@ -194,13 +194,29 @@ check_public_base_url(char **newval, void **extra, GucSource source)
 	return true;
 }
 
+/* 64 hex digits in a row are a key, pasted where its name belongs. */
+static bool
+has_pasted_key(const char *s)
+{
+	while (*s != '\0')
+	{
+		size_t		run = strspn(s, "0123456789abcdefABCDEF");
+
+		if (run >= 64)
+			return true;
+		s += run > 0 ? run : 1;
+	}
+	return false;
+}
+
 /*
  * A key's name, several, or none.  Nothing is read here: a file may come later.
  */
 static bool
 check_payee_keys(char **newval, void **extra, GucSource source)
 {
-	if (*newval != NULL && (strchr(*newval, '/') != NULL || strlen(*newval) > 512))
+	if (*newval != NULL &&
+		(strchr(*newval, '/') != NULL || strlen(*newval) > 511 || has_pasted_key(*newval)))
 	{
 		/* the server prints the rejected value: it may be a key */
 		memset(*newval, 'x', strlen(*newval));

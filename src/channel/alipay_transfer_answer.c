@@ -105,9 +105,9 @@ read_failure(ChannelCall call, const json_t *node, ChannelEvidence *out)
 		out->proof = number != NULL && number[0] != '\0';
 
 	/*
-	 * A closed number is then a refusal that a query has to confirm.  Were it only
-	 * a reason to ask, the query would find nothing, and the number would be sent
-	 * again, to be closed again, for ever.
+	 * So one that closes the number is a refusal like the others then: a hint,
+	 * until a query agrees.  To ask only would find nothing and send the same
+	 * number again, for ever.
 	 */
 	if (out->verdict == VERDICT_DEAD && !out->proof)
 		out->verdict = VERDICT_REFUSED;

@@ -217,7 +217,7 @@ wechat_transfer_settings(const json_t *transfer, ChannelError *err)
 	/* 4012716434: transfer_remark is required.  Without one here, each reason would be. */
 	if (remark == NULL)
 		return channel_error(err, "WeChat Pay takes no transfer without a remark, and shows it to the "
-							 "payee: here it is that of withdrawals without a reason.",
+							 "payee; this one is for withdrawals that have no reason.",
 							 "transfer.remark is missing: a text of 1 to %d characters",
 							 WECHAT_REMARK_MAX);
 	return true;

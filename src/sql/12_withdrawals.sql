@@ -47,6 +47,7 @@ COMMENT ON COLUMN refundx.payout.account_id IS 'The account as its owner knows i
 COMMENT ON COLUMN refundx.payout.asked IS 'What was asked for: the payee gets it, less the fee if that is inside';
 COMMENT ON COLUMN refundx.payout.capped_on IS 'The day on whose limit it counts; null: no limit was set';
 COMMENT ON COLUMN refundx.payout.approval IS 'Why a second person has to agree; null: nobody has to';
+COMMENT ON COLUMN refundx.payout.approved_at IS 'When a second person has agreed; null: nobody has (yet), or nobody has to';
 COMMENT ON COLUMN refundx.payout.actor IS 'Who acted, where many share a login (refundx.actor)';
 
 -- Whom to text about a withdrawal.  Without CHECK constraints, because a

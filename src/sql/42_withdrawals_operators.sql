@@ -15,7 +15,9 @@ DECLARE
 	given jsonb := policy - 'fee_percent';
 	r refundx.withdraw_policy;
 BEGIN
-	SELECT c.channel_id INTO of_channel FROM refundx.channel c WHERE c.name = withdraw_policy_set.channel;
+	-- locked, so that two who set the first rules of a channel come one after the other
+	SELECT c.channel_id INTO of_channel FROM refundx.channel c WHERE c.name = withdraw_policy_set.channel
+	   FOR NO KEY UPDATE;
 	IF NOT FOUND THEN
 		RAISE EXCEPTION 'channel "%" does not exist', channel USING ERRCODE = 'RX008',
 			HINT = 'Configured channels are in the view refundx.channels.';

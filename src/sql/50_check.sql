@@ -270,6 +270,19 @@ CREATE VIEW refundx.check_i24 AS
 						WHERE r.instruction_id = i.instruction_id AND r.type = 'resolved' AND r.seq > x.seq);
 COMMENT ON VIEW refundx.check_i24 IS 'I24: a finished refund or withdrawal that evidence contradicts has a hold, and is with a person';
 
+-- By its own attempts: what evidence alone has moved on was sent by a database
+-- that this one was restored from, and approved there.
+CREATE VIEW refundx.check_approval AS
+	SELECT i.instruction_no AS subject,
+		   format('it was sent, and nobody had approved it, although %s', o.approval) AS finding
+	  FROM refundx.instruction i JOIN refundx.payout o USING (instruction_id)
+	 WHERE o.approval IS NOT NULL
+	   AND (i.state = 'queued' AND o.approved_at IS NULL
+			OR EXISTS (SELECT FROM refundx.attempt a
+						WHERE a.instruction_id = i.instruction_id AND a.call = 'submit'
+						  AND (o.approved_at IS NULL OR a.started_at < o.approved_at)));
+COMMENT ON VIEW refundx.check_approval IS 'A withdrawal that needs a second person is neither queued nor sent before one has approved it';
+
 -- The tables have no foreign keys on a refund's or withdrawal's way (see their head).
 CREATE VIEW refundx.check_orphans AS
 	SELECT i.instruction_no AS subject, 'its channel, merchant, payment or account does not exist' AS finding
@@ -349,6 +362,7 @@ AS $$
 	UNION ALL SELECT 'I19', subject, finding FROM refundx.check_i19
 	UNION ALL SELECT 'I23', subject, finding FROM refundx.check_i23
 	UNION ALL SELECT 'I24', subject, finding FROM refundx.check_i24
+	UNION ALL SELECT 'approval', subject, finding FROM refundx.check_approval
 	UNION ALL SELECT 'orphans', subject, finding FROM refundx.check_orphans
 $$;
 COMMENT ON FUNCTION refundx.check() IS

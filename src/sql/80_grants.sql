@@ -134,7 +134,7 @@ GRANT SELECT ON refundx.inflight, refundx.unknown, refundx.journal_lines, refund
 	TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx.check_i04,
 	refundx.check_i05, refundx.check_i06, refundx.check_i08, refundx.check_i09, refundx.check_i10, refundx.check_i11,
-	refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i23, refundx.check_i24, refundx.check_orphans
+	refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i23, refundx.check_i24, refundx.check_approval, refundx.check_orphans
 	TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.check(), refundx.mask_phone(text),
 	refundx.callback_inspect(text, jsonb, bytea, timestamptz)

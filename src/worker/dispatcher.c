@@ -346,8 +346,7 @@ static void
 show_problems(Dispatcher *d)
 {
 	OpenChannel *bad = NULL;
-	TimestampTz until;
-	int			silent = schedule_silent(clock_now(), &until);
+	int			silent = schedule_silent();
 	int			i;
 
 	for (i = 0; i < keys_count() && bad == NULL; i++)

@@ -534,20 +534,17 @@ schedule_share(int calls)
 }
 
 int
-schedule_silent(TimestampTz now, TimestampTz *longest)
+schedule_silent(void)
 {
 	HASH_SEQ_STATUS scan;
 	MerchantPace *m;
 	int			n = 0;
 
-	*longest = 0;
 	hash_seq_init(&scan, merchants);
 	while ((m = hash_seq_search(&scan)) != NULL)
 	{
-		if (m->silent < SILENT_MAX)
-			continue;
-		n++;
-		*longest = Max(*longest, m->silent_until);
+		if (m->silent >= SILENT_MAX)
+			n++;
 	}
 	return n;
 }

@@ -114,8 +114,8 @@ extern Due *schedule_next(TimestampTz now,
  */
 extern void schedule_share(int calls);
 
-/* Merchants that the breaker holds back; *longest = until when at most. */
-extern int	schedule_silent(TimestampTz now, TimestampTz *longest);
+/* How many merchants the breaker holds back. */
+extern int	schedule_silent(void);
 
 extern Due *schedule_find(int64 instruction_id);
 extern void schedule_again(Due *due, TimestampTz due_at);	/* back into the schedule */

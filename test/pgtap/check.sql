@@ -2,7 +2,7 @@
 -- is broken: by the owner, with the guards taken off, and rolled back.
 BEGIN;
 SET LOCAL client_min_messages = error;
-SELECT plan(88);
+SELECT plan(92);
 
 SELECT refundx.channel_add('wx', 'wechat', '{"mchid": "1900000100", "merchant_serial": "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB",
 	"private_key": "apiclient_key.pem", "apiv3_key": "apiv3.key",
@@ -240,6 +240,12 @@ SELECT pg_temp.finds('orphans', 'a payment of a slot', $$UPDATE refundx.payment 
 SELECT pg_temp.finds('orphans', 'a refund without its payment', $$UPDATE refundx.instruction SET payment_id = 4711 WHERE instruction_no = 'open'$$);
 SELECT pg_temp.finds('orphans', 'an event of nobody''s', $$UPDATE refundx.event SET instruction_id = 4711 WHERE instruction_id = pg_temp.id('open')$$);
 
+SELECT pg_temp.finds('approval', 'a withdrawal that was sent and not approved', $$UPDATE refundx.payout SET approval = 'it is new' WHERE instruction_id = pg_temp.id('fee_paid')$$);
+SELECT pg_temp.finds('approval', 'one that was sent first, and approved later', $$UPDATE refundx.payout SET approval = 'it is new', approved_at = now() + interval '1 hour'
+	WHERE instruction_id = pg_temp.id('fee_paid')$$);
+SELECT pg_temp.finds('approval', 'one that is queued without', $$UPDATE refundx.payout SET approval = 'it is new' WHERE instruction_id = pg_temp.id('fee_open')$$);
+SELECT is(pg_temp.broken($$UPDATE refundx.payout SET approval = 'it is new', approved_at = now() - interval '1 hour' WHERE instruction_id = pg_temp.id('fee_paid')$$), '{}',
+	'approval is content with one');
 SELECT pg_temp.finds('orphans', 'a withdrawal without its payout', $$DELETE FROM refundx.payout WHERE instruction_id = pg_temp.id('fee_paid')$$);
 SELECT pg_temp.finds('orphans', 'a refund with a payout', $$INSERT INTO refundx.payout (instruction_id, account_id, asked, fee_back_on_failure, fee_back_on_return)
 	SELECT instruction_id, account_id, amount, true, true FROM refundx.instruction WHERE instruction_no = 'paid'$$);

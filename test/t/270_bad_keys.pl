@@ -150,6 +150,46 @@ unlike(check(), qr/^error/m, 'all is well again');
 
 sub jsonb { return \(Refundx::literal(Refundx::to_json($_[0])) . '::jsonb') }
 
+# ---- the key that seals whom withdrawals pay ----
+
+sub payee_key
+{
+	return $rx->sql("SELECT level, finding FROM refundx.channel_check('wx') WHERE item = 'payee key'");
+}
+
+my $payee_key = slurp_file("$keys/payee.key");
+my $cannot = qr/error\|whom withdrawals pay cannot be sealed: /;
+my $how = qr/umask 077; openssl rand -hex 32 > payee\.key$/;
+
+is(payee_key(), 'ok|"payee.key" seals whom withdrawals pay', 'channel_check: payees can be sealed');
+unlink "$keys/payee.key";
+like(payee_key(), qr/^${cannot}there is no file "payee.key" in the key directory .*$how/, 'its file is not there');
+put('payee.key', $payee_key);
+chmod 0644, "$keys/payee.key";
+like(payee_key(), qr/^$cannot.*mode 0644.*chmod 0600.*$how/, 'others may read it');
+put('payee.key', substr($payee_key, 1));
+like(payee_key(), qr/^$cannot.*does not hold 64 hex digits.*$how/, 'it is too short');
+unlike(payee_key(), qr/\Q@{[ substr($payee_key, 1, 20) ]}\E/, 'and is not repeated');
+put('payee.key', pack('H*', $payee_key =~ s/\s//gr));
+is(payee_key(), 'ok|"payee.key" seals whom withdrawals pay', 'raw bytes will do');
+$rx->set('refundx.payee_keys' => 'new.key, payee.key');
+like(payee_key(), qr/^${cannot}there is no file "new.key".*> new\.key\nok\|"payee.key" opens what it has sealed$/,
+	'a new one that is not there yet');
+put('new.key', 'cd' x 32);
+unlink "$keys/payee.key";
+like(payee_key(), qr/^ok\|"new.key" seals .*\nwarning\|what an older key has sealed cannot be opened: there is no file "payee.key"/,
+	'an old one that is gone');
+$rx->set('refundx.payee_keys' => '');
+is(payee_key(), 'error|whom withdrawals pay cannot be sealed: refundx.payee_keys names no key file', 'none is named');
+$rx->set('refundx.payee_keys' => join(',', 'new.key', ('payee.key') x 8));
+put('payee.key', $payee_key);
+like(payee_key(), qr/(?:\nok\|[^\n]*){7}\nwarning\|"payee.key" is not read: only the first 8 of refundx.payee_keys are$/,
+	'too many');
+$rx->set('refundx.payee_keys' => 'payee.key');
+$rx->call('channel_set', name => 'wx', config => jsonb({ transfer => undef }));
+is(payee_key(), '', 'a channel without transfers needs none');
+$rx->call('channel_set', name => 'wx', config => jsonb({ transfer => $config->{transfer} }));
+
 # ---- a key that is pasted ----
 
 # Also with a server that logs whatever fails: an error of ours hides its
@@ -194,6 +234,20 @@ $secrets->add_text($sms_key);
 like($rx->sql_error('SELECT ' . Refundx::call_text('notice_provider_add', name => 'sms', kind => 'aliyun',
 			config => jsonb({ %$sms, access_key_secret => $key_pem }))),
 	qr/^RX011 /, "an SMS provider's is refused too");
+
+# So is the key of payees: it would be told to whoever submits a withdrawal.  (The
+# statement of a setting that is refused is the server's to log, and stays out here.)
+$secrets->add_text($payee_key);
+foreach my $value ($payee_key =~ s/\s//gr, 'payee.key,' . uc($payee_key =~ s/\s//gr))
+{
+	my ($rc, $out, $err) = $rx->node->psql('shop',
+		"SET log_min_error_statement = fatal;\nALTER SYSTEM SET refundx.payee_keys = '$value'");
+
+	$err =~ s/^LINE \d+:.*//ms;
+	like($err, qr/invalid value for parameter "refundx.payee_keys"/, 'the key of payees is refused as its own name');
+	is($secrets->count_in($err), 0, '... in words that do not repeat it');
+}
+is($rx->sql('SHOW refundx.payee_keys'), 'payee.key', 'and nothing is changed');
 
 # With it, the key is used as ever.
 $rx->payment('LAST', 10000);

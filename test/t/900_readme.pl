@@ -14,10 +14,14 @@ use lib "$FindBin::Bin/../lib";
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Refundx;
+use Refundx::Withdrawals;
 use Test::More;
 
 my $root = "$FindBin::Bin/../..";
 my $rx = Refundx->new('main');
+Refundx::Withdrawals::payee_key($rx);
+$rx->channel_add('pay', kind => 'wechat');
+$rx->sql(q{SELECT refundx.account_open('seller-7', 'CNY'), refundx.account_credit('seller-7', 100000, 'sales')});
 $rx->sql('CREATE DATABASE fresh');
 $rx->node->safe_psql('fresh', 'CREATE EXTENSION refundx');
 my $blocks = 0;
@@ -52,6 +56,12 @@ like($rx->sql("SELECT refundx.refund_explain('refund-1001-1')"),
 	qr/^WeChat Pay paid 50\.00 CNY/, 'and explained');
 $rx->check_ok('the first refund');
 $rx->ledger_ok('the first refund');
+
+# ---- and the first withdrawal ----
+
+$rx->wait_state('W20260504001', 'succeeded', 'the first withdrawal succeeds');
+is($rx->sql(q{SELECT available || '|' || frozen FROM refundx.accounts WHERE account = 'seller-7'}),
+	'95000|0', 'and is paid from its account');
 
 # ---- doc/sql.md ----
 

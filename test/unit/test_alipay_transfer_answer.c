@@ -307,7 +307,7 @@ test_refused(void)
 	e = read_node(CALL_SUBMIT, "{\"code\":\"40004\",\"sub_code\":\"PAYMENT_TIME_EXPIRE\",\"out_biz_no\":\"W1\"}");
 	ok(e.verdict == VERDICT_DEAD && e.proof, "an expired order is closed");
 	e = read_node(CALL_SUBMIT, "{\"code\":\"40004\",\"sub_code\":\"PAYMENT_TIME_EXPIRE\"}");
-	ok(e.verdict == VERDICT_REFUSED && !e.proof, "if it is this one: a hint like any other refusal");
+	ok(e.verdict == VERDICT_REFUSED && !e.proof, "if it is this one; otherwise a hint, as other refusals");
 	e = read_node(CALL_SUBMIT, "{\"code\":\"40004\",\"sub_code\":\"NEW_CODE\",\"out_biz_no\":\"W1\"}");
 	ok(e.verdict == VERDICT_UNKNOWN && !e.proof && e.authentic, "an unlisted code is unknown");
 	is_str(e.code, "NEW_CODE", "and named");

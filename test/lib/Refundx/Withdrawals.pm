@@ -98,7 +98,8 @@ sub payee
 sub text
 {
 	my ($self, $channel, $own, $amount, %more) = @_;
-	my $payee = delete $more{payee} || $self->payee($channel, delete $more{who});
+	my $who = delete $more{who};
+	my $payee = delete $more{payee} || $self->payee($channel, $who);
 
 	return Refundx::call_text('withdraw_submit',
 		account => 'A', withdrawal_no => $own, amount => $amount, channel => $channel,
