@@ -686,7 +686,7 @@ sub told_of
 }
 
 $started = time;
-my $finished = Refundx::wait_for(sub { usleep(300_000); return is_finished() }, 'everything is finished', 40);
+my $finished = Refundx::wait_for(sub { usleep(300_000); return is_finished() }, 'everything is finished', 150);
 note sprintf('finished after another %.1f s', time - $started);
 ok($finished, 'everything comes to its end')
   || diag($rx->sql(q{SELECT instruction_no, state, detail, due_call, due_at, attempts, polls, unexplained, person_reason,
