@@ -259,7 +259,7 @@ lock_version(Relation account, ItemPointer tid, Snapshot snapshot, JournalLock l
 	TM_Result	result;
 
 	/* what an executor would say, on a standby too, before it locks a row */
-	PreventCommandIfReadOnly("SELECT FOR NO KEY UPDATE");
+	PreventCommandIfReadOnly("UPDATE");
 	result = table_tuple_lock(account, tid, snapshot, slot, GetCurrentCommandId(false),
 							  LockTupleNoKeyExclusive,
 							  lock == JOURNAL_LOCK_FREE ? LockWaitSkip : LockWaitBlock,

@@ -209,7 +209,7 @@ lock_payment(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *r
 	if (!IsolationUsesXactSnapshot())
 		flags |= TUPLE_LOCK_FLAG_FIND_LAST_VERSION;
 	/* what an executor would say, on a standby too, before it locks a row */
-	PreventCommandIfReadOnly("SELECT FOR NO KEY UPDATE");
+	PreventCommandIfReadOnly("UPDATE");
 	result = table_tuple_lock(rel, tid, snapshot, row, GetCurrentCommandId(false),
 							  LockTupleNoKeyExclusive, LockWaitBlock, flags, &failure);
 	if ((result == TM_Updated || result == TM_Deleted) && IsolationUsesXactSnapshot())
