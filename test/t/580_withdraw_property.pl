@@ -16,11 +16,10 @@
 #	REFUNDX_SEED		repeats a run (what the operations are, not their timing)
 #	REFUNDX_OPERATIONS	how many (3000)
 #
-# Faults of others that come up here for withdrawals: fault_06 (asked about to the
-# end), fault_07 and fault_27 (nothing is released by time: what is frozen is what
-# is open, at every look), fault_17 (a crash or a slow call is no end of a lease),
-# fault_20 (a line for each change), fault_24 (rejected is never paid), fault_31
-# (canceled only if never attempted), fault_36 (nobody ends by hand what was sent).
+# Faults of others that come up here: fault_07 and fault_27 (what is frozen is what
+# is open, at every look), fault_20 (a line for each change), fault_24 (rejected is
+# never paid), fault_31 (canceled here only if never attempted).  Each has a test of
+# its own in 581_withdraw_faults.
 
 use strict;
 use warnings;
