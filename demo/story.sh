@@ -655,7 +655,7 @@ SELECT refundx.approve('W3', 'it is fine');"
 SELECT withdrawal_no, state FROM refundx.approve('W3', 'seen the contract');"
 	expect_withdrawal W3 succeeded
 	expect_transferred W3 1 0
-	sql "SELECT what, to_state AS to, by, left(note, 22) AS note
+	sql "SELECT what, to_state AS to, by, left(note, 20) AS note
   FROM refundx.withdraw_timeline('W3');"
 	expect "who submitted it and who approved it is on record" \
 		"SELECT (SELECT actor FROM refundx.withdrawals WHERE withdrawal_no = 'W3') || ', ' || a.actor

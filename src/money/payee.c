@@ -147,7 +147,7 @@ keys_require(void)
 	ereport(ERROR,
 			(errcode(ERRCODE_RX_CONFIG),
 			 errmsg("whom to pay cannot be sealed: %s", err),
-			 errhint("As the server's user, in refundx.key_directory: umask 077; openssl rand -hex 32 > payee.key")));
+			 errhint("refundx.channel_check() says how such a key is made. A key that was lost has to be put back: a new one opens nothing that it sealed.")));
 }
 
 /*

@@ -34,7 +34,7 @@ GRANT SELECT ON refundx.channel_settings, refundx.merchant, refundx.merchant_pau
 	refundx.request, refundx.attempt, refundx.event, refundx.evidence, refundx.installation
 	TO refundx_dispatcher;
 GRANT UPDATE (state, state_since, due_at, due_call, attempts, polls, first_attempt_at,
-			  detail, unexplained, last_attempt_at)
+			  detail, unexplained, last_attempt_at, person_reason, person_suggestion, person_since)
 	ON refundx.instruction TO refundx_dispatcher;
 GRANT INSERT ON refundx.attempt, refundx.request, refundx.event, refundx.evidence TO refundx_dispatcher;
 GRANT EXECUTE ON FUNCTION refundx.recover_timeline() TO refundx_dispatcher;

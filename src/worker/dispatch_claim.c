@@ -18,12 +18,15 @@
 #include "base/clock.h"
 #include "utils/timestamp.h"
 
+#define STUCK	"cannot be put into a request"
+
 static void read_claimable(Dispatcher *d);
 static Call *call_from_row(uint64 row);
 static bool too_late(const Call *c, TimestampTz first_attempt_at, int unexplained);
 static bool open_request(Call *c, uint64 row, char *why, size_t whysize);
 static bool freeze_request(Call *c, uint64 row, char *why, size_t whysize);
 static void ask_instead(Column *ids);
+static void tell_person(Column *ids, Column *reasons);
 static void write_requests(Dispatcher *d);
 static void write_attempts(Dispatcher *d);
 static void write_sending(Dispatcher *d);
@@ -115,7 +118,9 @@ read_claimable(Dispatcher *d)
 	};
 	Column		id,
 				call,
-				late;
+				late,
+				stuck,
+				reason;
 	Values		v = {0};
 	uint64		n;
 	uint64		row;
@@ -124,6 +129,8 @@ read_claimable(Dispatcher *d)
 	column_init(&id, INT8OID);
 	column_init(&call, TEXTOID);
 	column_init(&late, INT8OID);
+	column_init(&stuck, INT8OID);
+	column_init(&reason, TEXTOID);
 	for (i = 0; i < d->nchosen; i++)
 	{
 		column_int8(&id, d->chosen[i]->instruction_id);
@@ -146,15 +153,44 @@ read_claimable(Dispatcher *d)
 		if (!open_request(c, row, why, sizeof(why)) ||
 			(c->call == CALL_SUBMIT && c->frozen.len == 0 && !freeze_request(c, row, why, sizeof(why))))
 		{
-			/* nothing was attempted: it stays as it is, and a person is told */
-			worker_problem(d->self, "%s %s cannot be put into a request: %s",
-						   product_name(c->product), c->wire_no, why);
+			/* nothing was attempted: it stays as it is, and is tried again */
+			column_int8(&stuck, c->instruction_id);
+			column_text(&reason, psprintf(STUCK ": %s", why));
 			call_free(c);
 			continue;
 		}
 		call_list_add(&d->claimed, c);
 	}
 	ask_instead(&late);
+	tell_person(&stuck, &reason);
+}
+
+/*
+ * Only a person can bring back what is missing; once it is there, sending it
+ * takes this back (write_sending).  Told once, however often it is tried.
+ */
+static void
+tell_person(Column *ids, Column *reasons)
+{
+	static Statement tell = {
+		"UPDATE refundx.instruction i"
+		"   SET person_reason = u.reason, person_since = coalesce(i.person_since, $3), person_suggestion ="
+		"       'Put the key file back that refundx.payee_keys names, or mend the channel''s setting; it is tried again by itself. What was never sent can be canceled.'"
+		"  FROM unnest($1, $2) u(id, reason)"
+		" WHERE i.instruction_id = u.id AND i.person_reason IS DISTINCT FROM u.reason",
+		ARGS(INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID)
+	};
+	Values		v = {0};
+
+	if (ids->n == 0)
+		return;
+	values_column(&v, ids);
+	values_column(&v, reasons);
+	values_time(&v, clock_now());
+	if (statement_run(&tell, &v) > 0)
+		ereport(WARNING,
+				(errmsg("refundx: what was submitted " STUCK),
+				 errhint("See refundx.with_person.")));
 }
 
 /*
@@ -417,7 +453,11 @@ write_sending(Dispatcher *d)
 		"WITH moved AS ("
 		"  UPDATE refundx.instruction i"
 		"     SET state = $2, state_since = $3, attempts = attempts + 1,"
-		"         first_attempt_at = coalesce(first_attempt_at, $3), due_at = NULL, due_call = NULL"
+		"         first_attempt_at = coalesce(first_attempt_at, $3), due_at = NULL, due_call = NULL,"
+		/* it could not be sent for a while, and now it can */
+		"         person_reason = CASE WHEN person_reason NOT LIKE '" STUCK "%' THEN person_reason END,"
+		"         person_suggestion = CASE WHEN person_reason NOT LIKE '" STUCK "%' THEN person_suggestion END,"
+		"         person_since = CASE WHEN person_reason NOT LIKE '" STUCK "%' THEN person_since END"
 		"   WHERE instruction_id = ANY ($1) RETURNING instruction_id)"
 		" INSERT INTO refundx.event (instruction_id, type, from_state, to_state, actor)"
 		" SELECT instruction_id, 'claimed', $4, $2, session_user FROM moved",

@@ -241,9 +241,9 @@ is($rx->sql("SELECT string_agg(DISTINCT state, ',') FROM refundx.instruction WHE
 	'queued', 'its refunds wait, and none has failed');
 cmp_ok($rx->sql("SELECT count(DISTINCT wire_no) FROM refundx.attempt WHERE call = 'submit' AND wire_no IN ("
 		  . join(', ', map { "'$_'" } @waiting) . ')'), '<=', 3, 'only probes go out');
-like(checks('both', 'false'), qr/^error\|merchant\|merchant \d+ is paused \(config\): SIGN_ERROR/m,
+like(checks('both', 'false'), qr/^error\|merchant\|refunds of merchant \d+ are paused \(config\): SIGN_ERROR/m,
 	'channel_check: the merchant is paused');
-is(scalar(() = slurp_file($rx->node->logfile, $log) =~ /WARNING:  .*merchant \d+ is paused/g),
+is(scalar(() = slurp_file($rx->node->logfile, $log) =~ /WARNING:  .*refunds of merchant \d+ are paused/g),
 	1, 'one alarm, however often it is probed');
 
 put('apiclient_key.pem', $right);

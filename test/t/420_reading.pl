@@ -156,8 +156,8 @@ $rx->payment('P6', 20000);
 $rx->refund('P6', 'R6', 9009);
 comes_true("SELECT FROM refundx.merchants WHERE paused = 'hold'", 'an empty balance pauses the merchant');
 explains('R6', qr/; it is not sent while the merchant is paused \(hold: NOT_ENOUGH.*\); one refund tries again /, 'paused');
-like(health('merchant'), qr/^error\|merchant \d+ is paused \(hold\): NOT_ENOUGH/, 'which health says');
-is($rx->sql("SELECT count(*) FROM refundx.with_person WHERE what = 'merchant paused'"), 1, 'and it is on the desk');
+like(health('merchant'), qr/^error\|refunds of merchant \d+ are paused \(hold\): NOT_ENOUGH/, 'which health says');
+is($rx->sql("SELECT count(*) FROM refundx.with_person WHERE what = 'merchant''s refunds paused'"), 1, 'and it is on the desk');
 
 # ---- only pg_monitor may see whose session it is; an auditor sees no number ----
 

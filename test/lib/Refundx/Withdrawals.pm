@@ -33,6 +33,7 @@ sub new
 	my $rx = Refundx->new(
 		$name,
 		channel => 0,
+		streaming => $options{streaming},
 		sandbox => [
 			'--speed', 30, '--callback-delay-ms', 50, '--hold-ms', 2000,
 			@{ $options{sandbox} || [] } ],
