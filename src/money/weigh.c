@@ -367,6 +367,14 @@ watch(Instruction *i, const Timing *timing, int64 now, bool query)
 	i->due_call = "query";
 }
 
+/* It is to be canceled, and that call has not been made or has not ended. */
+static bool
+cancel_due(const Instruction *i)
+{
+	return i->state == STATE_ACCEPTED && i->cancel_requested &&
+		i->due_call != NULL && strcmp(i->due_call, "cancel") == 0;
+}
+
 /*
  * Every open instruction leaves here with a due time, or stays with a person
  * and is polled all the same.
@@ -381,6 +389,8 @@ schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 	/* its own answer is on its way, and attempts never overlap */
 	if (i->state == STATE_SENDING)
 		return;
+	if (cancel_due(i) && !cancel && reaction != REACTION_MOVE)
+		return;					/* word of an earlier call, or a hint: a query follows the cancel anyway */
 	if (reaction == REACTION_ASK)
 	{
 		/* a query that only leads to a query must not become a loop */
@@ -404,12 +414,14 @@ schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 	switch (i->state)
 	{
 		case STATE_AWAITING_APPROVAL:
-			/* a person's, and nobody's to ask about; what was heard of it besides stays */
-			if (reaction == REACTION_MOVE)
+			/* a person's, and nobody's to ask about: but what a hint made us ask wants an answer */
+			if (reaction == REACTION_MOVE || (query && e->verdict == VERDICT_NOT_FOUND))
 			{
 				i->due_at = 0;
 				i->due_call = NULL;
 			}
+			else if (query)
+				i->due_at = poll_due(timing, STATE_UNKNOWN, ++i->polls, now);
 			break;
 		case STATE_QUEUED:
 			if (i->cancel_requested)
