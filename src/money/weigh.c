@@ -67,8 +67,9 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 				move(i, state_transition(i->state, INPUT_UNANSWERED), now);
 			d->to = i->state;
 		}
-		to_person(i, note,
-				  "Compare the channel's console with refundx.refund_timeline(); the number may be used elsewhere too.",
+		to_person(i, note, i->product == PRODUCT_REFUND ?
+				  "Compare the channel's console with refundx.refund_timeline(); the number may be used elsewhere too." :
+				  "Compare the channel's console with refundx.withdraw_timeline(); the number may be used elsewhere too.",
 				  now);
 		schedule(i, e, timing, now, d->to != d->from ? REACTION_MOVE : REACTION_STAY);
 		return;
@@ -98,7 +99,9 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 			d->hold = true;
 			to_person(i, psprintf("the channel says \"%s\", but the %s is %s: %s",
 								  verdict_name(e->verdict), product_name(i->product), state_name(i->state), t->comment),
-					  "Find out in the channel's console which is true; nothing was moved, and the payment is on hold.",
+					  i->product == PRODUCT_REFUND ?
+					  "Find out in the channel's console which is true; nothing was moved, and the payment is on hold." :
+					  "Find out in the channel's console which is true; nothing was moved, and the account is on hold.",
 					  now);
 			break;
 		case REACTION_ASK:
@@ -132,7 +135,7 @@ is_own_answer(const EvidenceFacts *e)
 
 /*
  * Evidence is matched on number (the caller did), merchant, payment and the
- * refund's own amount.  What it does not say cannot differ.
+ * instruction's own amount.  What it does not say cannot differ.
  */
 static char *
 mismatch(const Instruction *i, const EvidenceFacts *e)
@@ -420,7 +423,7 @@ schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 				i->due_at = 0;
 				i->due_call = NULL;
 			}
-			else if (query)
+			else if (query && i->due_call != NULL)
 				i->due_at = poll_due(timing, STATE_UNKNOWN, ++i->polls, now);
 			break;
 		case STATE_QUEUED:
