@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use PostgreSQL::Test::Utils;
 use Refundx;
 use Refundx::Oracle;
 use Refundx::Withdrawals;
@@ -172,5 +173,20 @@ subtest 'what has arrived is still asked about after its row was locked' => sub 
 	ok(Refundx::wait_for(sub { my $now = () = $all->calls($own) =~ /query/g; $now > $asked }, 'asked'), 'once it is free');
 };
 
+subtest 'somebody\'s own trigger on evidence' => sub {
+	my $own;
+
+	# an audit, for instance: workers insert without a statement, and it fires all the same
+	$rx->sql("CREATE TABLE seen (no text); CREATE FUNCTION seen() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS
+		\$\$ BEGIN INSERT INTO public.seen VALUES (NEW.wire_no); RETURN NULL; END \$\$;
+		CREATE TRIGGER seen AFTER INSERT ON refundx.evidence FOR EACH ROW EXECUTE FUNCTION seen()");
+	$own = $all->start('alipay', 'TRIGGER', 1000);
+	$rx->wait_state($own, 'succeeded');
+	is($rx->sql("SELECT count(*) = (SELECT count(*) FROM seen WHERE no = '$own') AND count(*) > 0
+		FROM refundx.evidence WHERE wire_no = '$own'"), 't', 'each piece fires it');
+	$rx->sql('DROP TRIGGER seen ON refundx.evidence; DROP FUNCTION seen(); DROP TABLE seen');
+};
+
+unlike(slurp_file($rx->node->logfile), qr/leak/, 'nothing leaks');
 $rx->stop;
 done_testing();
