@@ -24,10 +24,12 @@
 #include "base/errors.h"
 #include "base/shmem.h"
 #include "catalog/namespace.h"
+#include "miscadmin.h"
 #include "money/instruction.h"
 #include "money/journal.h"
 #include "money/reserve.h"
 #include "money/state.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
@@ -103,6 +105,8 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 	ErrorContextCallback hide = {error_context_stack, hide_statement, NULL};
 	Datum		result;
 
+	/* on a standby that is the reason, whatever it has replayed by now */
+	PreventCommandIfReadOnly(w->adopt ? "refundx.refund_adopt()" : "refundx.refund_submit()");
 	error_context_stack = &hide;
 	words_from_arguments(fcinfo, w);
 	shmem_require();

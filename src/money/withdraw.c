@@ -29,9 +29,11 @@
 #include "base/row_insert.h"
 #include "base/shmem.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "money/journal.h"
 #include "money/policy.h"
 #include "utils/array.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/fmgroids.h"
@@ -78,6 +80,7 @@ refundx_withdraw_submit(PG_FUNCTION_ARGS)
 	Withdrawal	d = {0};
 	Datum		result;
 
+	PreventCommandIfReadOnly("refundx.withdraw_submit()");
 	error_context_stack = &hide;
 	shmem_require();
 	w.account_no = TEXT_ARG(0);
@@ -180,6 +183,7 @@ refundx_withdraw_submit_many(PG_FUNCTION_ARGS)
 	int			i;
 	volatile int64 is_new = 0;	/* also after a longjmp */
 
+	PreventCommandIfReadOnly("refundx.withdraw_submit_many()");
 	error_context_stack = &hide;
 	shmem_require();
 	if (PG_ARGISNULL(0))
