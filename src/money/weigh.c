@@ -67,8 +67,9 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 				move(i, state_transition(i->state, INPUT_UNANSWERED), now);
 			d->to = i->state;
 		}
-		to_person(i, note,
-				  "Compare the channel's console with refundx.refund_timeline(); the number may be used elsewhere too.",
+		to_person(i, note, i->product == PRODUCT_REFUND ?
+				  "Compare the channel's console with refundx.refund_timeline(); the number may be used elsewhere too." :
+				  "Compare the channel's console with refundx.withdraw_timeline(); the number may be used elsewhere too.",
 				  now);
 		schedule(i, e, timing, now, d->to != d->from ? REACTION_MOVE : REACTION_STAY);
 		return;
@@ -98,7 +99,9 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 			d->hold = true;
 			to_person(i, psprintf("the channel says \"%s\", but the %s is %s: %s",
 								  verdict_name(e->verdict), product_name(i->product), state_name(i->state), t->comment),
-					  "Find out in the channel's console which is true; nothing was moved, and the payment is on hold.",
+					  i->product == PRODUCT_REFUND ?
+					  "Find out in the channel's console which is true; nothing was moved, and the payment is on hold." :
+					  "Find out in the channel's console which is true; nothing was moved, and the account is on hold.",
 					  now);
 			break;
 		case REACTION_ASK:
@@ -132,7 +135,7 @@ is_own_answer(const EvidenceFacts *e)
 
 /*
  * Evidence is matched on number (the caller did), merchant, payment and the
- * refund's own amount.  What it does not say cannot differ.
+ * instruction's own amount.  What it does not say cannot differ.
  */
 static char *
 mismatch(const Instruction *i, const EvidenceFacts *e)
@@ -367,6 +370,14 @@ watch(Instruction *i, const Timing *timing, int64 now, bool query)
 	i->due_call = "query";
 }
 
+/* It is to be canceled, and that call has not been made or has not ended. */
+static bool
+cancel_due(const Instruction *i)
+{
+	return i->state == STATE_ACCEPTED && i->cancel_requested &&
+		i->due_call != NULL && strcmp(i->due_call, "cancel") == 0;
+}
+
 /*
  * Every open instruction leaves here with a due time, or stays with a person
  * and is polled all the same.
@@ -381,6 +392,8 @@ schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 	/* its own answer is on its way, and attempts never overlap */
 	if (i->state == STATE_SENDING)
 		return;
+	if (cancel_due(i) && !cancel && reaction != REACTION_MOVE)
+		return;					/* word of an earlier call, or a hint: a query follows the cancel anyway */
 	if (reaction == REACTION_ASK)
 	{
 		/* a query that only leads to a query must not become a loop */
@@ -404,12 +417,14 @@ schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 	switch (i->state)
 	{
 		case STATE_AWAITING_APPROVAL:
-			/* a person's, and nobody's to ask about; what was heard of it besides stays */
-			if (reaction == REACTION_MOVE)
+			/* a person's, and nobody's to ask about: but what a hint made us ask wants an answer */
+			if (reaction == REACTION_MOVE || (query && e->verdict == VERDICT_NOT_FOUND))
 			{
 				i->due_at = 0;
 				i->due_call = NULL;
 			}
+			else if (query && i->due_call != NULL)
+				i->due_at = poll_due(timing, STATE_UNKNOWN, ++i->polls, now);
 			break;
 		case STATE_QUEUED:
 			if (i->cancel_requested)

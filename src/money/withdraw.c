@@ -356,7 +356,8 @@ check_words(const WithdrawWords *w)
 /*
  * Is there a withdrawal of this number that says the same?  False if there is
  * none that we can see; ERROR if it says something else.  A contact that was
- * erased differs from nothing, and so does an erased payee.
+ * erased differs from nothing, and so does an erased payee.  Whoever may not read
+ * it is not told what it says.
  */
 static bool
 existing_same(const WithdrawWords *w)
@@ -369,7 +370,7 @@ existing_same(const WithdrawWords *w)
 		"   WHEN o.asked <> $4 THEN format('its amount is %s, not %s', o.asked, $4)"
 		"   WHEN i.reason IS DISTINCT FROM $5 THEN 'it has another reason'"
 		"   WHEN o.transfer_data IS DISTINCT FROM $6::jsonb THEN 'it has other channel_data'"
-		"   END, o.key_print, o.data_key, o.payee_sealed"
+		"   END, o.key_print, o.data_key, o.payee_sealed, i.submitted_by = session_user OR refundx.reads_all()"
 		"  FROM refundx.instruction i"
 		"  JOIN refundx.channel c USING (channel_id)"
 		"  LEFT JOIN refundx.payout o ON o.instruction_id = i.instruction_id"
@@ -379,6 +380,7 @@ existing_same(const WithdrawWords *w)
 	};
 	Values		v = {0};
 	char	   *difference;
+	bool		mine;
 
 	values_text(&v, w->withdrawal_no);
 	values_text(&v, w->channel);
@@ -389,10 +391,13 @@ existing_same(const WithdrawWords *w)
 	if (statement_run(&find, &v) != 1)
 		return false;
 	difference = row_text(0, 1);
+	mine = row_bool(0, 5);
 	if (difference == NULL &&
 		!payee_same(w->withdrawal_no, row_null(0, 2) ? "" : row_text(0, 2), row_bytes(0, 3),
 					row_bytes(0, 4), w->payee))
 		difference = "it pays somebody else";
+	if (difference != NULL && !mine)
+		difference = "by another login, it says something else";
 	if (difference != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_RX_NUMBER_REUSED),

@@ -265,14 +265,15 @@ freeze_request(Call *c, uint64 row, char *why, size_t whysize)
 
 /*
  * After the channel's window a number is never sent again, unless every attempt
- * is known not to have been executed: then it is as good as new.
+ * is known not to have been executed: then it is as good as new.  What was
+ * accepted is known to have been, and may have waited for a pause to end.
  */
 static bool
 too_late(const Call *c, TimestampTz first_attempt_at, int unexplained)
 {
 	OpenChannel *channel = keys_by_id(c->channel_id);
 
-	return unexplained > 0 && channel != NULL &&
+	return (c->repeat || unexplained > 0) && channel != NULL &&
 		WINDOW_OVER(channel->timing[c->product].send_window_us, first_attempt_at, clock_now());
 }
 
