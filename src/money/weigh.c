@@ -186,8 +186,10 @@ input_of_not_found(Instruction *i, const EvidenceFacts *e, const Timing *timing,
 	}
 	if (!i->may_send)
 	{
-		*note = "the channel does not know this adopted refund";
-		to_person(i, *note, "If it was never sent, allow it to be sent; if it was, find it in the channel's console.", now);
+		*note = psprintf("the channel does not know this adopted %s", product_name(i->product));
+		to_person(i, *note, i->product == PRODUCT_REFUND ?
+				  "If it was never sent, allow it to be sent; if it was, find it in the channel's console." :
+				  "The channel has spoken of it before: find it in its console. It is not sent from here.", now);
 		return INPUT_UNANSWERED;
 	}
 	if (i->refusal != NULL)

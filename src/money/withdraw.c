@@ -49,6 +49,7 @@ static void check_words(const WithdrawWords *w);
 static bool existing_same(const WithdrawWords *w);
 static void find_account(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch);
 static void find_channel(const WithdrawWords *w, Withdrawal *d);
+static bool paid_elsewhere(const NewInstruction *in);
 static char *approval_needed(const WithdrawWords *w, const Withdrawal *d);
 static int64 payee_row(const char *kind, const SealedPayee *p);
 static void payout_insert(const WithdrawWords *w, const Withdrawal *d);
@@ -296,8 +297,8 @@ submit_new(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
 	in->kind = PRODUCT_TRANSFER;
 	in->number = w->withdrawal_no;
 	in->reason = w->reason;
-	in->may_send = true;
-	in->state = d->approval ? STATE_AWAITING_APPROVAL : STATE_QUEUED;
+	in->may_send = !paid_elsewhere(in);
+	in->state = !in->may_send ? STATE_UNKNOWN : d->approval ? STATE_AWAITING_APPROVAL : STATE_QUEUED;
 
 	/* a day's limit is the account's own row's, whatever its slots: in key order */
 	if (POLICY_HAS_CAP(&d->policy))
@@ -312,9 +313,30 @@ submit_new(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
 	}
 	payout_insert(w, d);
 	contact_insert(w, in->instruction_id);
-	event_add(in->instruction_id, "submitted", NULL, state_name(in->state), d->approval);
+	event_add(in->instruction_id, in->may_send ? "submitted" : "adopted", NULL, state_name(in->state),
+			  in->may_send ? d->approval : "the channel has spoken of a withdrawal of this number");
 	freeze(d, batch);
 	wake_at_commit(WORKER_DISPATCHER);
+}
+
+/*
+ * The channel has told of a withdrawal of this number, which was not known here:
+ * made by this database before it was restored, most likely, and now the caller
+ * repeats it.  It is asked about, and not sent: a channel that forgets its numbers
+ * would pay it twice.
+ */
+static bool
+paid_elsewhere(const NewInstruction *in)
+{
+	static Statement find = {
+		"SELECT FROM refundx.external_refund"
+		" WHERE merchant_id = $1 AND about = 'withdrawal' AND wire_no = $2", ARGS(INT4OID, TEXTOID)
+	};
+	Values		v = {0};
+
+	values_int4(&v, in->merchant_id);
+	values_text(&v, in->number);
+	return statement_run(&find, &v) > 0;
 }
 
 /*

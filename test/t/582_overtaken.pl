@@ -106,6 +106,24 @@ subtest 'a day\'s limit given back by an older snapshot' => sub {
 	$all->policy('wechat', undef);
 };
 
+subtest 'a number that the channel has paid already' => sub {
+	my $own = $all->no('wechat', 'BEFORE');
+	# as after a restore: a callback is all that is left of it
+	$rx->sql("INSERT INTO refundx.evidence (channel_id, merchant_id, source, about, digest, verdict, proof, wire_no, amount)
+		SELECT channel_id, merchant_id, 'callback', 'withdrawal', sha256('before'), 'succeeded', true, '$own', 1000
+		  FROM refundx.channel WHERE name = 'wechat'");
+	ok($rx->poll("SELECT count(*) = 1 FROM refundx.external_refund WHERE wire_no = '$own'"), 'it is known as made elsewhere');
+	$all->start('wechat', 'BEFORE', 1000);
+	is(row($own, 'state, due_call, may_send'), 'unknown|query|f', 'the caller repeats it: it is asked about');
+	is($all->journal($own), 'freeze', 'its money is frozen');
+	keep($own, 'query', 'not_found', 0);
+	is(row($own, 'state, person_since IS NOT NULL'), 'unknown|t', 'not found: with a person, and not sent');
+	keep($own, 'query', 'succeeded', 1);
+	is(row($own, 'state'), 'succeeded', 'it was paid');
+	is($all->journal($own), 'freeze pay_out', 'once');
+	is($rx->sql("SELECT count(*) FROM refundx.with_person WHERE subject = '$own'"), 0, 'and nobody has to look at it');
+};
+
 subtest 'another login\'s number' => sub {
 	my $own = $all->no('wechat', 'MINE');
 	my $text = 'SELECT ' . $all->text('wechat', $own, 1234);
