@@ -180,7 +180,7 @@ input_of_not_found(Instruction *i, const EvidenceFacts *e, const Timing *timing,
 	}
 	if (WINDOW_OVER(timing->ask_window_us, i->first_attempt_at, now))
 	{
-		*note = "not found, but the channel forgets its refunds by now: that means nothing";
+		*note = "not found, but the channel has forgotten by now whatever it had: that means nothing";
 		to_person(i, *note, "Wait for a bill, or look the number up in the channel's console.", now);
 		return INPUT_UNANSWERED;
 	}
