@@ -19,7 +19,7 @@
 # Faults of others that come up here: fault_07 and fault_27 (what is frozen is what
 # is open, at every look), fault_20 (a line for each change), fault_24 (rejected is
 # never paid), fault_31 (canceled here only if never attempted).  Each has a test of
-# its own in 583_withdraw_faults.
+# its own in 585_withdraw_faults.
 
 use strict;
 use warnings;
