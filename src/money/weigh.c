@@ -398,8 +398,13 @@ schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 		return;					/* word of an earlier call, or a hint: a query follows the cancel anyway */
 	if (reaction == REACTION_ASK)
 	{
-		/* a query that only leads to a query must not become a loop */
-		i->due_at = query ? poll_due(timing, STATE_UNKNOWN, ++i->polls, now) : now;
+		/* a query that only leads to a query must not become a loop, nor one that leads to a repeat */
+		if (query)
+			i->due_at = poll_due(timing, STATE_UNKNOWN, ++i->polls, now);
+		else if (i->state == STATE_ACCEPTED && is_own_answer(e))
+			i->due_at = poll_due(timing, STATE_ACCEPTED, i->polls, now);
+		else
+			i->due_at = now;
 		i->due_call = "query";
 		return;
 	}

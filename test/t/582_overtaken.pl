@@ -68,6 +68,17 @@ subtest 'a cancel that is due stays due' => sub {
 	is(row($own, 'state'), 'canceled', 'and the channel\'s word the withdrawal');
 };
 
+subtest 'a repeat that is refused' => sub {
+	my $own = $all->start('wechat', 'REFUSED', 1000);
+
+	keep($own, 'answer', 'accepted', 1, 'PROCESSING');
+	keep($own, 'query', 'accepted', 1, 'PROCESSING');
+	is(row($own, 'due_call, due_at <= clock_timestamp()'), 'submit|t', 'it is sent again at once');
+	keep($own, 'answer', 'refused', 0);
+	is(row($own, 'state, due_call, due_at > clock_timestamp()'), 'accepted|query|t', 'refused: asked about, but not at once');
+	keep($own, 'callback', 'canceled', 1);
+};
+
 subtest 'a hint about what waits for a second person' => sub {
 	$all->policy('wechat', { approve_above => 1 });
 	my $own = $all->start('wechat', 'HINT', 1000);
@@ -173,22 +184,6 @@ subtest 'a probe whose call is overtaken' => sub {
 	ok($rx->sql('SELECT count(*) FROM refundx.merchant_pause') == 1, 'the pause goes on');
 	$next = $all->start('wechat', 'NEXTPROBE', 19004);
 	ok($rx->poll("SELECT attempts > 0 FROM refundx.instruction WHERE instruction_no = '$next'"), 'and the next one is a probe');
-};
-
-subtest 'what has arrived is still asked about after its row was locked' => sub {
-	my $own = $all->start('alipay', 'WATCH', 1000);
-	my $session;
-
-	$rx->wait_state($own, 'succeeded');
-	is(row($own, 'due_call'), 'query', 'it will be asked about');
-	$session = $rx->node->background_psql($rx->database);
-	$session->query_safe("BEGIN; SELECT 1 FROM refundx.instruction WHERE instruction_no = '$own' FOR UPDATE");
-	my $asked = () = $all->calls($own) =~ /query/g;
-	$rx->set('refundx.clock_offset' => '3 h');
-	sleep 4;
-	$session->query_safe('ROLLBACK');
-	$session->quit;
-	ok(Refundx::wait_for(sub { my $now = () = $all->calls($own) =~ /query/g; $now > $asked }, 'asked'), 'once it is free');
 };
 
 subtest 'somebody\'s own trigger on evidence' => sub {
