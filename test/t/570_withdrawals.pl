@@ -537,7 +537,7 @@ sub window_over
 			return $all->ends($no, 'succeeded') if $channel ne 'wechat';
 			told($no, 'may be sent again is over');
 			$rx->set('refundx.clock_offset' => 24 * 3600);
-			told($no, 'forgets');
+			told($no, 'has forgotten');
 		});
 	}
 	return;
