@@ -14,7 +14,7 @@
 
 #include "access/htup.h"
 
-#define ROW_KEYS_MAX	2
+#define ROW_KEYS_MAX	3
 
 /*
  * Its text columns have the collation "C".  Written as a static:

@@ -328,15 +328,16 @@ submit_new(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
 static bool
 paid_elsewhere(const NewInstruction *in)
 {
-	static Statement find = {
-		"SELECT FROM refundx.external_refund"
-		" WHERE merchant_id = $1 AND about = 'withdrawal' AND wire_no = $2", ARGS(INT4OID, TEXTOID)
+	static const RowKey by_number = {
+		"external_refund", "external_refund_merchant_id_about_wire_no_key",
+		{{"merchant_id", F_INT4EQ}, {"about", F_TEXTEQ}, {"wire_no", F_TEXTEQ}}
 	};
-	Values		v = {0};
+	Datum		key[3];
 
-	values_int4(&v, in->merchant_id);
-	values_text(&v, in->number);
-	return statement_run(&find, &v) > 0;
+	key[0] = Int32GetDatum(in->merchant_id);
+	key[1] = CStringGetTextDatum("withdrawal");
+	key[2] = CStringGetTextDatum(in->number);
+	return row_find(&by_number, key) != NULL;
 }
 
 /*
