@@ -95,15 +95,6 @@ sub run
 	Bench::figure('withdraw', 'withdraw_submit, cost (1 client)', sprintf('%.0f us', 1e6 / $withdraw),
 		sprintf('refund_submit %.0f us', 1e6 / $refunds), 1 / $ratio, '<=', 1.15);
 
-	my ($hot, $row, $of_row) = pair($server, $seconds, [ withdraw_from(q{'HOT'}), 32 ], [ $plain, 32 ]);
-	Bench::figure('withdraw', 'one hot account, 32 clients', sprintf('%.0f/s', $hot),
-		sprintf('one plain row %.0f/s', $row), $of_row, '>=', 0.9);
-
-	my ($slots, $spread, $of_spread) =
-	  pair($server, $seconds, [ withdraw_from(q{'SLOTS'}), 32 ], [ withdraw_from(q{'A' || :a}), 32 ]);
-	Bench::figure('withdraw', 'one account with 32 slots, 32 clients', sprintf('%.0f/s', $slots),
-		sprintf("$accounts accounts %.0f/s", $spread), $of_spread, '>=', 0.6);
-
 	# from one account to many payees, and from as many accounts as there are
 	foreach my $list ([ 'of one account', q{'A1'}, q{'A1'} ],
 		[ "of $accounts accounts", q{'A' || :a}, "'A' || (i % $accounts + 1)" ])
@@ -120,6 +111,16 @@ sub run
 			sprintf('one call each %.0f/s', Bench::median(@single)),
 			Bench::median(map { $many[$_] / $single[$_] } 0 .. $#many), '>=', 12);
 	}
+
+	# the last, for these leave a million rows behind
+	my ($hot, $row, $of_row) = pair($server, $seconds, [ withdraw_from(q{'HOT'}), 32 ], [ $plain, 32 ]);
+	Bench::figure('withdraw', 'one hot account, 32 clients', sprintf('%.0f/s', $hot),
+		sprintf('one plain row %.0f/s', $row), $of_row, '>=', 0.9);
+
+	my ($slots, $spread, $of_spread) =
+	  pair($server, $seconds, [ withdraw_from(q{'SLOTS'}), 32 ], [ withdraw_from(q{'A' || :a}), 32 ]);
+	Bench::figure('withdraw', 'one account with 32 slots, 32 clients', sprintf('%.0f/s', $slots),
+		sprintf("$accounts accounts %.0f/s", $spread), $of_spread, '>=', 0.6);
 	return;
 }
 
