@@ -134,7 +134,7 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 		/* give back what this call reserved, and compare */
 		unreserve(w, &r);
 		if (!existing_same(w))
-			instruction_number_taken((void *) w->refund_no);
+			instruction_number_taken(w->refund_no);
 	}
 	else
 	{

@@ -26,7 +26,7 @@
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/row_find.h"
-#include "base/row_insert.h"
+#include "base/row_list.h"
 #include "base/shmem.h"
 #include "funcapi.h"
 #include "miscadmin.h"
@@ -162,12 +162,41 @@ compare_orders(const void *a, const void *b)
 	return c != 0 ? c : x->place - y->place;
 }
 
+static const char *
+number_or_empty(const WithdrawWords *w)
+{
+	return w->withdrawal_no ? w->withdrawal_no : "";
+}
+
+static int
+compare_numbers(const void *a, const void *b)
+{
+	return strcmp(number_or_empty(*(WithdrawWords *const *) a), number_or_empty(*(WithdrawWords *const *) b));
+}
+
+/* Rows of a list are kept back: what is there twice has to look for itself. */
+static void
+mark_repeated(WithdrawWords *w, int n)
+{
+	WithdrawWords **by_number = palloc(Max(n, 1) * sizeof(WithdrawWords *));
+	int			i;
+
+	for (i = 0; i < n; i++)
+		by_number[i] = &w[i];
+	qsort(by_number, n, sizeof(WithdrawWords *), compare_numbers);
+	for (i = 1; i < n; i++)
+		if (compare_numbers(&by_number[i - 1], &by_number[i]) == 0)
+			by_number[i - 1]->repeated = by_number[i]->repeated = true;
+	pfree(by_number);
+}
+
 /*
  * SQL: withdraw_submit_many(withdrawals refundx.withdrawal_order[]) returns
  * bigint: how many are new.
  *
  * All of them or none, like any statement.  What is opened and locked once is
- * kept for the next; a context of its own keeps a long list from growing memory.
+ * kept for the next, and rows are written together (row_list.h); a context of its
+ * own keeps a long list from growing memory.
  */
 Datum
 refundx_withdraw_submit_many(PG_FUNCTION_ARGS)
@@ -204,12 +233,13 @@ refundx_withdraw_submit_many(PG_FUNCTION_ARGS)
 		w[i].place = i;
 	}
 	qsort(w, n, sizeof(WithdrawWords), compare_orders);
+	mark_repeated(w, n);
 
 	SPI_connect();
 	each = AllocSetContextCreate(CurrentMemoryContext, "refundx withdrawal", ALLOCSET_DEFAULT_SIZES);
+	row_list_begin();
 	PG_TRY();
 	{
-		row_insert_keep_begin();
 		for (i = 0; i < n; i++)
 		{
 			Withdrawal	d = {0};
@@ -220,11 +250,11 @@ refundx_withdraw_submit_many(PG_FUNCTION_ARGS)
 			MemoryContextSwitchTo(old);
 			MemoryContextReset(each);
 		}
-		row_insert_keep_end();
+		row_list_end();
 	}
 	PG_CATCH();
 	{
-		row_insert_keep_forget();
+		row_list_forget();
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
@@ -248,8 +278,10 @@ withdraw_one(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
 {
 	ErrorContextCallback which = {error_context_stack, say_which, (void *) w};
 
-	check_words(w);
 	error_context_stack = &which;
+	check_words(w);
+	if (w->repeated)
+		row_list_flush();
 	if (!instruction_number_exists(w->withdrawal_no))
 	{
 		submit_new(w, d, batch);
@@ -257,7 +289,7 @@ withdraw_one(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
 		return true;
 	}
 	if (!existing_same(w))
-		instruction_number_taken((void *) w->withdrawal_no);
+		instruction_number_taken(w->withdrawal_no);
 	error_context_stack = which.previous;
 	return false;
 }
@@ -266,7 +298,12 @@ withdraw_one(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
 static void
 say_which(void *arg)
 {
-	errcontext("withdrawal \"%s\"", ((const WithdrawWords *) arg)->withdrawal_no);
+	const WithdrawWords *w = arg;
+
+	if (w->withdrawal_no != NULL)
+		errcontext("withdrawal \"%s\"", w->withdrawal_no);
+	else
+		errcontext("withdrawal %d of the call", w->place + 1);
 }
 
 static void
@@ -303,6 +340,8 @@ submit_new(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
 	/* a day's limit is the account's own row's, whatever its slots: in key order */
 	if (POLICY_HAS_CAP(&d->policy))
 		lock_cap_account(d->account_id);
+	if (batch != NULL && journal_has_slots(d->account_id))
+		row_list_flush();		/* slots are chosen by what is in them */
 	in->account_id = journal_choose_slot(d->account_id, in->amount + in->fee);
 	instruction_insert(in);
 	if (POLICY_HAS_CAP(&d->policy))
@@ -352,6 +391,7 @@ freeze(const Withdrawal *d, WithdrawBatch *batch)
 
 	if (batch == NULL || journal_has_slots(d->account_id))
 	{
+		row_list_flush();		/* choosing one may have moved money into it */
 		journal_post(in->account_id, JOURNAL_FREEZE, amount, in->instruction_id, NULL, NULL);
 		return;
 	}
@@ -592,7 +632,7 @@ payout_insert(const WithdrawWords *w, const Withdrawal *d)
 			  w->transfer_data == NULL);
 	row_value_text(&v, d->approval);
 	row_value_text(&v, actor_name());
-	row_insert(&payout, &v, NULL, NULL);
+	row_insert(&payout, &v, NULL);
 }
 
 static void

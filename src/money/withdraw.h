@@ -30,6 +30,7 @@ typedef struct WithdrawWords
 	const char *language;
 	const char *transfer_data;	/* JSON text */
 	int			place;			/* in a list */
+	bool		repeated;		/* its number is there more than once */
 } WithdrawWords;
 
 /* What becomes of them. */
