@@ -136,4 +136,13 @@ extern void compat_materialized_srf(FunctionCallInfo fcinfo);
 	ExecCheckIndexConstraints((result), (slot), (estate), (conflict), (arbiters))
 #endif
 
+/* 18 counts what a scan does, for whoever asks */
+#if PG_VERSION_NUM >= 180000
+#define compat_index_beginscan(rel, index, snapshot, nkeys) \
+	index_beginscan((rel), (index), (snapshot), NULL, (nkeys), 0)
+#else
+#define compat_index_beginscan(rel, index, snapshot, nkeys) \
+	index_beginscan((rel), (index), (snapshot), (nkeys), 0)
+#endif
+
 #endif							/* REFUNDX_PG_COMPAT_H */

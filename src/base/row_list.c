@@ -24,6 +24,8 @@
 
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "access/xlog.h"
+#include "base/row_find.h"
 #include "commands/trigger.h"
 
 #define TABLES_MAX	8
@@ -51,6 +53,7 @@ row_list_begin(void)
 	is_open = true;
 	memory = CurrentMemoryContext;
 	ntables = 0;
+	row_find_keep();
 }
 
 void
@@ -58,6 +61,7 @@ row_list_forget(void)
 {
 	is_open = false;
 	ntables = 0;
+	row_find_keep_forget();
 }
 
 static KeptRows *
@@ -174,8 +178,12 @@ row_list_flush(void)
 	for (i = 0; i < ntables; i++)
 		if (kept[i]->n > 0)
 			write_rows(kept[i]);
-	if (ntables > 0)
-		CommandCounterIncrement();
+	if (ntables == 0)
+		return;
+	CommandCounterIncrement();
+
+	/* the commit has less to wait for if the WAL writer begins meanwhile */
+	XLogSetAsyncXactLSN(XactLastRecEnd);
 }
 
 void
@@ -197,4 +205,5 @@ row_list_end(void)
 	}
 	is_open = false;
 	MemoryContextSwitchTo(here);
+	row_find_keep_end();
 }

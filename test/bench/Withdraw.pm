@@ -7,6 +7,8 @@ package Bench::Withdraw;
 use strict;
 use warnings;
 
+use POSIX ();
+
 my $accounts = 1000;
 my $payments = 100_000;
 my $payees = 500;
@@ -58,7 +60,8 @@ sub pair
 	return (Bench::median(@ours), Bench::median(@theirs), Bench::median(@ratios));
 }
 
-# Lists of a thousand, one call per transaction.
+# Lists of a thousand, one call per transaction.  Being about ten times as fast they
+# get a fraction of the time: the tables grow alike.
 sub many_rate
 {
 	my ($server, $seconds, $account) = @_;
@@ -105,7 +108,7 @@ sub run
 		foreach my $round (1 .. Bench::rounds())
 		{
 			push @single, rate($server, withdraw_from($one), 1, $seconds);
-			push @many, many_rate($server, $seconds, $each);
+			push @many, many_rate($server, POSIX::ceil($seconds / 8), $each);
 		}
 		Bench::figure('withdraw', "withdraw_submit_many, 1000 $what", sprintf('%.0f/s', Bench::median(@many)),
 			sprintf('one call each %.0f/s', Bench::median(@single)),
