@@ -44,7 +44,7 @@ static Finder kept[KEPT_MAX];
 static int	nkept = 0;
 
 static void
-finder_open(Finder *f, const RowKey *key)
+finder_open(Finder *f, const RowKey *key, Snapshot snapshot)
 {
 	f->key = key;
 	f->rel = table_open(relation_oid(key->table), AccessShareLock);
@@ -54,7 +54,7 @@ finder_open(Finder *f, const RowKey *key)
 				   NameStr(TupleDescAttr(RelationGetDescr(f->index), f->nkeys)->attname)) != 0)
 			elog(ERROR, "refundx.%s is not by %s", key->index, key->part[f->nkeys].column);
 	f->row = table_slot_create(f->rel, NULL);
-	f->scan = compat_index_beginscan(f->rel, f->index, GetActiveSnapshot(), f->nkeys);
+	f->scan = compat_index_beginscan(f->rel, f->index, snapshot, f->nkeys);
 }
 
 static void
@@ -67,7 +67,7 @@ finder_close(Finder *f)
 }
 
 static Finder *
-finder_of(const RowKey *key, Finder *own)
+finder_of(const RowKey *key, Snapshot snapshot, Finder *own)
 {
 	MemoryContext here;
 	int			i;
@@ -77,11 +77,11 @@ finder_of(const RowKey *key, Finder *own)
 			return &kept[i];
 	if (!keeping || nkept == KEPT_MAX)
 	{
-		finder_open(own, key);
+		finder_open(own, key, snapshot);
 		return own;
 	}
 	here = MemoryContextSwitchTo(keep_memory);
-	finder_open(&kept[nkept], key);
+	finder_open(&kept[nkept], key, snapshot);
 	MemoryContextSwitchTo(here);
 	return &kept[nkept++];
 }
@@ -113,7 +113,7 @@ HeapTuple
 row_find(const RowKey *key, const Datum *values)
 {
 	Finder		own;
-	Finder	   *f = finder_of(key, &own);
+	Finder	   *f;
 	ScanKeyData scan_key[ROW_KEYS_MAX];
 	Snapshot	snapshot;
 	HeapTuple	row = NULL;
@@ -121,6 +121,7 @@ row_find(const RowKey *key, const Datum *values)
 
 	CommandCounterIncrement();	/* also what this statement has written */
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	f = finder_of(key, snapshot, &own);
 	for (i = 0; i < f->nkeys; i++)
 		ScanKeyInit(&scan_key[i], i + 1, BTEqualStrategyNumber, key->part[i].equal, values[i]);
 	f->scan->xs_snapshot = snapshot;
