@@ -120,11 +120,11 @@ extern void compat_materialized_srf(FunctionCallInfo fcinfo);
 
 /* 16 has indexes that summarize, which some updates alone concern */
 #if PG_VERSION_NUM >= 160000
-#define compat_insert_index_tuples(result, slot, estate, conflict, arbiters) \
-	ExecInsertIndexTuples((result), (slot), (estate), false, true, (conflict), (arbiters), false)
+#define compat_insert_index_tuples(result, slot, estate, no_error, conflict, arbiters) \
+	ExecInsertIndexTuples((result), (slot), (estate), false, (no_error), (conflict), (arbiters), false)
 #else
-#define compat_insert_index_tuples(result, slot, estate, conflict, arbiters) \
-	ExecInsertIndexTuples((result), (slot), (estate), false, true, (conflict), (arbiters))
+#define compat_insert_index_tuples(result, slot, estate, no_error, conflict, arbiters) \
+	ExecInsertIndexTuples((result), (slot), (estate), false, (no_error), (conflict), (arbiters))
 #endif
 
 /* 18 counts what an index scan does */

@@ -16,35 +16,122 @@
 #include "access/htup_details.h"
 #include "access/stratnum.h"
 #include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
 #include "base/relation.h"
+#include "executor/executor.h"
 #include "executor/spi.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
+/* A table and its index, open. */
+typedef struct Finder
+{
+	const RowKey *key;
+	Relation	rel;
+	Relation	index;
+	int			nkeys;
+	IndexScanDesc scan;
+	TupleTableSlot *row;
+} Finder;
+
+#define KEPT_MAX	8
+
+/* Finders that stay open while there is much to be found. */
+static bool keeping = false;
+static MemoryContext keep_memory = NULL;
+static Finder kept[KEPT_MAX];
+static int	nkept = 0;
+
+static void
+finder_open(Finder *f, const RowKey *key, Snapshot snapshot)
+{
+	f->key = key;
+	f->rel = table_open(relation_oid(key->table), AccessShareLock);
+	f->index = index_open(relation_oid(key->index), AccessShareLock);
+	for (f->nkeys = 0; f->nkeys < ROW_KEYS_MAX && key->part[f->nkeys].column != NULL; f->nkeys++)
+		if (strcmp(key->part[f->nkeys].column,
+				   NameStr(TupleDescAttr(RelationGetDescr(f->index), f->nkeys)->attname)) != 0)
+			elog(ERROR, "refundx.%s is not by %s", key->index, key->part[f->nkeys].column);
+	f->row = table_slot_create(f->rel, NULL);
+	f->scan = compat_index_beginscan(f->rel, f->index, snapshot, f->nkeys);
+}
+
+static void
+finder_close(Finder *f)
+{
+	index_endscan(f->scan);
+	ExecDropSingleTupleTableSlot(f->row);
+	index_close(f->index, AccessShareLock);
+	table_close(f->rel, AccessShareLock);
+}
+
+static Finder *
+finder_of(const RowKey *key, Snapshot snapshot, Finder *own)
+{
+	MemoryContext here;
+	int			i;
+
+	for (i = 0; i < nkept; i++)
+		if (kept[i].key == key)
+			return &kept[i];
+	if (!keeping || nkept == KEPT_MAX)
+	{
+		finder_open(own, key, snapshot);
+		return own;
+	}
+	here = MemoryContextSwitchTo(keep_memory);
+	finder_open(&kept[nkept], key, snapshot);
+	MemoryContextSwitchTo(here);
+	return &kept[nkept++];
+}
+
+void
+row_find_keep(void)
+{
+	keeping = true;
+	keep_memory = CurrentMemoryContext;
+	nkept = 0;
+}
+
+void
+row_find_keep_end(void)
+{
+	while (nkept > 0)
+		finder_close(&kept[--nkept]);
+	keeping = false;
+}
+
+void
+row_find_keep_forget(void)
+{
+	keeping = false;
+	nkept = 0;
+}
+
 HeapTuple
 row_find(const RowKey *key, const Datum *values)
 {
-	Relation	rel = table_open(relation_oid(key->table), AccessShareLock);
-	Oid			index = relation_oid(key->index);
+	Finder		own;
+	Finder	   *f;
 	ScanKeyData scan_key[ROW_KEYS_MAX];
 	Snapshot	snapshot;
-	SysScanDesc scan;
-	HeapTuple	row;
-	int			n;
+	HeapTuple	row = NULL;
+	int			i;
 
 	CommandCounterIncrement();	/* also what this statement has written */
 	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	for (n = 0; n < ROW_KEYS_MAX && key->part[n].column != NULL; n++)
-		ScanKeyInit(&scan_key[n], SPI_fnumber(RelationGetDescr(rel), key->part[n].column),
-					BTEqualStrategyNumber, key->part[n].equal, values[n]);
-	scan = systable_beginscan(rel, index, true, snapshot, n, scan_key);
-	row = systable_getnext(scan);
-	if (HeapTupleIsValid(row))
-		row = heap_copytuple(row);
-	systable_endscan(scan);
+	f = finder_of(key, snapshot, &own);
+	for (i = 0; i < f->nkeys; i++)
+		ScanKeyInit(&scan_key[i], i + 1, BTEqualStrategyNumber, key->part[i].equal, values[i]);
+	f->scan->xs_snapshot = snapshot;
+	index_rescan(f->scan, scan_key, f->nkeys, NULL, 0);
+	if (index_getnext_slot(f->scan, ForwardScanDirection, f->row))
+		row = ExecCopySlotHeapTuple(f->row);
+	ExecClearTuple(f->row);
 	UnregisterSnapshot(snapshot);
-	table_close(rel, AccessShareLock);
+	if (f == &own)
+		finder_close(f);
 	return row;
 }
 

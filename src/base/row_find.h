@@ -14,7 +14,7 @@
 
 #include "access/htup.h"
 
-#define ROW_KEYS_MAX	2
+#define ROW_KEYS_MAX	3
 
 /*
  * Its text columns have the collation "C".  Written as a static:
@@ -25,7 +25,7 @@ typedef struct RowKey
 {
 	const char *table;			/* in the schema refundx */
 	const char *index;			/* a unique one, likewise */
-	struct
+	struct						/* the index's columns, in its order */
 	{
 		const char *column;
 		RegProcedure equal;		/* of the column's type */
@@ -41,5 +41,13 @@ extern HeapTuple row_find(const RowKey *key, const Datum *values);
 
 /* A column of it; what it points to lives as long as the row. */
 extern Datum row_found(const RowKey *key, HeapTuple row, const char *column, bool *isnull);
+
+/*
+ * Many rows in one go: between these two what row_find has opened stays open.  Not
+ * across a subtransaction's end.  After an ERROR in between call `forget`.
+ */
+extern void row_find_keep(void);
+extern void row_find_keep_end(void);
+extern void row_find_keep_forget(void);
 
 #endif							/* REFUNDX_ROW_FIND_H */

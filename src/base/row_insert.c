@@ -11,102 +11,25 @@
 
 #include "access/tableam.h"
 #include "access/xact.h"
+#include "base/row_list.h"
 #include "commands/trigger.h"
 #include "storage/lmgr.h"
 #include "utils/snapmgr.h"
 
-#define KEPT_MAX	8
-
-/* Writers that are kept open, where many rows are inserted in one go. */
-static bool keeping = false;
-static MemoryContext keep_memory = NULL;
-static RowWriter kept[KEPT_MAX];
-static int	nkept = 0;
-
 void
-row_insert_keep_begin(void)
-{
-	keeping = true;
-	keep_memory = CurrentMemoryContext;
-	nkept = 0;
-}
-
-void
-row_insert_keep_forget(void)
-{
-	keeping = false;
-	nkept = 0;
-}
-
-void
-row_insert_keep_end(void)
+row_insert(RowTarget *t, const RowValues *v, RowTaken taken)
 {
 	MemoryContext here = CurrentMemoryContext;
+	RowWriter	w;
 
-	while (nkept > 0)
-		row_writer_end(&kept[--nkept]);
-	keeping = false;
-	MemoryContextSwitchTo(here);
-}
-
-/* The target's writer, as row_writer_begin() leaves it. */
-static RowWriter *
-writer_of(RowTarget *t, RowWriter *own)
-{
-	int			i;
-
-	for (i = 0; i < nkept; i++)
-	{
-		RowWriter  *w = &kept[i];
-
-		if (w->target != t)
-			continue;
-		w->caller = MemoryContextSwitchTo(w->estate->es_query_cxt);
-		w->estate->es_output_cid = GetCurrentCommandId(true);
-		return w;
-	}
-	if (keeping && nkept < KEPT_MAX)
-	{
-		/* the caller may reset its own memory after each row */
-		MemoryContext here = MemoryContextSwitchTo(keep_memory);
-
-		own = &kept[nkept++];
-		row_writer_begin(own, t, false);
-		own->caller = here;
-		return own;
-	}
-	row_writer_begin(own, t, false);
-	return own;
-}
-
-/* Its end, or only that of one row. */
-static void
-writer_done(RowWriter *w, const RowWriter *own)
-{
-	if (w == own)
-	{
-		row_writer_end(w);
+	if (row_list_add(t, v, taken))
 		return;
-	}
-	ExecClearTuple(w->slot);
-	ResetPerTupleExprContext(w->estate);
-	MemoryContextSwitchTo(w->caller);
-}
-
-void
-row_insert(RowTarget *t, const RowValues *v, void (*taken) (void *arg), void *arg)
-{
-	MemoryContext here = CurrentMemoryContext;
-	RowWriter	own;
-
+	row_writer_begin(&w, t, false);
 	PG_TRY();
 	{
-		RowWriter  *w = writer_of(t, &own);
-
-		row_writer_new(w, v);
-		ExecSimpleRelationInsert(w->result, w->estate, w->slot);
-		row_writer_written(w);
-		writer_done(w, &own);
+		row_writer_new(&w, v);
+		ExecSimpleRelationInsert(w.result, w.estate, w.slot);
+		row_writer_written(&w);
 	}
 	PG_CATCH();
 	{
@@ -115,11 +38,12 @@ row_insert(RowTarget *t, const RowValues *v, void (*taken) (void *arg), void *ar
 		if (taken != NULL && geterrcode() == ERRCODE_UNIQUE_VIOLATION)
 		{
 			FlushErrorState();
-			taken(arg);
+			taken(w.slot);
 		}
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
+	row_writer_end(&w);
 	CommandCounterIncrement();
 }
 
@@ -161,7 +85,7 @@ insert_speculatively(RowWriter *w, List *arbiters)
 	List	   *recheck;
 
 	table_tuple_insert_speculative(w->rel, w->slot, GetCurrentCommandId(true), 0, NULL, token);
-	recheck = compat_insert_index_tuples(w->result, w->slot, w->estate, &conflict, arbiters);
+	recheck = compat_insert_index_tuples(w->result, w->slot, w->estate, true, &conflict, arbiters);
 	table_tuple_complete_speculative(w->rel, w->slot, token, !conflict);
 	SpeculativeInsertionLockRelease(xid);
 	if (!conflict)

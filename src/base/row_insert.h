@@ -12,22 +12,15 @@
 
 #include "base/row_target.h"
 
-/*
- * Insert it: with the types' domains, the table's NOT NULLs, CHECKs, triggers
- * and indexes, as any INSERT; visible to what the transaction does next.  A
- * unique key that is there already is 23505, or `taken(arg)` raises something
- * better (it may be NULL).
- */
-extern void row_insert(RowTarget *t, const RowValues *v, void (*taken) (void *arg), void *arg);
+/* Raises what is better than 23505 where the row's unique key is there already. */
+typedef void (*RowTaken) (TupleTableSlot *row);
 
 /*
- * Many rows in one go: between these two row_insert keeps what it has opened, for
- * each table that it writes to.  Not across a subtransaction's end.  `end` closes
- * it all; after an ERROR call `forget`, for the transaction's end has closed it.
+ * Insert it: with the types' domains, the table's NOT NULLs, CHECKs, triggers
+ * and indexes, as any INSERT; visible to what the transaction does next, unless it
+ * is one of a list (row_list.h).  `taken` may be NULL.
  */
-extern void row_insert_keep_begin(void);
-extern void row_insert_keep_end(void);
-extern void row_insert_keep_forget(void);
+extern void row_insert(RowTarget *t, const RowValues *v, RowTaken taken);
 
 /*
  * Insert the writer's row unless the unique index `arbiter` has its key: then

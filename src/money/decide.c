@@ -276,7 +276,8 @@ decide(FunctionCallInfo fcinfo, Input input, const char *verb)
 {
 	static Statement approve = {
 		"UPDATE refundx.instruction"
-		"   SET state = $2, state_since = clock_timestamp(), due_at = $3, due_call = 'submit'"
+		/* what a hint made us ask about is asked first: somebody may have sent it */
+		"   SET state = $2, state_since = clock_timestamp(), due_at = $3, due_call = coalesce(due_call, 'submit')"
 		" WHERE instruction_id = $1", ARGS(INT8OID, TEXTOID, TIMESTAMPTZOID)
 	};
 	static Statement agreed = {
@@ -301,6 +302,8 @@ decide(FunctionCallInfo fcinfo, Input input, const char *verb)
 	t = state_transition(l.state, input);
 	if (l.state != STATE_AWAITING_APPROVAL)
 		refuse(&l, verb, "it does not wait for that");
+	if (input == INPUT_APPROVE && l.cancel_requested)
+		refuse(&l, verb, "it is to be canceled");
 	other_person(&l);
 	if (input == INPUT_APPROVE)
 	{

@@ -35,5 +35,5 @@ event_add(int64 instruction_id, const char *type,
 	row_value_text(&v, to_state);
 	row_value_text(&v, actor_name() ? psprintf("%s, as %s", actor_name(), session_user_name()) : session_user_name());
 	row_value_text(&v, note);
-	row_insert(&event, &v, NULL, NULL);
+	row_insert(&event, &v, NULL);
 }

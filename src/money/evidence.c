@@ -18,6 +18,7 @@
 #include "base/relation.h"
 #include "base/row_insert.h"
 #include "base/shmem.h"
+#include "commands/trigger.h"
 #include "common/cryptohash.h"
 #include "common/sha2.h"
 #include "utils/acl.h"
@@ -117,6 +118,9 @@ evidence_insert_many(const EvidenceRow *rows, int n)
 	if (n == 0)
 		return;
 	once = relation_oid("evidence_channel_id_digest_key");
+
+	/* a worker is in no statement, at whose end somebody's own triggers would fire */
+	AfterTriggerBeginQuery();
 	row_writer_begin(&w, &evidence, true);
 	require_insert(w.rel);
 	for (i = 0; i < n; i++)
@@ -130,8 +134,11 @@ evidence_insert_many(const EvidenceRow *rows, int n)
 		row_writer_new(&w, &v);
 		(void) row_insert_if_new(&w, once);
 	}
-	row_writer_end(&w);
 	CommandCounterIncrement();
+	AfterTriggerEndQuery(w.estate);
+	ExecCloseResultRelations(w.estate);
+	ExecResetTupleTable(w.estate->es_tupleTable, false);
+	row_writer_end(&w);
 	wake_at_commit(WORKER_SETTLER);
 }
 

@@ -117,7 +117,7 @@ guard_record(const GuardedRows *rows, int64 instruction_id)
 		row_value(&v, Int32GetDatum(rows->row[i].guard_id), false);
 		row_value_text(&v, rows->row[i].key);
 		row_value(&v, Int64GetDatum(instruction_id), false);
-		row_insert(&target, &v, NULL, NULL);
+		row_insert(&target, &v, NULL);
 	}
 }
 

@@ -14,6 +14,7 @@
 #include "base/row_insert.h"
 #include "base/shmem.h"
 #include "commands/dbcommands.h"
+#include "executor/spi.h"
 #include "miscadmin.h"
 #include "money/money.h"
 #include "utils/builtins.h"
@@ -41,13 +42,22 @@ instruction_number_exists(const char *number)
  * one's snapshot is older.
  */
 void
-instruction_number_taken(void *number)
+instruction_number_taken(const char *number)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("could not serialize access to number \"%s\"", (const char *) number),
+			 errmsg("could not serialize access to number \"%s\"", number),
 			 errdetail("Another transaction has taken it, which this one does not see."),
 			 errhint("Retry the transaction.")));
+}
+
+static void
+row_number_taken(TupleTableSlot *row)
+{
+	bool		isnull;
+	int			number = SPI_fnumber(row->tts_tupleDescriptor, "instruction_no");
+
+	instruction_number_taken(TextDatumGetCString(slot_getattr(row, number, &isnull)));
 }
 
 void
@@ -90,7 +100,7 @@ instruction_insert(NewInstruction *i)
 	row_value(&v, BoolGetDatum(i->may_send), false);
 	row_value(&v, TimestampTzGetDatum(i->submitted_at), false);
 	row_value_text(&v, session_user_name());
-	row_insert(&instruction, &v, instruction_number_taken, (void *) i->number);
+	row_insert(&instruction, &v, row_number_taken);
 }
 
 void

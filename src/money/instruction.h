@@ -46,7 +46,7 @@ extern bool instruction_number_exists(const char *number);
 extern void instruction_insert(NewInstruction *i);
 
 /* ERROR 40001: the number is there, and this transaction cannot see it. */
-extern void instruction_number_taken(void *number) pg_attribute_noreturn();
+extern void instruction_number_taken(const char *number) pg_attribute_noreturn();
 
 /*
  * Queued, but nobody will send it: a WARNING, once per session, where a newcomer

@@ -29,9 +29,10 @@
 #include "access/xact.h"
 #include "base/errors.h"
 #include "base/relation.h"
-#include "base/row_insert.h"
+#include "base/row_list.h"
 #include "common/int.h"
 #include "executor/executor.h"
+#include "miscadmin.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -126,7 +127,7 @@ balance_move(AccountBalance *balance, JournalType type, int64 amount)
  * looked again: under the account's lock only an older snapshot explains that.
  */
 static void
-line_not_seen(void *account_id)
+line_not_seen(int64 account_id)
 {
 	static Statement find = {
 		"SELECT account_no FROM refundx.account"
@@ -135,13 +136,22 @@ line_not_seen(void *account_id)
 	};
 	Values		v = {0};
 
-	values_int8(&v, *(int64 *) account_id);
+	values_int8(&v, account_id);
 	ereport(ERROR,
 			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
 			 errmsg("could not serialize access to account \"%s\"",
 					statement_run(&find, &v) == 1 ? row_text(0, 1) : "?"),
 			 errdetail("Its journal has a line that this transaction's snapshot does not see."),
 			 errhint("Retry the transaction.")));
+}
+
+static void
+line_taken(TupleTableSlot *row)
+{
+	bool		isnull;
+	int			account_id = SPI_fnumber(row->tts_tupleDescriptor, "account_id");
+
+	line_not_seen(DatumGetInt64(slot_getattr(row, account_id, &isnull)));
 }
 
 /*
@@ -169,6 +179,7 @@ journal_complain(int64 account_id, JournalType type, int64 amount)
 	int64		available;
 	int64		frozen;
 
+	row_list_flush();			/* what this list has taken is told as well */
 	values_int8(&v, account_id);
 	if (statement_run(&balance, &v) != 1)
 		ereport(ERROR,
@@ -194,7 +205,7 @@ journal_complain(int64 account_id, JournalType type, int64 amount)
 				 errdetail("%lld %s (minor units) are available, and another %lld are beyond the range of bigint.",
 						   (long long) available, currency, (long long) amount)));
 
-	line_not_seen(&account_id);
+	line_not_seen(account_id);
 	pg_unreachable();
 }
 
@@ -257,6 +268,8 @@ lock_version(Relation account, ItemPointer tid, Snapshot snapshot, JournalLock l
 	TM_FailureData failure;
 	TM_Result	result;
 
+	/* what an executor would say, on a standby too, before it locks a row */
+	PreventCommandIfReadOnly("UPDATE");
 	result = table_tuple_lock(account, tid, snapshot, slot, GetCurrentCommandId(false),
 							  LockTupleNoKeyExclusive,
 							  lock == JOURNAL_LOCK_FREE ? LockWaitSkip : LockWaitBlock,
@@ -398,7 +411,7 @@ journal_append(AccountBalance *balance, JournalType type, int64 amount,
 	row_value(&v, Int64GetDatum(balance->frozen), false);
 	row_value(&v, TimestampTzGetDatum(GetCurrentTimestamp()), false);
 	row_value_text(&v, session_user_name());
-	row_insert(&line, &v, line_not_seen, &balance->account_id);
+	row_insert(&line, &v, line_taken);
 }
 
 void

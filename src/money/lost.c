@@ -34,7 +34,9 @@ lost_mark_all(const char *why, int64 *notices)
 		"     SET state = CASE WHEN l.state = ANY ($1) THEN $2 ELSE l.state END,"
 		"         state_since = CASE WHEN l.state = ANY ($1) THEN $3 ELSE i.state_since END,"
 		"         unexplained = i.unexplained + (l.state = ANY ($1))::int,"
-		"         last_attempt_at = $3, polls = 0, due_at = $3, due_call = 'query'"
+		"         last_attempt_at = $3, polls = 0, due_at = $3,"
+		/* what the channel has, and is to give up: it still decides, and is asked afterwards */
+		"         due_call = CASE WHEN l.state = 'accepted' AND i.due_call = 'cancel' THEN 'cancel' ELSE 'query' END"
 		"    FROM locked l WHERE i.instruction_id = l.instruction_id"
 		"  RETURNING i.instruction_id, l.state AS from_state, i.state AS to_state)"
 		" INSERT INTO refundx.event (instruction_id, type, from_state, to_state, actor, note)"

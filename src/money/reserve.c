@@ -23,6 +23,7 @@
 #include "base/errors.h"
 #include "base/relation.h"
 #include "base/row_target.h"
+#include "miscadmin.h"
 #include "money/channel_facts.h"
 #include "money/external.h"
 #include "utils/builtins.h"
@@ -207,6 +208,8 @@ lock_payment(Relation rel, ItemPointer tid, Snapshot snapshot, TupleTableSlot *r
 
 	if (!IsolationUsesXactSnapshot())
 		flags |= TUPLE_LOCK_FLAG_FIND_LAST_VERSION;
+	/* what an executor would say, on a standby too, before it locks a row */
+	PreventCommandIfReadOnly("UPDATE");
 	result = table_tuple_lock(rel, tid, snapshot, row, GetCurrentCommandId(false),
 							  LockTupleNoKeyExclusive, LockWaitBlock, flags, &failure);
 	if ((result == TM_Updated || result == TM_Deleted) && IsolationUsesXactSnapshot())

@@ -24,11 +24,13 @@
 #include "base/errors.h"
 #include "base/shmem.h"
 #include "catalog/namespace.h"
+#include "miscadmin.h"
 #include "money/guard.h"
 #include "money/instruction.h"
 #include "money/journal.h"
 #include "money/reserve.h"
 #include "money/state.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
@@ -105,6 +107,8 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 	ErrorContextCallback hide = {error_context_stack, hide_statement, NULL};
 	Datum		result;
 
+	/* on a standby that is the reason, whatever it has replayed by now */
+	PreventCommandIfReadOnly(w->adopt ? "refundx.refund_adopt()" : "refundx.refund_submit()");
 	error_context_stack = &hide;
 	words_from_arguments(fcinfo, w);
 	shmem_require();
@@ -133,7 +137,7 @@ submit(FunctionCallInfo fcinfo, RefundWords *w)
 		/* give back what this call reserved, and compare */
 		unreserve(w, &r);
 		if (!existing_same(w))
-			instruction_number_taken((void *) w->refund_no);
+			instruction_number_taken(w->refund_no);
 	}
 	else
 	{

@@ -67,8 +67,9 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 				move(i, state_transition(i->state, INPUT_UNANSWERED), now);
 			d->to = i->state;
 		}
-		to_person(i, note,
-				  "Compare the channel's console with refundx.refund_timeline(); the number may be used elsewhere too.",
+		to_person(i, note, i->product == PRODUCT_REFUND ?
+				  "Compare the channel's console with refundx.refund_timeline(); the number may be used elsewhere too." :
+				  "Compare the channel's console with refundx.withdraw_timeline(); the number may be used elsewhere too.",
 				  now);
 		schedule(i, e, timing, now, d->to != d->from ? REACTION_MOVE : REACTION_STAY);
 		return;
@@ -98,7 +99,9 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 			d->hold = true;
 			to_person(i, psprintf("the channel says \"%s\", but the %s is %s: %s",
 								  verdict_name(e->verdict), product_name(i->product), state_name(i->state), t->comment),
-					  "Find out in the channel's console which is true; nothing was moved, and the payment is on hold.",
+					  i->product == PRODUCT_REFUND ?
+					  "Find out in the channel's console which is true; nothing was moved, and the payment is on hold." :
+					  "Find out in the channel's console which is true; nothing was moved, and the account is on hold.",
 					  now);
 			break;
 		case REACTION_ASK:
@@ -132,7 +135,7 @@ is_own_answer(const EvidenceFacts *e)
 
 /*
  * Evidence is matched on number (the caller did), merchant, payment and the
- * refund's own amount.  What it does not say cannot differ.
+ * instruction's own amount.  What it does not say cannot differ.
  */
 static char *
 mismatch(const Instruction *i, const EvidenceFacts *e)
@@ -177,14 +180,16 @@ input_of_not_found(Instruction *i, const EvidenceFacts *e, const Timing *timing,
 	}
 	if (WINDOW_OVER(timing->ask_window_us, i->first_attempt_at, now))
 	{
-		*note = "not found, but the channel forgets its refunds by now: that means nothing";
+		*note = "not found, but the channel has forgotten by now whatever it had: that means nothing";
 		to_person(i, *note, "Wait for a bill, or look the number up in the channel's console.", now);
 		return INPUT_UNANSWERED;
 	}
 	if (!i->may_send)
 	{
-		*note = "the channel does not know this adopted refund";
-		to_person(i, *note, "If it was never sent, allow it to be sent; if it was, find it in the channel's console.", now);
+		*note = psprintf("the channel does not know this adopted %s", product_name(i->product));
+		to_person(i, *note, i->product == PRODUCT_REFUND ?
+				  "If it was never sent, allow it to be sent; if it was, find it in the channel's console." :
+				  "The channel has spoken of it before: find it in its console. It is not sent from here.", now);
 		return INPUT_UNANSWERED;
 	}
 	if (i->refusal != NULL)
@@ -367,6 +372,109 @@ watch(Instruction *i, const Timing *timing, int64 now, bool query)
 	i->due_call = "query";
 }
 
+/* It is to be canceled, and that call has not been made or has not ended. */
+static bool
+cancel_due(const Instruction *i)
+{
+	return i->state == STATE_ACCEPTED && i->cancel_requested &&
+		i->due_call != NULL && strcmp(i->due_call, "cancel") == 0;
+}
+
+/* It waits to be sent; or, once it has been asked back, for the channel's word. */
+static void
+schedule_queued(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now,
+				Reaction reaction)
+{
+	bool		query = strcmp(e->source, "query") == 0;
+
+	if (i->cancel_requested)
+	{
+		/* it was attempted, and is not sent again; nor does a clock end it */
+		to_person(i, "it was to be canceled after it had been attempted, and the channel does not know it",
+				  "Find out in the channel's console that it was not paid; it is still being asked about.", now);
+		i->due_at = poll_due(timing, STATE_UNKNOWN, ++i->polls, now);
+		i->due_call = "query";
+	}
+	else if (reaction == REACTION_MOVE)
+	{
+		/*
+		 * Found nowhere: nothing to wait for, the first time.  What is
+		 * lost again and again is sent ever more rarely.
+		 */
+		i->due_at = e->verdict == VERDICT_NOT_FOUND && i->generation <= 1 ? now
+			: resend_due(i, e, timing, now);
+		i->due_call = "submit";
+		i->refusal = NULL;
+		if (e->verdict == VERDICT_NOT_FOUND && i->generation == GENERATIONS_BEFORE_PERSON)
+			to_person(i, psprintf("it was sent %d times, and each time the channel knew nothing of it", i->attempts),
+					  "Look at the answers in refundx.attempts, and ask the channel; it is still being sent, ever more rarely.", now);
+	}
+	else if (query && e->verdict == VERDICT_NOT_FOUND && i->unexplained > 0 &&
+			 WINDOW_OVER(timing->send_window_us, i->first_attempt_at, now))
+	{
+		/* it has waited too long to be sent again (dispatch_claim.c) */
+		to_person(i, "the time in which this number may be sent again is over, and an earlier attempt was never explained",
+				  "Wait for a bill, or look the number up in the channel's console.", now);
+		i->due_at = poll_due(timing, STATE_UNKNOWN, ++i->polls, now);
+		i->due_call = "query";
+	}
+	else if (query && e->verdict == VERDICT_NOT_FOUND)
+	{
+		/* a hint made us ask before sending; there is nothing there */
+		i->due_at = now;
+		i->due_call = "submit";
+	}
+	else if (query)
+		i->due_at = poll_due(timing, STATE_UNKNOWN, ++i->polls, now);
+}
+
+/* The channel may have it, or has it: when it is asked about next. */
+static void
+schedule_sent(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now,
+			  Reaction reaction)
+{
+	bool		query = strcmp(e->source, "query") == 0;
+	int64		countable;
+
+	if (reaction != REACTION_MOVE && !query &&
+		!(is_own_answer(e) && timing->limits->repeat_while != NULL))
+		return;					/* a stale word changes no schedule */
+	if (query)
+		i->polls++;
+	i->due_at = poll_due(timing, i->state, i->polls, now);
+	i->due_call = "query";
+	if (query && i->state == STATE_ACCEPTED && repeats(i, e, timing, now))
+	{
+		/* its answer is followed by the next query */
+		i->due_at = now;
+		i->due_call = "submit";
+		return;
+	}
+	if (i->cancel_requested && i->state == STATE_ACCEPTED && reaction == REACTION_MOVE)
+	{
+		/* the caller could not wait for this moment: now there is something to cancel */
+		i->due_at = now;
+		i->due_call = "cancel";
+		return;
+	}
+
+	/*
+	 * Where only a late enough not-found can count, be there in time;
+	 * where nothing else is expected, do not ask before.
+	 */
+	countable = i->last_attempt_at + timing->not_found_after_us;
+	if (i->state == STATE_UNKNOWN && now < countable &&
+		(i->due_at > countable || i->refusal != NULL))
+		i->due_at = countable;
+	if (i->state == STATE_UNKNOWN && i->polls == POLLS_BEFORE_PERSON)
+		to_person(i, "the channel has not said what became of it",
+				  "Look the number up in the channel's console; it is still being asked about.", now);
+	if (i->state == STATE_ABNORMAL)
+		to_person(i, "the payee's card or account cannot receive the money; the channel holds it",
+				  "Ask the payee for another card and use the channel's abnormal-refund form; the outcome is picked up from there.",
+				  now);
+}
+
 /*
  * Every open instruction leaves here with a due time, or stays with a person
  * and is polled all the same.
@@ -376,15 +484,21 @@ schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 {
 	bool		query = strcmp(e->source, "query") == 0;
 	bool		cancel = strcmp(e->source, "cancel") == 0;
-	int64		countable;
 
 	/* its own answer is on its way, and attempts never overlap */
 	if (i->state == STATE_SENDING)
 		return;
+	if (cancel_due(i) && !cancel && reaction != REACTION_MOVE)
+		return;					/* word of an earlier call, or a hint: a query follows the cancel anyway */
 	if (reaction == REACTION_ASK)
 	{
-		/* a query that only leads to a query must not become a loop */
-		i->due_at = query ? poll_due(timing, STATE_UNKNOWN, ++i->polls, now) : now;
+		/* a query that only leads to a query must not become a loop, nor one that leads to a repeat */
+		if (query)
+			i->due_at = poll_due(timing, STATE_UNKNOWN, ++i->polls, now);
+		else if (i->state == STATE_ACCEPTED && is_own_answer(e))
+			i->due_at = poll_due(timing, STATE_ACCEPTED, i->polls, now);
+		else
+			i->due_at = now;
 		i->due_call = "query";
 		return;
 	}
@@ -404,94 +518,22 @@ schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 	switch (i->state)
 	{
 		case STATE_AWAITING_APPROVAL:
-			/* a person's, and nobody's to ask about; what was heard of it besides stays */
-			if (reaction == REACTION_MOVE)
+			/* a person's, and nobody's to ask about: but what a hint made us ask wants an answer */
+			if (reaction == REACTION_MOVE || (query && e->verdict == VERDICT_NOT_FOUND))
 			{
 				i->due_at = 0;
 				i->due_call = NULL;
 			}
+			else if (query && i->due_call != NULL)
+				i->due_at = poll_due(timing, STATE_UNKNOWN, ++i->polls, now);
 			break;
 		case STATE_QUEUED:
-			if (i->cancel_requested)
-			{
-				/* it was attempted, and is not sent again; nor does a clock end it */
-				to_person(i, "it was to be canceled after it had been attempted, and the channel does not know it",
-						  "Find out in the channel's console that it was not paid; it is still being asked about.", now);
-				i->due_at = poll_due(timing, STATE_UNKNOWN, ++i->polls, now);
-				i->due_call = "query";
-			}
-			else if (reaction == REACTION_MOVE)
-			{
-				/*
-				 * Found nowhere: nothing to wait for, the first time.  What is
-				 * lost again and again is sent ever more rarely.
-				 */
-				i->due_at = e->verdict == VERDICT_NOT_FOUND && i->generation <= 1 ? now
-					: resend_due(i, e, timing, now);
-				i->due_call = "submit";
-				i->refusal = NULL;
-				if (e->verdict == VERDICT_NOT_FOUND && i->generation == GENERATIONS_BEFORE_PERSON)
-					to_person(i, psprintf("it was sent %d times, and each time the channel knew nothing of it", i->attempts),
-							  "Look at the answers in refundx.attempts, and ask the channel; it is still being sent, ever more rarely.", now);
-			}
-			else if (query && e->verdict == VERDICT_NOT_FOUND && i->unexplained > 0 &&
-					 WINDOW_OVER(timing->send_window_us, i->first_attempt_at, now))
-			{
-				/* it has waited too long to be sent again (dispatch_claim.c) */
-				to_person(i, "the time in which this number may be sent again is over, and an earlier attempt was never explained",
-						  "Wait for a bill, or look the number up in the channel's console.", now);
-				i->due_at = poll_due(timing, STATE_UNKNOWN, ++i->polls, now);
-				i->due_call = "query";
-			}
-			else if (query && e->verdict == VERDICT_NOT_FOUND)
-			{
-				/* a hint made us ask before sending; there is nothing there */
-				i->due_at = now;
-				i->due_call = "submit";
-			}
-			else if (query)
-				i->due_at = poll_due(timing, STATE_UNKNOWN, ++i->polls, now);
+			schedule_queued(i, e, timing, now, reaction);
 			break;
 		case STATE_UNKNOWN:
 		case STATE_ACCEPTED:
 		case STATE_ABNORMAL:
-			if (reaction != REACTION_MOVE && !query &&
-				!(is_own_answer(e) && timing->limits->repeat_while != NULL))
-				break;			/* a stale word changes no schedule */
-			if (query)
-				i->polls++;
-			i->due_at = poll_due(timing, i->state, i->polls, now);
-			i->due_call = "query";
-			if (query && i->state == STATE_ACCEPTED && repeats(i, e, timing, now))
-			{
-				/* its answer is followed by the next query */
-				i->due_at = now;
-				i->due_call = "submit";
-				break;
-			}
-			if (i->cancel_requested && i->state == STATE_ACCEPTED && reaction == REACTION_MOVE)
-			{
-				/* the caller could not wait for this moment: now there is something to cancel */
-				i->due_at = now;
-				i->due_call = "cancel";
-				break;
-			}
-
-			/*
-			 * Where only a late enough not-found can count, be there in time;
-			 * where nothing else is expected, do not ask before.
-			 */
-			countable = i->last_attempt_at + timing->not_found_after_us;
-			if (i->state == STATE_UNKNOWN && now < countable &&
-				(i->due_at > countable || i->refusal != NULL))
-				i->due_at = countable;
-			if (i->state == STATE_UNKNOWN && i->polls == POLLS_BEFORE_PERSON)
-				to_person(i, "the channel has not said what became of it",
-						  "Look the number up in the channel's console; it is still being asked about.", now);
-			if (i->state == STATE_ABNORMAL)
-				to_person(i, "the payee's card or account cannot receive the money; the channel holds it",
-						  "Ask the payee for another card and use the channel's abnormal-refund form; the outcome is picked up from there.",
-						  now);
+			schedule_sent(i, e, timing, now, reaction);
 			break;
 		default:
 			break;

@@ -26,13 +26,15 @@
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/row_find.h"
-#include "base/row_insert.h"
+#include "base/row_list.h"
 #include "base/shmem.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "money/guard.h"
 #include "money/journal.h"
 #include "money/policy.h"
 #include "utils/array.h"
+#include "tcop/utility.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/fmgroids.h"
@@ -48,6 +50,7 @@ static void check_words(const WithdrawWords *w);
 static bool existing_same(const WithdrawWords *w);
 static void find_account(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch);
 static void find_channel(const WithdrawWords *w, Withdrawal *d);
+static bool paid_elsewhere(const NewInstruction *in);
 static char *approval_needed(const WithdrawWords *w, const Withdrawal *d);
 static int64 payee_row(const char *kind, const SealedPayee *p);
 static void payout_insert(const WithdrawWords *w, const Withdrawal *d);
@@ -79,6 +82,7 @@ refundx_withdraw_submit(PG_FUNCTION_ARGS)
 	Withdrawal	d = {0};
 	Datum		result;
 
+	PreventCommandIfReadOnly("refundx.withdraw_submit()");
 	error_context_stack = &hide;
 	shmem_require();
 	w.account_no = TEXT_ARG(0);
@@ -160,12 +164,41 @@ compare_orders(const void *a, const void *b)
 	return c != 0 ? c : x->place - y->place;
 }
 
+static const char *
+number_or_empty(const WithdrawWords *w)
+{
+	return w->withdrawal_no ? w->withdrawal_no : "";
+}
+
+static int
+compare_numbers(const void *a, const void *b)
+{
+	return strcmp(number_or_empty(*(WithdrawWords *const *) a), number_or_empty(*(WithdrawWords *const *) b));
+}
+
+/* Rows of a list are kept back: what is there twice has to look for itself. */
+static void
+mark_repeated(WithdrawWords *w, int n)
+{
+	WithdrawWords **by_number = palloc(Max(n, 1) * sizeof(WithdrawWords *));
+	int			i;
+
+	for (i = 0; i < n; i++)
+		by_number[i] = &w[i];
+	qsort(by_number, n, sizeof(WithdrawWords *), compare_numbers);
+	for (i = 1; i < n; i++)
+		if (compare_numbers(&by_number[i - 1], &by_number[i]) == 0)
+			by_number[i - 1]->repeated = by_number[i]->repeated = true;
+	pfree(by_number);
+}
+
 /*
  * SQL: withdraw_submit_many(withdrawals refundx.withdrawal_order[]) returns
  * bigint: how many are new.
  *
  * All of them or none, like any statement.  What is opened and locked once is
- * kept for the next; a context of its own keeps a long list from growing memory.
+ * kept for the next, and rows are written together (row_list.h); a context of its
+ * own keeps a long list from growing memory.
  */
 Datum
 refundx_withdraw_submit_many(PG_FUNCTION_ARGS)
@@ -182,6 +215,7 @@ refundx_withdraw_submit_many(PG_FUNCTION_ARGS)
 	int			i;
 	volatile int64 is_new = 0;	/* also after a longjmp */
 
+	PreventCommandIfReadOnly("refundx.withdraw_submit_many()");
 	error_context_stack = &hide;
 	shmem_require();
 	if (PG_ARGISNULL(0))
@@ -201,12 +235,13 @@ refundx_withdraw_submit_many(PG_FUNCTION_ARGS)
 		w[i].place = i;
 	}
 	qsort(w, n, sizeof(WithdrawWords), compare_orders);
+	mark_repeated(w, n);
 
 	SPI_connect();
 	each = AllocSetContextCreate(CurrentMemoryContext, "refundx withdrawal", ALLOCSET_DEFAULT_SIZES);
+	row_list_begin();
 	PG_TRY();
 	{
-		row_insert_keep_begin();
 		for (i = 0; i < n; i++)
 		{
 			Withdrawal	d = {0};
@@ -217,11 +252,11 @@ refundx_withdraw_submit_many(PG_FUNCTION_ARGS)
 			MemoryContextSwitchTo(old);
 			MemoryContextReset(each);
 		}
-		row_insert_keep_end();
+		row_list_end();
 	}
 	PG_CATCH();
 	{
-		row_insert_keep_forget();
+		row_list_forget();
 		PG_RE_THROW();
 	}
 	PG_END_TRY();
@@ -245,8 +280,10 @@ withdraw_one(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
 {
 	ErrorContextCallback which = {error_context_stack, say_which, (void *) w};
 
-	check_words(w);
 	error_context_stack = &which;
+	check_words(w);
+	if (w->repeated)
+		row_list_flush();
 	if (!instruction_number_exists(w->withdrawal_no))
 	{
 		submit_new(w, d, batch);
@@ -254,7 +291,7 @@ withdraw_one(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
 		return true;
 	}
 	if (!existing_same(w))
-		instruction_number_taken((void *) w->withdrawal_no);
+		instruction_number_taken(w->withdrawal_no);
 	error_context_stack = which.previous;
 	return false;
 }
@@ -263,7 +300,12 @@ withdraw_one(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
 static void
 say_which(void *arg)
 {
-	errcontext("withdrawal \"%s\"", ((const WithdrawWords *) arg)->withdrawal_no);
+	const WithdrawWords *w = arg;
+
+	if (w->withdrawal_no != NULL)
+		errcontext("withdrawal \"%s\"", w->withdrawal_no);
+	else
+		errcontext("withdrawal %d of the call", w->place + 1);
 }
 
 static void
@@ -296,12 +338,14 @@ submit_new(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
 	in->kind = PRODUCT_TRANSFER;
 	in->number = w->withdrawal_no;
 	in->reason = w->reason;
-	in->may_send = true;
-	in->state = d->approval ? STATE_AWAITING_APPROVAL : STATE_QUEUED;
+	in->may_send = !paid_elsewhere(in);
+	in->state = !in->may_send ? STATE_UNKNOWN : d->approval ? STATE_AWAITING_APPROVAL : STATE_QUEUED;
 
 	/* a day's limit is the account's own row's, whatever its slots: in key order */
 	if (POLICY_HAS_CAP(&d->policy))
 		lock_cap_account(d->account_id);
+	if (batch != NULL && journal_has_slots(d->account_id))
+		row_list_flush();		/* slots are chosen by what is in them */
 	in->account_id = journal_choose_slot(d->account_id, in->amount + in->fee);
 	instruction_insert(in);
 	guard_record(&guarded, in->instruction_id);
@@ -313,9 +357,31 @@ submit_new(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
 	}
 	payout_insert(w, d);
 	contact_insert(w, in->instruction_id);
-	event_add(in->instruction_id, "submitted", NULL, state_name(in->state), d->approval);
+	event_add(in->instruction_id, in->may_send ? "submitted" : "adopted", NULL, state_name(in->state),
+			  in->may_send ? d->approval : "the channel has spoken of a withdrawal of this number");
 	freeze(d, batch);
 	wake_at_commit(WORKER_DISPATCHER);
+}
+
+/*
+ * The channel has told of a withdrawal of this number, which was not known here:
+ * made by this database before it was restored, most likely, and now the caller
+ * repeats it.  It is asked about, and not sent: a channel that forgets its numbers
+ * would pay it twice.
+ */
+static bool
+paid_elsewhere(const NewInstruction *in)
+{
+	static const RowKey by_number = {
+		"external_refund", "external_refund_merchant_id_about_wire_no_key",
+		{{"merchant_id", F_INT4EQ}, {"about", F_TEXTEQ}, {"wire_no", F_TEXTEQ}}
+	};
+	Datum		key[3];
+
+	key[0] = Int32GetDatum(in->merchant_id);
+	key[1] = CStringGetTextDatum("withdrawal");
+	key[2] = CStringGetTextDatum(in->number);
+	return row_find(&by_number, key) != NULL;
 }
 
 /*
@@ -330,6 +396,7 @@ freeze(const Withdrawal *d, WithdrawBatch *batch)
 
 	if (batch == NULL || journal_has_slots(d->account_id))
 	{
+		row_list_flush();		/* choosing one may have moved money into it */
 		journal_post(in->account_id, JOURNAL_FREEZE, amount, in->instruction_id, NULL, NULL);
 		return;
 	}
@@ -361,7 +428,8 @@ check_words(const WithdrawWords *w)
 /*
  * Is there a withdrawal of this number that says the same?  False if there is
  * none that we can see; ERROR if it says something else.  A contact that was
- * erased differs from nothing, and so does an erased payee.
+ * erased differs from nothing, and so does an erased payee.  Whoever may not read
+ * it is not told what it says.
  */
 static bool
 existing_same(const WithdrawWords *w)
@@ -374,7 +442,7 @@ existing_same(const WithdrawWords *w)
 		"   WHEN o.asked <> $4 THEN format('its amount is %s, not %s', o.asked, $4)"
 		"   WHEN i.reason IS DISTINCT FROM $5 THEN 'it has another reason'"
 		"   WHEN o.transfer_data IS DISTINCT FROM $6::jsonb THEN 'it has other channel_data'"
-		"   END, o.key_print, o.data_key, o.payee_sealed"
+		"   END, o.key_print, o.data_key, o.payee_sealed, i.submitted_by = session_user OR refundx.reads_all()"
 		"  FROM refundx.instruction i"
 		"  JOIN refundx.channel c USING (channel_id)"
 		"  LEFT JOIN refundx.payout o ON o.instruction_id = i.instruction_id"
@@ -384,6 +452,7 @@ existing_same(const WithdrawWords *w)
 	};
 	Values		v = {0};
 	char	   *difference;
+	bool		mine;
 
 	values_text(&v, w->withdrawal_no);
 	values_text(&v, w->channel);
@@ -394,10 +463,13 @@ existing_same(const WithdrawWords *w)
 	if (statement_run(&find, &v) != 1)
 		return false;
 	difference = row_text(0, 1);
+	mine = row_bool(0, 5);
 	if (difference == NULL &&
 		!payee_same(w->withdrawal_no, row_null(0, 2) ? "" : row_text(0, 2), row_bytes(0, 3),
 					row_bytes(0, 4), w->payee))
 		difference = "it pays somebody else";
+	if (difference != NULL && !mine)
+		difference = "by another login, it says something else";
 	if (difference != NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_RX_NUMBER_REUSED),
@@ -565,7 +637,7 @@ payout_insert(const WithdrawWords *w, const Withdrawal *d)
 			  w->transfer_data == NULL);
 	row_value_text(&v, d->approval);
 	row_value_text(&v, actor_name());
-	row_insert(&payout, &v, NULL, NULL);
+	row_insert(&payout, &v, NULL);
 }
 
 static void

@@ -32,6 +32,7 @@ typedef struct WithdrawWords
 	const char *transfer_data;	/* JSON text */
 	Jsonb	   *guards;			/* rows to lock; NULL: none */
 	int			place;			/* in a list */
+	bool		repeated;		/* its number is there more than once */
 } WithdrawWords;
 
 /* What becomes of them. */

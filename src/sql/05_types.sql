@@ -21,7 +21,7 @@ CREATE DOMAIN refundx.currency_code AS text
 	CONSTRAINT currency_code_iso CHECK (VALUE ~ '^[A-Z]{3}$');
 COMMENT ON DOMAIN refundx.currency_code IS 'A currency by ISO 4217';
 
-CREATE DOMAIN refundx.instruction_kind AS text
+CREATE DOMAIN refundx.instruction_kind AS text COLLATE "C"
 	CONSTRAINT instruction_kind_known CHECK (VALUE IN ('refund', 'withdrawal'));
 COMMENT ON DOMAIN refundx.instruction_kind IS 'What an instruction is';
 

@@ -110,7 +110,10 @@ BEGIN
 	GET DIAGNOSTICS erased = ROW_COUNT;
 	SELECT count(*) INTO still_open FROM refundx.payout o WHERE o.payee_id = whom;
 	IF still_open = 0 THEN
-		DELETE FROM refundx.payee p WHERE p.payee_id = whom;
+		-- the row stays, for somebody may be paying it at this moment; nobody finds it again
+		UPDATE refundx.payee p
+		   SET fingerprint = uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())
+		 WHERE p.payee_id = whom;
 	ELSE
 		RAISE NOTICE '% withdrawals to this payee are not finished, and need what they have', still_open
 			USING HINT = 'Call refundx.forget_payee() again when they are.';

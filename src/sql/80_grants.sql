@@ -33,6 +33,7 @@ GRANT SELECT ON refundx.channel_settings, refundx.merchant, refundx.merchant_pau
 	refundx.instruction, refundx.payout,
 	refundx.request, refundx.attempt, refundx.event, refundx.evidence, refundx.installation
 	TO refundx_dispatcher;
+GRANT SELECT (account_id, hold) ON refundx.account TO refundx_dispatcher, refundx_clerk;
 GRANT UPDATE (state, state_since, due_at, due_call, attempts, polls, first_attempt_at,
 			  detail, unexplained, last_attempt_at, person_reason, person_suggestion, person_since)
 	ON refundx.instruction TO refundx_dispatcher;
@@ -85,7 +86,7 @@ GRANT UPDATE (weighed_to, next_id, next_xid) ON refundx.watermark TO refundx_cle
 GRANT SELECT ON refundx.watermark TO refundx_settler;
 GRANT SELECT (payment_id, recorded_at) ON refundx.payment_contact TO refundx_clerk;
 GRANT UPDATE (due_at, due_call) ON refundx.instruction TO refundx_clerk;
-GRANT SELECT (instruction_id, erased_at) ON refundx.payout TO refundx_clerk;
+GRANT SELECT (instruction_id, account_id, erased_at) ON refundx.payout TO refundx_clerk;
 GRANT UPDATE (data_key, payee_sealed, erased_at) ON refundx.payout TO refundx_clerk;
 GRANT SELECT (instruction_id) ON refundx.payout_contact TO refundx_clerk;
 GRANT SELECT (day) ON refundx.cap_line TO refundx_clerk;

@@ -59,6 +59,8 @@ overdue(void *arg)
 		"                      WHERE m.merchant_id = i.merchant_id AND m.about = i.kind)"
 		"     AND NOT EXISTS (SELECT FROM refundx.payment p"
 		"                      WHERE p.payment_id = i.payment_id AND p.hold IS NOT NULL)"
+		"     AND NOT EXISTS (SELECT FROM refundx.payout o JOIN refundx.account a ON a.account_id = o.account_id"
+		"                      WHERE o.instruction_id = i.instruction_id AND a.hold IS NOT NULL)"
 		"   ORDER BY instruction_id LIMIT 1000 FOR NO KEY UPDATE OF i SKIP LOCKED),"
 		" due AS ("
 		"  UPDATE refundx.instruction i"

@@ -94,7 +94,8 @@ static void
 read_claimable(Dispatcher *d)
 {
 	/*
-	 * A payment on hold sends nothing, but its refunds are still asked about.
+	 * A payment on hold sends nothing, nor does an account its withdrawals; but
+	 * they are still asked about.
 	 * The claim itself is the state table's (queued, claim) -> sending; what
 	 * is accepted already, and has to be sent again, stays accepted.
 	 */
@@ -108,10 +109,12 @@ read_claimable(Dispatcher *d)
 		"  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id"
 		"  LEFT JOIN refundx.request r ON r.instruction_id = i.instruction_id AND r.wire_no = i.wire_no"
 		"  LEFT JOIN refundx.payout o ON o.instruction_id = i.instruction_id"
+		"  LEFT JOIN refundx.account a ON a.account_id = o.account_id"
 		" WHERE i.due_call = u.call"
 		"   AND (u.call = 'query' AND i.state <> 'sending'"
 		"        OR u.call = 'cancel' AND i.state = 'accepted' AND i.cancel_requested_at IS NOT NULL"
-		"        OR u.call = 'submit' AND i.state IN ('queued', 'accepted') AND i.may_send AND p.hold IS NULL"
+		"        OR u.call = 'submit' AND i.state IN ('queued', 'accepted') AND i.may_send"
+		"           AND p.hold IS NULL AND a.hold IS NULL"
 		"           AND i.cancel_requested_at IS NULL)"
 		" ORDER BY i.instruction_id FOR NO KEY UPDATE OF i SKIP LOCKED",
 		ARGS(INT8ARRAYOID, TEXTARRAYOID)
@@ -265,14 +268,15 @@ freeze_request(Call *c, uint64 row, char *why, size_t whysize)
 
 /*
  * After the channel's window a number is never sent again, unless every attempt
- * is known not to have been executed: then it is as good as new.
+ * is known not to have been executed: then it is as good as new.  What was
+ * accepted is known to have been, and may have waited for a pause to end.
  */
 static bool
 too_late(const Call *c, TimestampTz first_attempt_at, int unexplained)
 {
 	OpenChannel *channel = keys_by_id(c->channel_id);
 
-	return unexplained > 0 && channel != NULL &&
+	return (c->repeat || unexplained > 0) && channel != NULL &&
 		WINDOW_OVER(channel->timing[c->product].send_window_us, first_attempt_at, clock_now());
 }
 

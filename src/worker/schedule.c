@@ -252,6 +252,7 @@ schedule_set(int64 instruction_id, ProductKind product, State state, bool is_ope
 		count_undecided(d, d->state, state);
 		d->state = state;
 		dequeue(d);
+		d->due_at = 0;
 		if (!d->in_flight)
 			leave(d);
 		return;
@@ -475,6 +476,7 @@ schedule_call_began(Due *d, TimestampTz now)
 	MerchantPace *m = merchant_pace(d->merchant_id);
 
 	d->in_flight = true;
+	d->under_way = d->call;
 	d->began_at = now;
 	m->in_flight++;
 	m->tokens -= 1.0;
@@ -557,12 +559,13 @@ schedule_call_ended(Due *d, bool answered, bool failing, TimestampTz now)
 	d->in_flight = false;
 	m->in_flight--;
 	pace_end(m->pace, database, failing, now);
-	if (d->call == CALL_SUBMIT)
+	if (d->under_way == CALL_SUBMIT)
+	{
 		m->pause[d->product].probing = false;
 
-	/* "A minute apart" is the channel's to measure: count from the answer. */
-	if (d->call == CALL_SUBMIT)
+		/* "A minute apart" is the channel's to measure: count from the answer. */
 		schedule_payment_started(d->payment_id, d->instruction_id, now);
+	}
 	count_silence(m, answered, now);
 	if (failing)
 		m->window = 2;
@@ -593,7 +596,7 @@ schedule_call_undone(Due *d, TimestampTz later)
 	m->in_flight--;
 	pace_undo(m->pace, database);
 	unblock(m);
-	if (d->call == CALL_SUBMIT)
+	if (d->under_way == CALL_SUBMIT)
 	{
 		m->pause[d->product].probing = false;
 		/* unless its row has moved on by itself meanwhile */
@@ -603,8 +606,8 @@ schedule_call_undone(Due *d, TimestampTz later)
 			d->state = d->state_before;
 		}
 	}
-	if (state_is_open(d->state))
-		schedule_again(d, later);
+	if (state_is_open(d->state) || d->due_at != 0)
+		schedule_again(d, later);	/* also what is finished, and is asked about */
 	else
 		leave(d);
 }

@@ -32,6 +32,7 @@ typedef struct Due
 	int32		channel_id;
 	int64		payment_id;
 	bool		in_flight;		/* a call of ours is under way */
+	ChannelCall under_way;		/* and which: what is due next may change meanwhile */
 	TimestampTz began_at;		/* of that call */
 } Due;
 

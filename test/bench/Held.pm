@@ -68,7 +68,7 @@ sub submit
 sub dispatch
 {
 	my $server = Bench->new('held_dispatch', merchants => 16, sandbox => ['--no-fsync']);
-	my $n = (2 * $free_for + $held_for) * 900;
+	my $n = (2 * $free_for + $held_for) * 2000;
 
 	$server->payments('P', $n, 0);
 	$server->refunds('P', 1, $n, 9016);

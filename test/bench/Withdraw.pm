@@ -7,6 +7,8 @@ package Bench::Withdraw;
 use strict;
 use warnings;
 
+use POSIX ();
+
 my $accounts = 1000;
 my $payments = 100_000;
 my $payees = 500;
@@ -58,7 +60,8 @@ sub pair
 	return (Bench::median(@ours), Bench::median(@theirs), Bench::median(@ratios));
 }
 
-# Lists of a thousand, one call per transaction.
+# Lists of a thousand, one call per transaction.  Being about ten times as fast they
+# get a fraction of the time: the tables grow alike.
 sub many_rate
 {
 	my ($server, $seconds, $account) = @_;
@@ -95,15 +98,6 @@ sub run
 	Bench::figure('withdraw', 'withdraw_submit, cost (1 client)', sprintf('%.0f us', 1e6 / $withdraw),
 		sprintf('refund_submit %.0f us', 1e6 / $refunds), 1 / $ratio, '<=', 1.15);
 
-	my ($hot, $row, $of_row) = pair($server, $seconds, [ withdraw_from(q{'HOT'}), 32 ], [ $plain, 32 ]);
-	Bench::figure('withdraw', 'one hot account, 32 clients', sprintf('%.0f/s', $hot),
-		sprintf('one plain row %.0f/s', $row), $of_row, '>=', 0.9);
-
-	my ($slots, $spread, $of_spread) =
-	  pair($server, $seconds, [ withdraw_from(q{'SLOTS'}), 32 ], [ withdraw_from(q{'A' || :a}), 32 ]);
-	Bench::figure('withdraw', 'one account with 32 slots, 32 clients', sprintf('%.0f/s', $slots),
-		sprintf("$accounts accounts %.0f/s", $spread), $of_spread, '>=', 0.6);
-
 	# from one account to many payees, and from as many accounts as there are
 	foreach my $list ([ 'of one account', q{'A1'}, q{'A1'} ],
 		[ "of $accounts accounts", q{'A' || :a}, "'A' || (i % $accounts + 1)" ])
@@ -114,12 +108,22 @@ sub run
 		foreach my $round (1 .. Bench::rounds())
 		{
 			push @single, rate($server, withdraw_from($one), 1, $seconds);
-			push @many, many_rate($server, $seconds, $each);
+			push @many, many_rate($server, POSIX::ceil($seconds / 8), $each);
 		}
 		Bench::figure('withdraw', "withdraw_submit_many, 1000 $what", sprintf('%.0f/s', Bench::median(@many)),
 			sprintf('one call each %.0f/s', Bench::median(@single)),
 			Bench::median(map { $many[$_] / $single[$_] } 0 .. $#many), '>=', 12);
 	}
+
+	# the last, for these leave a million rows behind
+	my ($hot, $row, $of_row) = pair($server, $seconds, [ withdraw_from(q{'HOT'}), 32 ], [ $plain, 32 ]);
+	Bench::figure('withdraw', 'one hot account, 32 clients', sprintf('%.0f/s', $hot),
+		sprintf('one plain row %.0f/s', $row), $of_row, '>=', 0.9);
+
+	my ($slots, $spread, $of_spread) =
+	  pair($server, $seconds, [ withdraw_from(q{'SLOTS'}), 32 ], [ withdraw_from(q{'A' || :a}), 32 ]);
+	Bench::figure('withdraw', 'one account with 32 slots, 32 clients', sprintf('%.0f/s', $slots),
+		sprintf("$accounts accounts %.0f/s", $spread), $of_spread, '>=', 0.6);
 	return;
 }
 

@@ -13,6 +13,7 @@ $$;
 -- The workers: tables.
 SELECT pg_temp.allow('refundx_dispatcher', 'SELECT', 'channel_settings', 'merchant', 'merchant_pause', 'payment', 'instruction', 'payout', 'request',
 					 'attempt', 'event', 'evidence', 'installation');
+SELECT pg_temp.allow('refundx_dispatcher', 'SELECT some columns', 'account');
 SELECT pg_temp.allow('refundx_dispatcher', 'INSERT', 'attempt', 'request', 'event', 'evidence');
 SELECT pg_temp.allow('refundx_dispatcher', 'UPDATE some columns', 'instruction');
 SELECT pg_temp.allow('refundx_listener', 'SELECT', 'channel_settings');
@@ -31,7 +32,7 @@ SELECT pg_temp.allow('refundx_courier', 'UPDATE some columns', 'notice_provider'
 SELECT pg_temp.allow('refundx_courier', 'DELETE', 'payment_contact');
 SELECT pg_temp.allow('refundx_clerk', 'SELECT', 'instruction', 'payment', 'notice', 'merchant', 'merchant_pause', 'channel_settings', 'event',
 					 'evidence', 'attempt', 'callback_count', 'installation', 'watermark');
-SELECT pg_temp.allow('refundx_clerk', 'SELECT some columns', 'payment_contact', 'payout_contact', 'payout', 'cap_line');
+SELECT pg_temp.allow('refundx_clerk', 'SELECT some columns', 'account', 'payment_contact', 'payout_contact', 'payout', 'cap_line');
 SELECT pg_temp.allow('refundx_clerk', 'UPDATE some columns', 'instruction', 'watermark', 'payout');
 SELECT pg_temp.allow('refundx_clerk', 'INSERT', 'event');
 SELECT pg_temp.allow('refundx_clerk', 'DELETE', 'payment_contact', 'payout_contact', 'callback_count', 'cap_line');

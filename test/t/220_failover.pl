@@ -88,11 +88,13 @@ $rx->sql("SELECT refundx.account_credit('A', 100000000, 'opening')");
 # A standby that is up to date, with refunds in flight
 # ------------------------------------------------------------------------
 
+$rx->payment('P0', 1000);
 my $second = standby_of($rx, 'second');
 
 is($second->sql("SELECT count(*) FROM pg_stat_activity WHERE backend_type LIKE 'refundx %' AND datname IS NOT NULL"),
 	0, 'on a standby no worker is in the database');
 like($second->sql_error('SELECT ' . $rx->refund_text('P0', 'S0', 1)), qr/^25006 /, 'and nothing can be submitted');
+like($second->sql_error("SELECT refundx.account_credit('A', 1, 'on a standby')"), qr/^25006 /, 'nor an account be credited');
 
 $sandbox->ctl('pause-callbacks', 'on');
 start($rx, 'A1', 19018);

@@ -45,6 +45,12 @@ like($rx->sql_error(many(order('M5', 100), order('M6', 1000, account => 'B'))), 
 like($rx->sql_error(many(order('M5', 100), order('M6', 100, payee => { openid => 'short' }))),
 	qr/^RX010.*payee\.openid/, 'one that cannot be paid');
 like($rx->sql_error(many(order('M5', 100), order('M1', 999))), qr/^RX003/, 'one whose number was used');
+like($rx->sql_error(many(order('M5', 100), order('M5', 101))), qr/^RX003/, 'one whose number is in the same list, with another amount');
+my (undef, undef, $said) = $rx->{node}->psql($rx->{database},
+	many(order('M5', 300, account => 'B'), order('M6', 300, account => 'B')));
+like($said, qr/200 are available and 300 are frozen/, 'one too much, of what the list itself has left');
+(undef, undef, $said) = $rx->{node}->psql($rx->{database}, many(map { order("MF$_", $_ == 250 ? 0 : 100) } 1 .. 300));
+like($said, qr/must be positive, not 0.*withdrawal "MF250"/s, 'one of hundreds, which is named');
 like($rx->sql_error(many('NULL')), qr/^22023/, 'nothing in a place of the list');
 like($rx->sql_error('SELECT refundx.withdraw_submit_many(NULL)'), qr/^22023/, 'no list');
 is($rx->sql('SELECT count(*) FROM refundx.instruction'), $before, 'left nothing behind');

@@ -212,6 +212,30 @@ subtest 'canceled while nobody knows what became of it' => sub {
 	unlike($all->calls($nowhere), qr/cancel/, 'there is nothing to cancel there');
 };
 
+# Sent, and certainly not executed: it waits in the queue like one that was never sent.
+subtest 'canceled while the merchant is paused' => sub {
+	my $own = start('HELD', 19009);
+	my $next;
+
+	ok($rx->poll("SELECT state = 'queued' AND attempts > 0 FROM refundx.instruction WHERE instruction_no = '$own'"),
+		'there is too little money for it, so it is queued again');
+	is(cancel($own), 'queued', 'the request changes no state: it was sent');
+	is($all->journal($own), 'freeze', 'its money stays frozen');
+	ok($rx->poll("SELECT coalesce(person_reason LIKE 'it was to be canceled%', false) FROM refundx.instruction
+		WHERE instruction_no = '$own'"), 'it is with a person') || diag($rx->story($own));
+	$sandbox->ctl('balance', $all->merchant('wechat'), 'unlimited');
+	$next = start('HELDNEXT', 10000);
+	waits_for_payee($next);
+	$sandbox->ctl('confirm', $next);
+	$all->ends($next, 'succeeded');
+	is($rx->state($own), 'queued', 'with the money there it still waits');
+	my $sent = sent_times($rx, $own);
+	my $polls = column($rx, $own, 'polls');
+	ok($rx->poll("SELECT polls >= $polls + 2 FROM refundx.instruction WHERE instruction_no = '$own'"), 'it is asked about');
+	is(sent_times($rx, $own), $sent, 'and is not sent again');
+	is($all->journal($own), 'freeze', 'its money stays frozen');
+};
+
 # ---- what is sent ----
 
 subtest 'numbers' => sub {
@@ -271,7 +295,7 @@ subtest 'a day without confirmation' => sub {
 	is(package_of($own), '', 'there is no package any more');
 };
 
-drained($rx, 'at the end', 'HASNOTwechat');
+drained($rx, 'at the end', 'HASNOTwechat', 'HELDwechat');
 sound($rx, 'at the end');
 wire_ok($rx, 'at the end');
 never_twice($rx);

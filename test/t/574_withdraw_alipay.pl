@@ -168,7 +168,7 @@ subtest 'a bounce, days after it was paid' => sub {
 
 subtest 'a bounce of which no message tells' => sub {
 	# the watch's first look is a day after it was paid
-	$rx->sql(q(SELECT refundx.channel_set('alipay', '{"time_scale": 43200}')));
+	$rx->sql(q(SELECT refundx.channel_set('alipay', '{"time_scale": 172800}')));
 	$sandbox->ctl('pause-callbacks', 'on');
 	my $own = paid('QUIET', 10000);
 	is($rx->sql("SELECT due_call, due_at IS NOT NULL FROM refundx.instruction WHERE instruction_no = '$own'"), 'query|t',

@@ -23,10 +23,13 @@ my $rx = $all->rx;
 my $sandbox = $all->sandbox;
 my $keys = $rx->sql('SHOW refundx.key_directory');
 
+$rx->sql('CREATE ROLE boss LOGIN IN ROLE refundx_operator');
+
 # ---- what must not be found ----
 
 my %payee = (
 	openid => { openid => 'oMARKEROPENID0123456789abcde', name => '诸葛孔明' },
+	plain => { openid => 'oMARKERNONAME0123456789abcde' },
 	card => { card_no => '6228480402564890018', name => '司马仲达', inst_name => '中国农业银行', account_type => 'personal' },
 	user => { user_id => '2088987698769876', name => '欧阳修竹' },
 	logon => { logon_id => '13987654321', name => '上官婉儿' });
@@ -105,7 +108,7 @@ sub nowhere
 sub submit
 {
 	my ($own, $who, $amount, %more) = @_;
-	my $channel = $who eq 'openid' ? 'wechat' : 'alipay';
+	my $channel = $payee{$who}{openid} ? 'wechat' : 'alipay';
 	return $all->as($rx->sql('SELECT current_user'), 'SELECT (' . $all->text($channel, $own, $amount, payee => $payee{$who}, %more) . ').state');
 }
 
@@ -131,6 +134,7 @@ $sandbox->ctl('settle', 'Wcancel', 'CANCELLED');
 drained($rx, 'whatever becomes of them');
 nowhere('after all that');
 is($all->shown('Wopenid0', 'payee'), encode_utf8('openid oMAR****bcde, 诸**'), 'people see so much of an openid');
+is($all->shown('Wplain0', 'payee'), 'openid oMAR****bcde', 'and of one without a name');
 unlike($all->shown("W${_}0", 'payee'), qr/\d{9}/, "$_: and less of a number: " . $all->shown("W${_}0", 'payee')) foreach qw(card user logon);
 
 # ---- what is wrong with a payee is said without a word of it ----
@@ -293,7 +297,8 @@ subtest 'forgotten when asked for' => sub {
 	my $sealed = q{SELECT count(*) FROM refundx.payout o JOIN refundx.payee p USING (payee_id) WHERE payee_id =
 		(SELECT payee_id FROM refundx.payout JOIN refundx.instruction USING (instruction_id) WHERE instruction_no = 'Wuser0')};
 	my $of = $rx->sql($sealed);
-	my $payees = $rx->sql('SELECT count(*) FROM refundx.payee');
+	my $prints = "SELECT string_agg(encode(fingerprint, 'hex'), ' ' ORDER BY payee_id) FROM refundx.payee";
+	my @prints = split / /, $rx->sql($prints);
 	my $open;
 
 	cmp_ok($of, '>', 5, 'there are some to this payee');
@@ -311,7 +316,8 @@ subtest 'forgotten when asked for' => sub {
 	$sandbox->ctl('pause-callbacks', 'off');
 	$all->ends('OPENUSER', 'succeeded');
 	is($rx->sql("SELECT refundx.forget_payee('OPENUSER', 'again')"), 1, 'now that one too');
-	is($rx->sql('SELECT count(*) FROM refundx.payee'), $payees - 1, 'and nobody knows the payee any more');
+	my @now = split / /, $rx->sql($prints);
+	is((grep { $prints[$_] ne $now[$_] } 0 .. $#prints), 1, 'and nobody knows the payee any more');
 	is($rx->sql("SELECT refundx.forget_payee('OPENUSER', 'once more')"), 0, 'there is nothing left to forget');
 	like($rx->sql_error("SELECT refundx.forget_payee('OPENUSER', '')"), qr/^22023 /, 'a reason must be given');
 	is($rx->sql("SELECT count(*) FROM refundx.audit_log WHERE action = 'forget_payee'"), 2, 'who forgot it is on record');
@@ -326,9 +332,12 @@ subtest 'forgotten when asked for' => sub {
 
 subtest 'forgotten after some time' => sub {
 	my $open = $all->start('wechat', 'STAYS', 19004, payee => $payee{openid}, contact => $phone);
+	my $unapproved;
 	my $kept = "FROM refundx.payout JOIN refundx.instruction USING (instruction_id) WHERE instruction_no";
 
 	$rx->wait_state($open, 'accepted');
+	$all->policy('wechat', { approve_above => 30000 });
+	$unapproved = $all->start('wechat', 'UNAPPROVED', 30001, payee => $payee{openid});
 	is($rx->sql("SELECT count(*) $kept LIKE 'Wopenid%' AND erased_at IS NOT NULL"), 0, 'not before');
 	$rx->set('refundx.payee_retention' => 2, 'refundx.clock_offset' => 3 * 86400);
 	ok($rx->poll("SELECT bool_and(data_key IS NULL AND payee_sealed IS NULL AND erased_at IS NOT NULL) $kept LIKE 'Wopenid%'"),
@@ -336,12 +345,15 @@ subtest 'forgotten after some time' => sub {
 	is($rx->sql("SELECT count(*) FROM refundx.payout_contact JOIN refundx.instruction USING (instruction_id)
 		WHERE instruction_no LIKE 'Wopenid%'"), 0, 'with the telephone numbers');
 	is($all->shown('Wopenid0', 'payee'), encode_utf8('openid oMAR****bcde, 诸**'), 'but for what people see');
-	is($rx->sql("SELECT data_key IS NOT NULL $kept = '$open'"), 't', 'not what is open');
+	is($rx->sql("SELECT data_key IS NOT NULL $kept = '$_'"), 't', "not what is open: $_") foreach $open, $unapproved;
 	is($rx->sql("SELECT bool_or(data_key IS NULL) $kept = 'Wcard0'"), 'f', 'nor what may still come back');
 	$all->policy('wechat', { approve_new_payee => JSON::PP::true });
 	is(submit('KNOWN', 'openid', 10000), 'queued', 'who was paid is known all the same');
 	$all->ends('KNOWN', 'succeeded');
 	like($rx->sql("SELECT refundx.withdraw_explain('Wopenid0')"), qr/./, 'an erased one can be explained');
+	# and what waited so long can still be paid
+	$all->as('boss', "SELECT refundx.approve('$unapproved', 'at last')");
+	$all->ends($unapproved, 'succeeded');
 };
 
 nowhere('at the end');
