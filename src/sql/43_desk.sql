@@ -129,7 +129,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION refundx.desk_lock(text, text, text) IS
-'Finds and locks what an operator''s act is about. Errors: RX002, RX012, RX013 it does not exist, 22023';
+'Finds and locks what an operator''s act is about.';
 
 CREATE FUNCTION refundx.desk_balance(account_id bigint, OUT available bigint, OUT frozen bigint)
 LANGUAGE sql STABLE PARALLEL UNSAFE
@@ -215,7 +215,7 @@ BEGIN
 						ELSE 'It is not sent until refundx.release(); what was sent is asked about as before.' END;
 END
 $$;
-COMMENT ON FUNCTION refundx.desk_hold(refundx.desk_subject, text) IS 'Places a hold. Error: RX006 there is one, or nothing left to hold';
+COMMENT ON FUNCTION refundx.desk_hold(refundx.desk_subject, text) IS 'Places a hold.';
 
 -- Refunds and withdrawals of a payment or account that evidence contradicts.
 CREATE FUNCTION refundx.desk_contradicted(payment_id bigint, account_id bigint) RETURNS SETOF refundx.instruction
@@ -275,7 +275,7 @@ BEGIN
 	RETURN 'It goes on where it was.';
 END
 $$;
-COMMENT ON FUNCTION refundx.desk_release(refundx.desk_subject, text) IS 'Lifts a hold. Error: RX006 there is none, or it is not lifted that way';
+COMMENT ON FUNCTION refundx.desk_release(refundx.desk_subject, text) IS 'Lifts a hold.';
 
 CREATE FUNCTION refundx.desk_query_now(s refundx.desk_subject, reason text) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -298,7 +298,7 @@ BEGIN
 	RETURN 'The channel is asked now; the answer is in refundx.evidence_log, and is settled by itself.';
 END
 $$;
-COMMENT ON FUNCTION refundx.desk_query_now(refundx.desk_subject, text) IS 'Makes a query due. Error: RX006 a call is under way';
+COMMENT ON FUNCTION refundx.desk_query_now(refundx.desk_subject, text) IS 'Makes a query due.';
 
 CREATE FUNCTION refundx.desk_retry(s refundx.desk_subject, reason text) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -339,7 +339,7 @@ BEGIN
 					   FROM refundx.merchant_pause m WHERE m.merchant_id = i.merchant_id AND m.about = i.kind), '');
 END
 $$;
-COMMENT ON FUNCTION refundx.desk_retry(refundx.desk_subject, text) IS 'Makes the next attempt due. Errors: RX006 the state does not allow it, RX007 on hold';
+COMMENT ON FUNCTION refundx.desk_retry(refundx.desk_subject, text) IS 'Makes the next attempt due.';
 
 /*
  * A callback was weighed once, and that stays.  Weighed again is a copy of it, with
@@ -404,7 +404,7 @@ BEGIN
 						ELSE 'It is sent now. It may have been sent before, and be read twice.' END;
 END
 $$;
-COMMENT ON FUNCTION refundx.desk_resend(refundx.desk_subject, text) IS 'Queues a notice again. Errors: RX006 it was sent or nobody is there to send it to, RX011 no provider';
+COMMENT ON FUNCTION refundx.desk_resend(refundx.desk_subject, text) IS 'Queues a notice again.';
 
 CREATE FUNCTION refundx.desk_ignore(s refundx.desk_subject, reason text) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
@@ -418,7 +418,7 @@ BEGIN
 	RETURN 'It is off the desk; what it has taken of its payment stays taken.';
 END
 $$;
-COMMENT ON FUNCTION refundx.desk_ignore(refundx.desk_subject, text) IS 'Takes an external refund off the desk. Error: RX006 it is off already';
+COMMENT ON FUNCTION refundx.desk_ignore(refundx.desk_subject, text) IS 'Takes an external refund off the desk.';
 
 /* ------------------------------------------------------------------------
  * How each is run

@@ -29,7 +29,7 @@ COMMENT ON FUNCTION refundx.desk_evidence(int, text, text) IS 'The last piece of
 
 -- A statement to paste.
 CREATE FUNCTION refundx.desk_call(function text, VARIADIC arguments text[]) RETURNS text
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE PARALLEL UNSAFE
 AS $$
 	SELECT format('SELECT * FROM refundx.%s(%s);', $1, (SELECT string_agg(quote_literal(a), ', ' ORDER BY n) FROM unnest($2) WITH ORDINALITY u (a, n)))
 $$;
@@ -115,7 +115,7 @@ CREATE VIEW refundx.desk_merchants AS
 		 WHERE i.is_open AND i.state = 'queued' AND i.merchant_id = p.merchant_id AND i.kind = p.about) w ON true;
 COMMENT ON VIEW refundx.desk_merchants IS 'The desk''s merchants that are paused, and how much waits for each';
 
-CREATE VIEW refundx.desk_notices AS
+CREATE VIEW refundx.desk_notices WITH (security_barrier) AS
 	SELECT 90 AS severity, 'notice' AS what, i.instruction_no::text AS subject, n.provider AS channel, n.state, n.done_at AS since,
 		   NULL::bigint AS amount, NULL::text AS currency, coalesce(n.message, n.outcome) AS reason,
 		   format('notice %s: %s, to %s, %s', n.notice_id, n.transition, coalesce(n.phone_masked, 'nobody yet'), concat_ws(' ', n.code, n.tries || ' tries')) AS evidence,
