@@ -15,6 +15,8 @@
 #include "base/sql.h"
 
 #include "money/external.h"
+
+#include "money/incident.h"
 #include "utils/builtins.h"
 
 static int64 count_against(int64 payment_id, const EvidenceFacts *e);
@@ -128,6 +130,12 @@ external_keep(const EvidenceFacts *e, char **note)
 		*note = psprintf("a %s made elsewhere; known", product_name(e->about));
 		return true;
 	}
+	incident_add(&(Incident) {
+		.kind = "made_elsewhere",
+		.subject = e->wire_no,
+		.reason = psprintf("the channel speaks of a %s that was not made here", product_name(e->about)),
+		.done = "it is kept, and counted against its payment where that is known; a person has to find out who made it"
+	});
 	counted = payment_id && e->has_amount ? count_against(payment_id, e) : 0;
 	if (counted > 0)
 	{

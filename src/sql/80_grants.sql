@@ -76,6 +76,9 @@ GRANT SELECT ON refundx.notice, refundx.notice_provider, refundx.notice_template
 GRANT UPDATE ON refundx.notice TO refundx_courier;
 GRANT UPDATE (paused, paused_since) ON refundx.notice_provider TO refundx_courier;
 GRANT DELETE ON refundx.payment_contact TO refundx_courier;
+GRANT SELECT ON refundx.incident, refundx.relay TO refundx_courier;
+GRANT INSERT ON refundx.relay TO refundx_courier;
+GRANT UPDATE (seen) ON refundx.relay TO refundx_courier;
 
 -- clerk: due times and retention
 GRANT SELECT ON refundx.instruction, refundx.payment, refundx.notice, refundx.merchant, refundx.merchant_pause,
@@ -133,7 +136,7 @@ GRANT SELECT ON refundx.refunds, refundx.withdrawals, refundx.payments, refundx.
 	TO refundx_app, refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.inflight, refundx.unknown, refundx.journal_lines, refundx.attempts,
 	refundx.evidence_log, refundx.events, refundx.notices, refundx.channels, refundx.merchants,
-	refundx.callbacks, refundx.external_refunds, refundx.desk, refundx.audit_log,
+	refundx.callbacks, refundx.external_refunds, refundx.desk, refundx.audit_log, refundx.incidents,
 	refundx.withdrawals_by_state, refundx.awaiting_approval, refundx.awaiting_payee, refundx.in_transit,
 	refundx.bounced, refundx.withdraw_policies
 	TO refundx_operator, refundx_auditor;
