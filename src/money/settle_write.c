@@ -432,7 +432,7 @@ write_incidents(const Batch *b)
 			.instruction_id = s->instruction_id,
 			.reason = s->row.person_reason,
 			.done = s->hold ? "nothing was moved; payment and account are on hold; a person has to decide"
-			: "a person has to look: see refundx.with_person"
+			: "a person has to look: see refundx.desk"
 		};
 
 		if (s->touched && s->row.person_reason != NULL && s->row.person_since == b->now)
