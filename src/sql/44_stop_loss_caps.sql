@@ -221,17 +221,16 @@ BEGIN
 	END IF;
 	UPDATE refundx.cap c SET level = now_level, level_since = at WHERE c.cap_id = cap.cap_id;
 	IF now_level = 'full' THEN
-		RAISE WARNING 'refundx: % is full', refundx.cap_text(cap)
-			USING DETAIL = format('Sent within it: %s. What is over it waits for room, and is not refused.', used),
-				HINT = 'See refundx.caps. An operator changes it with refundx.cap_set().';
-	ELSIF now_level = 'alarm' THEN
-		RAISE WARNING 'refundx: % is used to more than %', refundx.cap_text(cap), cap.alarm_at
-			USING DETAIL = format('Sent within it: %s.', used), HINT = 'See refundx.caps.';
+		PERFORM refundx.incident_add('cap_full', format('%s is full: %s were sent within it', refundx.cap_text(cap), used),
+			'what is over it waits for room, and is not refused: see refundx.caps', subject => concat_ws(' ', cap.scope, cap.role_name));
+	ELSIF now_level = 'alarm' AND cap.level = 'ok' THEN
+		PERFORM refundx.incident_add('cap_alarm', format('%s is used to more than %s: %s were sent within it', refundx.cap_text(cap), cap.alarm_at, used),
+			'nothing: this is said before it is full', subject => concat_ws(' ', cap.scope, cap.role_name));
 	END IF;
 END
 $$;
 COMMENT ON FUNCTION refundx.cap_level(refundx.cap, timestamptz, boolean) IS
-'Keeps how full a cap is, and warns when that has risen. No errors of its own';
+'Keeps how full a cap is, with an incident when that has risen. No errors of its own';
 
 CREATE FUNCTION refundx.stop_take(ids bigint[], at timestamptz, OUT instruction_id bigint, OUT look_at timestamptz)
 RETURNS SETOF record
@@ -311,7 +310,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION refundx.cap_set(text, text, interval, bigint, bigint, text, text, text, numeric, boolean) IS
-'Lets no more be sent than an amount (max_amount, minor units of currency) and a number (max_number) within a time, whatever the number of workers: of a merchant (subject: its number or one of its channels; about: refund, withdrawal, null for both together), of an account, of what a role (or a member of it) submits, or of everything (subject: null). It counts what is sent, each number once in a window, from before the cap as well. What is over it stays queued until there is room. One for each of these and each length of time: the same again replaces it. alarm_at: a warning when so much of it is used (share, 0.8). Returns its number in refundx.caps. Kept in the audit log with the reason.
+'Lets no more be sent than an amount (max_amount, minor units of currency) and a number (max_number) within a time, whatever the number of workers: of a merchant (subject: its number or one of its channels; about: refund, withdrawal, null for both together), of an account, of what a role (or a member of it) submits, or of everything (subject: null). It counts what is sent, each number once in a window, from before the cap as well. What is over it stays queued until there is room. One for each of these and each length of time: the same again replaces it. alarm_at: an incident when so much of it is used (share, 0.8). Returns its number in refundx.caps. Kept in the audit log with the reason.
 Errors: RX005 an account of another currency, RX008 no such merchant, RX013 no such account, RX033 more than that was sent within that time already (force => true: then nothing is sent until it has room), 22023, 42704 no such role.';
 
 CREATE FUNCTION refundx.cap_checked(scope text, merchant_id int, account_id bigint, within interval,

@@ -26,9 +26,10 @@ SELECT pg_temp.allow('refundx_settler', 'UPDATE', 'merchant_pause');
 SELECT pg_temp.allow('refundx_settler', 'DELETE', 'merchant_pause');
 SELECT pg_temp.allow('refundx_settler', 'UPDATE some columns', 'payment', 'instruction', 'account', 'external_refund');
 SELECT pg_temp.allow('refundx_courier', 'SELECT', 'notice', 'notice_provider', 'notice_template', 'payment_contact', 'payout_contact', 'instruction',
-					 'payment', 'channel', 'channel_settings', 'merchant', 'installation');
+					 'payment', 'channel', 'channel_settings', 'merchant', 'installation', 'incident', 'relay');
+SELECT pg_temp.allow('refundx_courier', 'INSERT', 'relay');
 SELECT pg_temp.allow('refundx_courier', 'UPDATE', 'notice');
-SELECT pg_temp.allow('refundx_courier', 'UPDATE some columns', 'notice_provider');
+SELECT pg_temp.allow('refundx_courier', 'UPDATE some columns', 'notice_provider', 'relay');
 SELECT pg_temp.allow('refundx_courier', 'DELETE', 'payment_contact');
 SELECT pg_temp.allow('refundx_clerk', 'SELECT', 'instruction', 'payment', 'notice', 'merchant', 'merchant_paused', 'channel_settings', 'event', 'pause', 'cap', 'cap_sent', 'cap_wait',
 					 'evidence', 'attempt', 'callback_count', 'installation', 'watermark');
@@ -41,7 +42,7 @@ SELECT pg_temp.allow('refundx_clerk', 'DELETE', 'payment_contact', 'payout_conta
 SELECT pg_temp.allow(r, 'SELECT', 'refunds', 'withdrawals', 'payments', 'accounts', 'locks', 'guards', 'states', 'verdicts')
   FROM unnest(ARRAY['refundx_app', 'refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'inflight', 'unknown', 'journal_lines', 'attempts', 'evidence_log', 'events', 'notices',
-					 'channels', 'merchants', 'callbacks', 'external_refunds', 'with_person', 'audit_log', 'health',
+					 'channels', 'merchants', 'callbacks', 'external_refunds', 'desk', 'audit_log', 'incidents', 'health',
 					 'withdrawals_by_state', 'awaiting_approval', 'awaiting_payee', 'in_transit', 'bounced', 'withdraw_policies',
 					 'pauses', 'caps', 'merchant_paused')
   FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
@@ -117,7 +118,7 @@ INSERT INTO may_call
 	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone', 'callback_inspect']) f
 	UNION ALL
 	SELECT 'refundx_operator', f
-	  FROM unnest(ARRAY['refund_adopt', 'refund_allow', 'approve', 'reject', 'withdraw_policy_set', 'forget_payee', 'guard_lift', 'account_close', 'account_reopen', 'pause', 'resume', 'cap_set', 'cap_remove', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
+	  FROM unnest(ARRAY['refund_adopt', 'refund_allow', 'approve', 'reject', 'withdraw_policy_set', 'forget_payee', 'guard_lift', 'hold', 'release', 'query_now', 'retry', 'callback_replay', 'notice_resend', 'external_ignore', 'pause', 'resume', 'cap_set', 'cap_remove', 'account_close', 'account_reopen', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
 						'notice_provider_set', 'notice_provider_check', 'notice_template_set', 'arm']) f;
 SELECT set_eq('SELECT role, function FROM calls', 'SELECT role, function FROM may_call',
 	'every role can call exactly what it is meant to');

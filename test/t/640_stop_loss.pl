@@ -76,6 +76,12 @@ sub passes_by
 	return $rx->wait_state($mark, 'succeeded', 'others are sent meanwhile');
 }
 
+sub incidents
+{
+	my ($kind, $like) = @_;
+	return $rx->sql("SELECT count(*) FROM refundx.incidents WHERE kind = '$kind' AND reason ~ " . Refundx::literal($like));
+}
+
 # ---- pauses ----
 
 subtest 'a merchant' => sub {
@@ -155,8 +161,7 @@ subtest 'a number within an hour' => sub {
 	is($rx->sql("SELECT level FROM refundx.health WHERE what = 'cap'"), 'error', 'health');
 	is($rx->sql("SELECT count(*) FROM refundx.instruction WHERE instruction_no ~ '^N' AND (person_since IS NOT NULL OR state = 'failed')"), 0,
 		'nobody has to do anything about them, and none has failed');
-	like(PostgreSQL::Test::Utils::slurp_file($rx->node->logfile), qr/the cap of 10 .* of account "B" is full/, 'the log says so');
-	is(scalar(() = PostgreSQL::Test::Utils::slurp_file($rx->node->logfile) =~ /WARNING:  refundx: the cap of 10 .* of account "B" is full/g), 1, 'once');
+	is(incidents('cap_full', 'of account "B" is full'), 1, 'it is an incident, one for all of them');
 	$rx->check_ok('while they wait');
 
 	foreach my $hour (1 .. 3)
@@ -206,11 +211,10 @@ subtest 'a role, and the alarm before the cap' => sub {
 	as_alice("SELECT refundx.cap_set('role', 'shop', '1 hour', max_number => 5, alarm_at => 0.6, reason => 'a trainee')");
 	start([ 'T1', 'T2' ], 100, as => 'shop');
 	settles_at('^T', 2, 'two');
-	my $warned = sub { return scalar(() = PostgreSQL::Test::Utils::slurp_file($rx->node->logfile) =~ /WARNING:  refundx: the cap of 5 .* of role "shop" is used to more than 0.6/g) };
-	is($warned->(), 0, 'no alarm yet');
+	is(incidents('cap_alarm', 'of role "shop"'), 0, 'no alarm yet');
 	start([ 'T3', 'T4' ], 100, as => 'shop');
 	settles_at('^T', 4, 'four');
-	is($warned->(), 1, 'an alarm, once for both that are above it');
+	is(incidents('cap_alarm', 'of role "shop" is used to more than 0.6'), 1, 'an alarm, once for both that are above it');
 	like($rx->sql("SELECT level || ' ' || finding FROM refundx.health WHERE what = 'cap'"), qr/^warning role shop: 4 of at most 5 were sent within 01:00:00$/, 'health');
 	start(['T0'], 100, as => 'other');
 	settles_at('^T0', 1, 'others are not concerned');
