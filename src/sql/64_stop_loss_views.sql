@@ -9,10 +9,10 @@ CREATE VIEW refundx.pauses AS
 	SELECT 'merchant', m.kind || ' ' || m.merchant_no, p.about, 'channel: ' || p.paused, p.reason, p.since, NULL, NULL, p.probe_at
 	  FROM refundx.merchant_pause p JOIN refundx.merchant m USING (merchant_id)
 	UNION ALL
-	SELECT 'account', a.account_no, NULL, 'hold', a.hold, NULL, NULL, NULL, NULL
+	SELECT 'account', a.account_no, NULL, 'hold', a.hold, a.hold_since, a.hold_by, NULL, NULL
 	  FROM refundx.account a WHERE a.hold IS NOT NULL;
 COMMENT ON VIEW refundx.pauses IS 'What is not sent now, and why: paused by a person, by refundx (contradiction, invariant), by a channel''s answers, or an account on hold';
-COMMENT ON COLUMN refundx.pauses.cause IS 'operator, contradiction, invariant: ended by refundx.resume(). channel: hold or config: ends by itself. hold: an operator resolves it';
+COMMENT ON COLUMN refundx.pauses.cause IS 'operator, contradiction, invariant: ended by refundx.resume(). channel: hold or config: ends by itself. hold: refundx.release(), or resolving what it says';
 COMMENT ON COLUMN refundx.pauses.probe_at IS 'When one instruction tries again, of what ends by itself';
 
 CREATE VIEW refundx.caps AS
