@@ -16,7 +16,7 @@ BEGIN
 		END IF;
 	END LOOP;
 	FOREACH r IN ARRAY ARRAY['refundx_dispatcher', 'refundx_listener', 'refundx_settler',
-							 'refundx_courier', 'refundx_clerk'] LOOP
+							 'refundx_runner', 'refundx_courier', 'refundx_clerk'] LOOP
 		IF NOT EXISTS (SELECT FROM pg_catalog.pg_roles WHERE rolname = r) THEN
 			EXECUTE pg_catalog.format('CREATE ROLE %I LOGIN CONNECTION LIMIT 0', r);
 		END IF;
@@ -28,7 +28,7 @@ $$;
 DO $$
 BEGIN
 	EXECUTE pg_catalog.format(
-		'GRANT CONNECT ON DATABASE %I TO refundx_dispatcher, refundx_listener, refundx_settler, refundx_courier, refundx_clerk',
+		'GRANT CONNECT ON DATABASE %I TO refundx_dispatcher, refundx_listener, refundx_settler, refundx_runner, refundx_courier, refundx_clerk',
 		pg_catalog.current_database());
 END
 $$;

@@ -236,7 +236,17 @@ CREATE VIEW refundx.with_person AS
 		   CASE i.kind WHEN 'refund' THEN 'Find out at the provider whether it was sent; tell the payer otherwise.'
 					   ELSE 'Find out at the provider whether it was sent; tell the payee otherwise.' END
 	  FROM refundx.notice n JOIN refundx.instruction i USING (instruction_id)
-	 WHERE n.state IN ('with_person', 'ambiguous');
+	 WHERE n.state IN ('with_person', 'ambiguous')
+	UNION ALL
+	-- one whose settlement waits is with a person itself
+	SELECT 'handler', i.instruction_no, c.name, i.state, r.failed_at,
+		   format('the handler %I.%I of %s fails: %s (%s)', h.function_schema, h.function_name, r.transition, r.message, r.code),
+		   'Mend the cause, then call refundx.handler_retry(number, reason); refundx.handler_waive(number, reason) gives it up.'
+	  FROM refundx.handler_run r
+	  JOIN refundx.handler h USING (handler_id)
+	  JOIN refundx.instruction i USING (instruction_id)
+	  JOIN refundx.channel c USING (channel_id)
+	 WHERE r.state = 'with_person' AND NOT r.blocks;
 COMMENT ON VIEW refundx.with_person IS 'Everything that waits for a person, with the reason and a suggestion';
 
 CREATE VIEW refundx.audit_log AS

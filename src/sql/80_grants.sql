@@ -11,22 +11,22 @@ REVOKE ALL ON SCHEMA refundx FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA refundx TO
 	refundx_app, refundx_operator, refundx_auditor, pg_monitor,
-	refundx_dispatcher, refundx_listener, refundx_settler, refundx_courier, refundx_clerk;
+	refundx_dispatcher, refundx_listener, refundx_settler, refundx_runner, refundx_courier, refundx_clerk;
 GRANT USAGE ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order TO refundx_app, refundx_operator, refundx_auditor;
 
 -- every worker
 GRANT EXECUTE ON FUNCTION refundx.armed(), refundx.this_installation() TO
-	refundx_dispatcher, refundx_listener, refundx_settler, refundx_courier, refundx_clerk;
+	refundx_dispatcher, refundx_listener, refundx_settler, refundx_runner, refundx_courier, refundx_clerk;
 
 -- The constraints of the tables that workers write.
 GRANT EXECUTE ON FUNCTION
 	refundx.instruction_whole(refundx.instruction_kind, bigint, text, timestamptz, refundx.instruction_state, boolean)
-	TO refundx_dispatcher, refundx_settler, refundx_clerk;
+	TO refundx_dispatcher, refundx_settler, refundx_runner, refundx_clerk;
 GRANT EXECUTE ON FUNCTION
 	refundx.payment_covers(refundx.positive_minor_units, refundx.minor_units, refundx.minor_units,
 						   refundx.minor_units, refundx.minor_units, refundx.minor_units),
 	refundx.journal_line_good(bigint, refundx.journal_type, text, bigint, bigint, bigint, bigint)
-	TO refundx_settler;
+	TO refundx_settler, refundx_runner;
 
 -- dispatcher: claims what is due, calls, keeps the answers
 GRANT SELECT ON refundx.channel_settings, refundx.merchant, refundx.merchant_pause, refundx.payment,
@@ -44,28 +44,38 @@ GRANT EXECUTE ON FUNCTION refundx.recover_timeline() TO refundx_dispatcher;
 GRANT SELECT ON refundx.channel_settings TO refundx_listener;
 GRANT INSERT ON refundx.evidence, refundx.callback_count TO refundx_listener;
 
--- settler: the money
+-- settler, and runner: the money
 GRANT SELECT ON refundx.evidence, refundx.event, refundx.instruction, refundx.payment,
 	refundx.account, refundx.journal, refundx.merchant, refundx.channel,
-	refundx.channel_settings, refundx.notice_template, refundx.external_refund
-	TO refundx_settler;
-GRANT SELECT (payment_id, language) ON refundx.payment_contact TO refundx_settler;
-GRANT SELECT (instruction_id, transition, sink) ON refundx.notice TO refundx_settler;
-GRANT UPDATE (refunding, refunded, returned, elsewhere, parts, hold) ON refundx.payment TO refundx_settler;
+	refundx.channel_settings, refundx.notice_template, refundx.external_refund,
+	refundx.handler, refundx.handler_run, refundx.handed
+	TO refundx_settler, refundx_runner;
+GRANT SELECT (payment_id, language) ON refundx.payment_contact TO refundx_settler, refundx_runner;
+GRANT SELECT (instruction_id, transition, sink) ON refundx.notice TO refundx_settler, refundx_runner;
+GRANT UPDATE (refunding, refunded, returned, elsewhere, parts, hold) ON refundx.payment TO refundx_settler, refundx_runner;
 GRANT UPDATE (state, is_open, detail, state_since, due_at, due_call, polls, unexplained, generation, refusal,
 			  last_attempt_at, person_reason, person_suggestion, person_since, payer_amount,
 			  channel_refund_id, received_by)
-	ON refundx.instruction TO refundx_settler;
-GRANT UPDATE (hold) ON refundx.account TO refundx_settler;
-GRANT SELECT, INSERT, UPDATE, DELETE ON refundx.merchant_pause TO refundx_settler;
+	ON refundx.instruction TO refundx_settler, refundx_runner;
+GRANT UPDATE (hold) ON refundx.account TO refundx_settler, refundx_runner;
+GRANT SELECT, INSERT, UPDATE, DELETE ON refundx.merchant_pause TO refundx_settler, refundx_runner;
 GRANT SELECT (instruction_id, account_id, asked, fee_back_on_failure, fee_back_on_return, capped_on,
 			  approval, approved_at)
-	ON refundx.payout TO refundx_settler;
-GRANT SELECT (instruction_id, language) ON refundx.payout_contact TO refundx_settler;
-GRANT SELECT, INSERT ON refundx.cap_line TO refundx_settler;
-GRANT UPDATE (counted) ON refundx.external_refund TO refundx_settler;
-GRANT INSERT ON refundx.journal, refundx.event, refundx.notice, refundx.external_refund TO refundx_settler;
-GRANT EXECUTE ON FUNCTION refundx.state_is_open(text) TO refundx_settler;
+	ON refundx.payout TO refundx_settler, refundx_runner;
+GRANT SELECT (instruction_id, language) ON refundx.payout_contact TO refundx_settler, refundx_runner;
+GRANT SELECT, INSERT ON refundx.cap_line TO refundx_settler, refundx_runner;
+GRANT UPDATE (counted) ON refundx.external_refund TO refundx_settler, refundx_runner;
+GRANT INSERT ON refundx.journal, refundx.event, refundx.notice, refundx.external_refund TO refundx_settler, refundx_runner;
+GRANT EXECUTE ON FUNCTION refundx.state_is_open(text) TO refundx_settler, refundx_runner;
+GRANT INSERT ON refundx.handed TO refundx_settler;
+
+-- runner: what handlers follow; their functions it calls as their roles
+GRANT SELECT (payee_masked) ON refundx.payout TO refundx_runner;
+GRANT SELECT ON refundx.guard_lock, refundx.guard_trigger TO refundx_runner;
+GRANT DELETE ON refundx.handed TO refundx_runner;
+GRANT INSERT ON refundx.handler_run TO refundx_runner;
+GRANT UPDATE (blocks, state, tries, next_at, code, message, context, first_failed_at, failed_at, closed_at)
+	ON refundx.handler_run TO refundx_runner;
 
 -- courier: whom to text, and what
 GRANT SELECT ON refundx.notice, refundx.notice_provider, refundx.notice_template,
@@ -84,6 +94,7 @@ GRANT SELECT ON refundx.instruction, refundx.payment, refundx.notice, refundx.me
 GRANT SELECT ON refundx.watermark, refundx.evidence_evidence_id_seq TO refundx_clerk;
 GRANT UPDATE (weighed_to, next_id, next_xid) ON refundx.watermark TO refundx_clerk;
 GRANT SELECT ON refundx.watermark TO refundx_settler;
+GRANT SELECT (instruction_id, is_open, blocks) ON refundx.handler_run TO refundx_clerk;
 GRANT SELECT (payment_id, recorded_at) ON refundx.payment_contact TO refundx_clerk;
 GRANT UPDATE (due_at, due_call) ON refundx.instruction TO refundx_clerk;
 GRANT SELECT (instruction_id, account_id, erased_at) ON refundx.payout TO refundx_clerk;
@@ -127,6 +138,9 @@ GRANT EXECUTE ON FUNCTION
 	TO refundx_app, refundx_operator, refundx_auditor;
 GRANT EXECUTE ON PROCEDURE refundx.refund_wait(text, interval, text), refundx.withdraw_wait(text, interval, text)
 	TO refundx_app, refundx_operator, refundx_auditor;
+GRANT EXECUTE ON PROCEDURE refundx.refund_now(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb, jsonb, interval, text)
+	TO refundx_app, refundx_operator;
+GRANT EXECUTE ON FUNCTION refundx.handler_running() TO refundx_app, refundx_operator;
 GRANT SELECT ON refundx.refunds, refundx.withdrawals, refundx.payments, refundx.accounts,
 	refundx.locks, refundx.guards
 	TO refundx_app, refundx_operator, refundx_auditor;
@@ -134,7 +148,7 @@ GRANT SELECT ON refundx.inflight, refundx.unknown, refundx.journal_lines, refund
 	refundx.evidence_log, refundx.events, refundx.notices, refundx.channels, refundx.merchants,
 	refundx.callbacks, refundx.external_refunds, refundx.with_person, refundx.audit_log,
 	refundx.withdrawals_by_state, refundx.awaiting_approval, refundx.awaiting_payee, refundx.in_transit,
-	refundx.bounced, refundx.withdraw_policies
+	refundx.bounced, refundx.withdraw_policies, refundx.handlers, refundx.handler_failures
 	TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx.check_i04,
 	refundx.check_i05, refundx.check_i06, refundx.check_i08, refundx.check_i09, refundx.check_i10, refundx.check_i11,
@@ -165,6 +179,13 @@ GRANT EXECUTE ON FUNCTION
 	refundx.withdraw_policy_set(text, jsonb, text),
 	refundx.forget_payee(text, text),
 	refundx.guard_lift(regclass, text, text),
+	refundx.handler_add(text, text, text, text, interval, interval, int, interval),
+	refundx.handler_set(text, text, text, text, interval, interval, int, interval),
+	refundx.handler_pause(text, text, text),
+	refundx.handler_resume(text, text, text),
+	refundx.handler_remove(text, text, text),
+	refundx.handler_retry(text, text, text),
+	refundx.handler_waive(text, text, text),
 	refundx.account_close(text, text),
 	refundx.account_reopen(text, text),
 	refundx.channel_add(text, text, jsonb),
