@@ -36,6 +36,7 @@
 #include "base/clock.h"
 #include "money/evidence.h"
 #include "money/guard.h"
+#include "money/incident.h"
 #include "money/money.h"
 #include "money/notices.h"
 #include "utils/resowner.h"
@@ -367,11 +368,15 @@ record_failure(int64 instruction_id, int64 evidence_id, int64 run_id, int tries,
 	if (run_id == 0 || tries == 1 || person)
 	{
 		note_event(instruction_id, "handler_failed", h, psprintf("%s (%s)", e->message, e->code));
-		ereport(LOG,
-				(errmsg("refundx: handler %s.%s of instruction %lld failed: %s (%s)", h->function_schema, h->function_name,
-						(long long) instruction_id, e->message, e->code),
-				 person ? errhint("It is tried no more: see refundx.handler_failures, and refundx.handler_retry().") :
-				 errhint("It is tried again: see refundx.handler_failures.")));
+		incident_add(&(Incident) {
+			.kind = "handler_failed",
+			.instruction_id = instruction_id,
+			.subject = psprintf("%s.%s", h->function_schema, h->function_name),
+			.sqlstate = e->code,
+			.reason = e->message,
+			.done = person ? "not called again by itself: refundx.handler_retry() or handler_waive()" :
+				blocks ? "undone with the settlement; tried again" : "undone; the settlement stands; tried again"
+		});
 	}
 	if (blocks)
 		instruction_waits(instruction_id, h, e, person);

@@ -24,6 +24,16 @@ BEGIN
 END
 $$;
 
+-- The runner settles too, with an application's function in the transaction.
+DO $$
+BEGIN
+	IF NOT EXISTS (SELECT FROM pg_catalog.pg_auth_members
+					WHERE roleid = 'refundx_settler'::pg_catalog.regrole AND member = 'refundx_runner'::pg_catalog.regrole) THEN
+		GRANT refundx_settler TO refundx_runner;
+	END IF;
+END
+$$;
+
 -- Where CONNECT was taken from PUBLIC, the workers still get in.
 DO $$
 BEGIN

@@ -31,3 +31,19 @@ COMMENT ON COLUMN refundx.handler_failures.state IS 'due: to be called; retrying
 COMMENT ON COLUMN refundx.handler_failures.settlement_waits IS 'Whether the money of it is not settled before';
 COMMENT ON COLUMN refundx.handler_failures.code IS 'The SQLSTATE of the last error';
 COMMENT ON COLUMN refundx.handler_failures.context IS 'Where it was raised';
+
+-- For refundx.desk (66_desk.sql says which columns).  One whose settlement waits is
+-- there itself, with the same reason.
+CREATE VIEW refundx.desk_handlers AS
+	SELECT 70 AS severity, 'handler' AS what, i.instruction_no::text AS subject, c.name::text AS channel, i.state::text AS state,
+		   r.failed_at AS since, i.amount::bigint AS amount, i.currency,
+		   format('the handler %I.%I of %s fails: %s (%s)', h.function_schema, h.function_name, r.transition, r.message, r.code) AS reason,
+		   format('refundx.handler_failures: %s tries since %s', r.tries, to_char(r.first_failed_at, 'YYYY-MM-DD HH24:MI:SS')) AS evidence,
+		   'Mend the cause, then have it called again; or give it up with refundx.handler_waive(number, reason).' AS suggestion,
+		   format('SELECT refundx.handler_retry(%L, %L);', i.instruction_no, 'why') AS call
+	  FROM refundx.handler_run r
+	  JOIN refundx.handler h USING (handler_id)
+	  JOIN refundx.instruction i USING (instruction_id)
+	  JOIN refundx.channel c USING (channel_id)
+	 WHERE r.state = 'with_person' AND NOT r.blocks;
+COMMENT ON VIEW refundx.desk_handlers IS 'The desk''s handlers that have failed and are called no more by themselves';

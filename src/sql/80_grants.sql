@@ -6,13 +6,14 @@
 REVOKE ALL ON ALL TABLES IN SCHEMA refundx FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA refundx FROM PUBLIC;
 REVOKE ALL ON ALL ROUTINES IN SCHEMA refundx FROM PUBLIC;
-REVOKE ALL ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order FROM PUBLIC;
+REVOKE ALL ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order, refundx.desk_answer, refundx.desk_subject FROM PUBLIC;
 REVOKE ALL ON SCHEMA refundx FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA refundx TO
 	refundx_app, refundx_operator, refundx_auditor, pg_monitor,
 	refundx_dispatcher, refundx_listener, refundx_settler, refundx_runner, refundx_courier, refundx_clerk;
 GRANT USAGE ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order TO refundx_app, refundx_operator, refundx_auditor;
+GRANT USAGE ON TYPE refundx.desk_answer TO refundx_operator;
 
 -- every worker
 GRANT EXECUTE ON FUNCTION refundx.armed(), refundx.this_installation() TO
@@ -21,12 +22,12 @@ GRANT EXECUTE ON FUNCTION refundx.armed(), refundx.this_installation() TO
 -- The constraints of the tables that workers write.
 GRANT EXECUTE ON FUNCTION
 	refundx.instruction_whole(refundx.instruction_kind, bigint, text, timestamptz, refundx.instruction_state, boolean)
-	TO refundx_dispatcher, refundx_settler, refundx_runner, refundx_clerk;
+	TO refundx_dispatcher, refundx_settler, refundx_clerk;
 GRANT EXECUTE ON FUNCTION
 	refundx.payment_covers(refundx.positive_minor_units, refundx.minor_units, refundx.minor_units,
 						   refundx.minor_units, refundx.minor_units, refundx.minor_units),
 	refundx.journal_line_good(bigint, refundx.journal_type, text, bigint, bigint, bigint, bigint)
-	TO refundx_settler, refundx_runner;
+	TO refundx_settler;
 
 -- dispatcher: claims what is due, calls, keeps the answers
 GRANT SELECT ON refundx.channel_settings, refundx.merchant, refundx.merchant_pause, refundx.payment,
@@ -44,30 +45,30 @@ GRANT EXECUTE ON FUNCTION refundx.recover_timeline() TO refundx_dispatcher;
 GRANT SELECT ON refundx.channel_settings TO refundx_listener;
 GRANT INSERT ON refundx.evidence, refundx.callback_count TO refundx_listener;
 
--- settler, and runner: the money
+-- settler: the money; and the runner, which is a member of it
 GRANT SELECT ON refundx.evidence, refundx.event, refundx.instruction, refundx.payment,
 	refundx.account, refundx.journal, refundx.merchant, refundx.channel,
-	refundx.channel_settings, refundx.notice_template, refundx.external_refund,
-	refundx.handler, refundx.handler_run, refundx.handed
-	TO refundx_settler, refundx_runner;
-GRANT SELECT (payment_id, language) ON refundx.payment_contact TO refundx_settler, refundx_runner;
-GRANT SELECT (instruction_id, transition, sink) ON refundx.notice TO refundx_settler, refundx_runner;
-GRANT UPDATE (refunding, refunded, returned, elsewhere, parts, hold) ON refundx.payment TO refundx_settler, refundx_runner;
+	refundx.channel_settings, refundx.notice_template, refundx.external_refund
+	TO refundx_settler;
+GRANT SELECT (payment_id, language) ON refundx.payment_contact TO refundx_settler;
+GRANT SELECT (instruction_id, transition, sink) ON refundx.notice TO refundx_settler;
+GRANT UPDATE (refunding, refunded, returned, elsewhere, parts, hold, hold_since, hold_by) ON refundx.payment TO refundx_settler;
 GRANT UPDATE (state, is_open, detail, state_since, due_at, due_call, polls, unexplained, generation, refusal,
 			  last_attempt_at, person_reason, person_suggestion, person_since, payer_amount,
 			  channel_refund_id, received_by)
-	ON refundx.instruction TO refundx_settler, refundx_runner;
-GRANT UPDATE (hold) ON refundx.account TO refundx_settler, refundx_runner;
-GRANT SELECT, INSERT, UPDATE, DELETE ON refundx.merchant_pause TO refundx_settler, refundx_runner;
+	ON refundx.instruction TO refundx_settler;
+GRANT UPDATE (hold, hold_since, hold_by) ON refundx.account TO refundx_settler;
+GRANT SELECT, INSERT, UPDATE, DELETE ON refundx.merchant_pause TO refundx_settler;
 GRANT SELECT (instruction_id, account_id, asked, fee_back_on_failure, fee_back_on_return, capped_on,
 			  approval, approved_at)
-	ON refundx.payout TO refundx_settler, refundx_runner;
-GRANT SELECT (instruction_id, language) ON refundx.payout_contact TO refundx_settler, refundx_runner;
-GRANT SELECT, INSERT ON refundx.cap_line TO refundx_settler, refundx_runner;
-GRANT UPDATE (counted) ON refundx.external_refund TO refundx_settler, refundx_runner;
-GRANT INSERT ON refundx.journal, refundx.event, refundx.notice, refundx.external_refund TO refundx_settler, refundx_runner;
-GRANT EXECUTE ON FUNCTION refundx.state_is_open(text) TO refundx_settler, refundx_runner;
-GRANT INSERT ON refundx.handed TO refundx_settler;
+	ON refundx.payout TO refundx_settler;
+GRANT SELECT (instruction_id, language) ON refundx.payout_contact TO refundx_settler;
+GRANT SELECT, INSERT ON refundx.cap_line TO refundx_settler;
+GRANT UPDATE (counted) ON refundx.external_refund TO refundx_settler;
+GRANT INSERT ON refundx.journal, refundx.event, refundx.notice, refundx.external_refund TO refundx_settler;
+GRANT EXECUTE ON FUNCTION refundx.state_is_open(text) TO refundx_settler;
+GRANT SELECT, INSERT ON refundx.handed TO refundx_settler;
+GRANT SELECT ON refundx.handler, refundx.handler_run TO refundx_settler;
 
 -- runner: what handlers follow; their functions it calls as their roles
 GRANT SELECT (payee_masked) ON refundx.payout TO refundx_runner;
@@ -85,6 +86,9 @@ GRANT SELECT ON refundx.notice, refundx.notice_provider, refundx.notice_template
 GRANT UPDATE ON refundx.notice TO refundx_courier;
 GRANT UPDATE (paused, paused_since) ON refundx.notice_provider TO refundx_courier;
 GRANT DELETE ON refundx.payment_contact TO refundx_courier;
+GRANT SELECT ON refundx.incident, refundx.relay TO refundx_courier;
+GRANT INSERT ON refundx.relay TO refundx_courier;
+GRANT UPDATE (seen) ON refundx.relay TO refundx_courier;
 
 -- clerk: due times and retention
 GRANT SELECT ON refundx.instruction, refundx.payment, refundx.notice, refundx.merchant, refundx.merchant_pause,
@@ -146,7 +150,7 @@ GRANT SELECT ON refundx.refunds, refundx.withdrawals, refundx.payments, refundx.
 	TO refundx_app, refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.inflight, refundx.unknown, refundx.journal_lines, refundx.attempts,
 	refundx.evidence_log, refundx.events, refundx.notices, refundx.channels, refundx.merchants,
-	refundx.callbacks, refundx.external_refunds, refundx.with_person, refundx.audit_log,
+	refundx.callbacks, refundx.external_refunds, refundx.desk, refundx.audit_log, refundx.incidents,
 	refundx.withdrawals_by_state, refundx.awaiting_approval, refundx.awaiting_payee, refundx.in_transit,
 	refundx.bounced, refundx.withdraw_policies, refundx.handlers, refundx.handler_failures
 	TO refundx_operator, refundx_auditor;
@@ -186,6 +190,14 @@ GRANT EXECUTE ON FUNCTION
 	refundx.handler_remove(text, text, text),
 	refundx.handler_retry(text, text, text),
 	refundx.handler_waive(text, text, text),
+	refundx.hold(text, text, text, text, boolean),
+	refundx.release(text, text, text, text, boolean),
+	refundx.query_now(text, text, boolean),
+	refundx.retry(text, text, boolean),
+	refundx.callback_replay(bigint, text, boolean),
+	refundx.callback_replay(text, text, boolean),
+	refundx.notice_resend(bigint, text, boolean),
+	refundx.external_ignore(text, text, text, text, boolean),
 	refundx.account_close(text, text),
 	refundx.account_reopen(text, text),
 	refundx.channel_add(text, text, jsonb),

@@ -16,6 +16,7 @@
 #include "worker/dispatcher.h"
 
 #include "base/clock.h"
+#include "money/incident.h"
 #include "utils/timestamp.h"
 
 #define STUCK	"cannot be put into a request"
@@ -94,8 +95,8 @@ static void
 read_claimable(Dispatcher *d)
 {
 	/*
-	 * A payment on hold sends nothing, nor does an account its withdrawals; but
-	 * they are still asked about.
+	 * A payment on hold sends nothing, nor does an account its withdrawals, nor
+	 * is what an operator holds itself sent; but all are still asked about.
 	 * The claim itself is the state table's (queued, claim) -> sending; what
 	 * is accepted already, and has to be sent again, stays accepted.
 	 */
@@ -114,7 +115,7 @@ read_claimable(Dispatcher *d)
 		"   AND (u.call = 'query' AND i.state <> 'sending'"
 		"        OR u.call = 'cancel' AND i.state = 'accepted' AND i.cancel_requested_at IS NOT NULL"
 		"        OR u.call = 'submit' AND i.state IN ('queued', 'accepted') AND i.may_send"
-		"           AND p.hold IS NULL AND a.hold IS NULL"
+		"           AND p.hold IS NULL AND a.hold IS NULL AND i.hold IS NULL"
 		"           AND i.cancel_requested_at IS NULL)"
 		" ORDER BY i.instruction_id FOR NO KEY UPDATE OF i SKIP LOCKED",
 		ARGS(INT8ARRAYOID, TEXTARRAYOID)
@@ -180,20 +181,27 @@ tell_person(Column *ids, Column *reasons)
 		"   SET person_reason = u.reason, person_since = coalesce(i.person_since, $3), person_suggestion ="
 		"       'Put the key file back that refundx.payee_keys names, or mend the channel''s setting; it is tried again by itself. What was never sent can be canceled.'"
 		"  FROM unnest($1, $2) u(id, reason)"
-		" WHERE i.instruction_id = u.id AND i.person_reason IS DISTINCT FROM u.reason",
+		" WHERE i.instruction_id = u.id AND i.person_reason IS DISTINCT FROM u.reason"
+		" RETURNING i.instruction_id, i.person_reason",
 		ARGS(INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID)
 	};
 	Values		v = {0};
+	uint64		n;
+	uint64		row;
 
 	if (ids->n == 0)
 		return;
 	values_column(&v, ids);
 	values_column(&v, reasons);
 	values_time(&v, clock_now());
-	if (statement_run(&tell, &v) > 0)
-		ereport(WARNING,
-				(errmsg("refundx: what was submitted " STUCK),
-				 errhint("See refundx.with_person.")));
+	n = statement_run(&tell, &v);
+	for (row = 0; row < n; row++)
+		incident_add(&(Incident) {
+			.kind = "with_person",
+			.instruction_id = row_int8(row, 1),
+			.reason = row_text(row, 2),
+			.done = "it is tried again by itself; a person has to look: see refundx.desk"
+		});
 }
 
 /*

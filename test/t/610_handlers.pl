@@ -140,7 +140,7 @@ advance(3700);
 wait_failure('H2', 'tries = 2', 'it is tried again by itself');
 advance(2 * 3700);
 wait_failure('H2', "state = 'with_person' AND next_at IS NULL", 'and then waits for a person');
-is($rx->sql("SELECT what, reason ~ 'shop.follow.*no such order' FROM refundx.with_person WHERE subject = 'H2'"), 'handler|t', 'who is told');
+is($rx->sql("SELECT what, reason ~ 'shop.follow.*no such order' FROM refundx.desk WHERE subject = 'H2'"), 'handler|t', 'who is told');
 is($rx->sql("SELECT level FROM refundx.health WHERE what = 'handlers'"), 'error', 'health says it');
 mended('H2');
 is($rx->sql(q{SELECT refundx.handler_retry('H2', 'the order is there now')}), 1, 'the cause is mended: once more');
