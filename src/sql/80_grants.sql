@@ -75,7 +75,13 @@ GRANT SELECT ON refundx.notice, refundx.notice_provider, refundx.notice_template
 GRANT UPDATE ON refundx.notice TO refundx_courier;
 GRANT UPDATE (paused, paused_since) ON refundx.notice_provider TO refundx_courier;
 GRANT DELETE ON refundx.payment_contact TO refundx_courier;
-GRANT SELECT ON refundx.incident, refundx.relay TO refundx_courier;
+GRANT SELECT ON refundx.incident, refundx.relay, refundx.event, refundx.outbox, refundx.outbox_position
+	TO refundx_courier;
+GRANT SELECT (evidence_id, code) ON refundx.evidence TO refundx_courier;
+GRANT SELECT (instruction_id, account_id) ON refundx.payout TO refundx_courier;
+GRANT SELECT (account_id, account_no) ON refundx.account TO refundx_courier;
+GRANT INSERT ON refundx.outbox, refundx.outbox_position TO refundx_courier;
+GRANT UPDATE (seq) ON refundx.outbox_position TO refundx_courier;
 GRANT INSERT ON refundx.relay TO refundx_courier;
 GRANT UPDATE (seen) ON refundx.relay TO refundx_courier;
 
@@ -135,7 +141,7 @@ GRANT SELECT ON refundx.refunds, refundx.withdrawals, refundx.payments, refundx.
 	TO refundx_app, refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.inflight, refundx.unknown, refundx.journal_lines, refundx.attempts,
 	refundx.evidence_log, refundx.events, refundx.notices, refundx.channels, refundx.merchants,
-	refundx.callbacks, refundx.external_refunds, refundx.with_person, refundx.audit_log, refundx.incidents,
+	refundx.callbacks, refundx.external_refunds, refundx.with_person, refundx.audit_log, refundx.incidents, refundx.outbox,
 	refundx.withdrawals_by_state, refundx.awaiting_approval, refundx.awaiting_payee, refundx.in_transit,
 	refundx.bounced, refundx.withdraw_policies
 	TO refundx_operator, refundx_auditor;

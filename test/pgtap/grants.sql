@@ -26,10 +26,11 @@ SELECT pg_temp.allow('refundx_settler', 'UPDATE', 'merchant_pause');
 SELECT pg_temp.allow('refundx_settler', 'DELETE', 'merchant_pause');
 SELECT pg_temp.allow('refundx_settler', 'UPDATE some columns', 'payment', 'instruction', 'account', 'external_refund');
 SELECT pg_temp.allow('refundx_courier', 'SELECT', 'notice', 'notice_provider', 'notice_template', 'payment_contact', 'payout_contact', 'instruction',
-					 'payment', 'channel', 'channel_settings', 'merchant', 'installation', 'incident', 'relay');
-SELECT pg_temp.allow('refundx_courier', 'INSERT', 'relay');
+					 'payment', 'channel', 'channel_settings', 'merchant', 'installation', 'incident', 'relay', 'event', 'outbox', 'outbox_position');
+SELECT pg_temp.allow('refundx_courier', 'SELECT some columns', 'evidence', 'payout', 'account');
+SELECT pg_temp.allow('refundx_courier', 'INSERT', 'relay', 'outbox', 'outbox_position');
 SELECT pg_temp.allow('refundx_courier', 'UPDATE', 'notice');
-SELECT pg_temp.allow('refundx_courier', 'UPDATE some columns', 'notice_provider', 'relay');
+SELECT pg_temp.allow('refundx_courier', 'UPDATE some columns', 'notice_provider', 'relay', 'outbox_position');
 SELECT pg_temp.allow('refundx_courier', 'DELETE', 'payment_contact');
 SELECT pg_temp.allow('refundx_clerk', 'SELECT', 'instruction', 'payment', 'notice', 'merchant', 'merchant_pause', 'channel_settings', 'event',
 					 'evidence', 'attempt', 'callback_count', 'installation', 'watermark');
@@ -42,7 +43,7 @@ SELECT pg_temp.allow('refundx_clerk', 'DELETE', 'payment_contact', 'payout_conta
 SELECT pg_temp.allow(r, 'SELECT', 'refunds', 'withdrawals', 'payments', 'accounts', 'locks', 'guards', 'states', 'verdicts')
   FROM unnest(ARRAY['refundx_app', 'refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'inflight', 'unknown', 'journal_lines', 'attempts', 'evidence_log', 'events', 'notices',
-					 'channels', 'merchants', 'callbacks', 'external_refunds', 'with_person', 'audit_log', 'incidents', 'health',
+					 'channels', 'merchants', 'callbacks', 'external_refunds', 'with_person', 'audit_log', 'incidents', 'outbox', 'health',
 					 'withdrawals_by_state', 'awaiting_approval', 'awaiting_payee', 'in_transit', 'bounced', 'withdraw_policies')
   FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 INSERT INTO may SELECT r, relname, 'SELECT' FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, pg_class
