@@ -343,7 +343,7 @@ scene_abnormal()
 	sql "$(submit_text R4 9004 'not as described')"
 	expect_state R4 abnormal
 	psql_more=(-x)
-	sql "SELECT subject, state, reason, suggestion FROM refundx.with_person;"
+	sql "SELECT subject, state, reason, suggestion FROM refundx.desk;"
 	psql_more=()
 	sql "$ACCOUNT"
 	expect "the 90.04 are still frozen" "SELECT frozen FROM refundx.accounts WHERE account = 'store-7'" 9004

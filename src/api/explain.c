@@ -148,7 +148,8 @@ facts_read(ProductKind kind, const char *number, Facts *f)
 		"                                   ELSE 'YYYY-MM-DD HH24:MI' END),"
 		"       i.detail, moved.message, moved.note, i.due_at, i.due_call, i.attempts, i.may_send, i.refusal,"
 		"       i.person_reason, i.person_suggestion, coalesce(i.payer_amount, i.amount), i.currency,"
-		"       i.received_by, m.paused, m.reason, m.probe_at, p.hold, refundx.armed(),"
+		"       i.received_by, m.paused, m.reason, m.probe_at,"
+		"       coalesce('it is on hold: ' || i.hold, 'its payment is on hold: ' || p.hold), refundx.armed(),"
 		"       EXISTS (SELECT FROM refundx.evidence e"
 		"                WHERE e.merchant_id = i.merchant_id AND e.wire_no = i.wire_no AND e.source = 'callback'),"
 		"       (SELECT o.instruction_no FROM refundx.instruction o"
@@ -264,7 +265,7 @@ say_queued(const Facts *f, StringInfo s)
 		appendStringInfo(s, "It is queued since %s", f->since);
 
 	if (f->hold)
-		appendStringInfo(s, "; it is not sent while its payment is on hold: %s", f->hold);
+		appendStringInfo(s, "; it is not sent while %s", f->hold);
 	else if (why)
 		appendStringInfo(s, "; %s", why);
 	else if (f->paused && strcmp(f->paused, "operator") == 0)

@@ -39,5 +39,7 @@
 #define ERRCODE_RX_FOUR_EYES			RX_SQLSTATE('0', '2', '1')
 #define ERRCODE_RX_GUARDED				RX_SQLSTATE('0', '2', '2')
 #define ERRCODE_RX_ROW_DIFFERS			RX_SQLSTATE('0', '2', '3')
+#define ERRCODE_RX_NOT_PROVEN			RX_SQLSTATE('0', '2', '8')
+#define ERRCODE_RX_UNKNOWN_ITEM			RX_SQLSTATE('0', '2', '9')
 
 #endif							/* REFUNDX_ERRORS_H */

@@ -160,7 +160,9 @@ count_against(int64 payment_id, const EvidenceFacts *e)
 	static Statement count = {
 		"UPDATE refundx.payment p"
 		"   SET elsewhere = p.elsewhere + least($2, l.amount),"
-		"       hold = CASE WHEN $2 > l.amount THEN coalesce(p.hold, $3) ELSE p.hold END"
+		"       hold = CASE WHEN $2 > l.amount THEN coalesce(p.hold, $3) ELSE p.hold END,"
+		"       hold_since = CASE WHEN $2 > l.amount AND p.hold IS NULL THEN clock_timestamp() ELSE p.hold_since END,"
+		"       hold_by = CASE WHEN $2 > l.amount AND p.hold IS NULL THEN 'external' ELSE p.hold_by END"
 		"  FROM (SELECT paid - refunding - refunded - returned - elsewhere - already_refunded AS amount"
 		"          FROM refundx.payment WHERE payment_id = $1) l"
 		" WHERE p.payment_id = $1"

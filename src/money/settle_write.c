@@ -203,14 +203,16 @@ static void
 write_holds(Batch *b)
 {
 	static Statement hold_payment = {
-		"UPDATE refundx.payment SET hold = coalesce(hold, $2) WHERE payment_id = $1",
-		ARGS(INT8OID, TEXTOID)
+		"UPDATE refundx.payment SET hold = $2, hold_since = $3, hold_by = 'contradiction'"
+		" WHERE payment_id = $1 AND hold IS NULL",
+		ARGS(INT8OID, TEXTOID, TIMESTAMPTZOID)
 	};
 	static Statement hold_account = {
 		/* at the account's own row, which speaks for its slots */
-		"UPDATE refundx.account SET hold = coalesce(hold, $2)"
-		" WHERE account_id = (SELECT coalesce(slot_of, account_id) FROM refundx.account WHERE account_id = $1)",
-		ARGS(INT8OID, TEXTOID)
+		"UPDATE refundx.account SET hold = $2, hold_since = $3, hold_by = 'contradiction'"
+		" WHERE account_id = (SELECT coalesce(slot_of, account_id) FROM refundx.account WHERE account_id = $1)"
+		"   AND hold IS NULL",
+		ARGS(INT8OID, TEXTOID, TIMESTAMPTZOID)
 	};
 	int			n;
 
@@ -223,10 +225,12 @@ write_holds(Batch *b)
 			continue;
 		values_int8(&v, i->payment_id);
 		values_text(&v, i->person_reason);
+		values_time(&v, b->now);
 		statement_run(&hold_payment, &v);
 		values_reset(&v);
 		values_int8(&v, i->account_id);
 		values_text(&v, i->person_reason);
+		values_time(&v, b->now);
 		statement_run(&hold_account, &v);
 	}
 }
@@ -428,7 +432,7 @@ write_incidents(const Batch *b)
 			.instruction_id = s->instruction_id,
 			.reason = s->row.person_reason,
 			.done = s->hold ? "nothing was moved; payment and account are on hold; a person has to decide"
-			: "a person has to look: see refundx.with_person"
+			: "a person has to look: see refundx.desk"
 		};
 
 		if (s->touched && s->row.person_reason != NULL && s->row.person_since == b->now)

@@ -59,7 +59,9 @@ COMMENT ON TABLE refundx.outbox_position IS 'Up to which row of the outbox a sin
 -- snapshot is this cluster's.
 CREATE TABLE refundx.relay (
 	only_one	boolean PRIMARY KEY DEFAULT true CHECK (only_one),
-	seen		pg_snapshot NOT NULL
+	seen		pg_snapshot NOT NULL,
+	began_at	timestamptz NOT NULL DEFAULT now()
 );
 COMMENT ON TABLE refundx.relay IS 'What the courier has passed on: all that this snapshot shows';
+COMMENT ON COLUMN refundx.relay.began_at IS 'What is older came with a dump, and was told by whoever had it before';
 INSERT INTO refundx.relay (seen) VALUES (pg_current_snapshot());

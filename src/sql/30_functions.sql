@@ -81,7 +81,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'refundx_refund_cancel';
 COMMENT ON FUNCTION refundx.refund_cancel(text, text) IS
 'Cancels a refund that was never attempted and releases its money, in the caller''s transaction. Canceling a canceled one is a no-op.
-Errors: RX006 it may have been sent, or is finished; RX007 payment on hold; RX009 library not preloaded; RX012 unknown refund; 22023.';
+Errors: RX006 it may have been sent, or is finished; RX007 it, its payment or its account is on hold; RX009 library not preloaded; RX012 unknown refund; 22023.';
 
 CREATE FUNCTION refundx.account_open(account text, currency text, slots int DEFAULT 1)
 RETURNS boolean

@@ -74,7 +74,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'refundx_withdraw_cancel';
 COMMENT ON FUNCTION refundx.withdraw_cancel(text, text) IS
 'Cancels a withdrawal that was never attempted and releases its money, in the caller''s transaction. One that was attempted stays as it is, frozen, and the channel is asked to give it up: only the channel''s word ends it, and a success wins. Canceling a canceled one is a no-op.
-Errors: RX006 it is finished, or the channel takes nothing back; RX009 library not preloaded; RX012 unknown withdrawal; 22023.';
+Errors: RX006 it is finished, or the channel takes nothing back; RX007 it or its account is on hold; RX009 library not preloaded; RX012 unknown withdrawal; 22023.';
 
 CREATE FUNCTION refundx.approve(withdrawal_no text, reason text)
 RETURNS refundx.withdrawal

@@ -231,7 +231,7 @@ CREATE VIEW refundx.check_i18 AS
 				SELECT FROM refundx.attempt a
 				 WHERE a.instruction_id = i.instruction_id AND a.started_at >= late.at))
 			OR i.due_at < late.at AND current_setting('refundx.dispatch')::boolean AND refundx.armed()
-			   AND m.paused IS NULL AND p.hold IS NULL
+			   AND m.paused IS NULL AND p.hold IS NULL AND i.hold IS NULL
 			   AND NOT EXISTS (
 				SELECT FROM refundx.payout o JOIN refundx.account a ON a.account_id = o.account_id
 				 WHERE o.instruction_id = i.instruction_id AND a.hold IS NOT NULL));

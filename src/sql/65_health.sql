@@ -115,7 +115,7 @@ CREATE VIEW refundx.health AS
 	UNION ALL
 	SELECT 'with person', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END, NULL, min(i.person_since),
 		   NULL, count(*),
-		   CASE WHEN count(*) = 0 THEN 'no refund and no withdrawal' ELSE 'refunds or withdrawals wait for a person: see refundx.with_person' END
+		   CASE WHEN count(*) = 0 THEN 'no refund and no withdrawal' ELSE 'refunds or withdrawals wait for a person: see refundx.desk' END
 	  FROM refundx.instruction i WHERE i.person_since IS NOT NULL;
 COMMENT ON VIEW refundx.health IS 'Is everything working: one row for each worker of this database, and for each thing that can be in the way; level: ok, warning, error';
 COMMENT ON COLUMN refundx.health.behind IS 'How long the oldest work has been waiting';

@@ -6,13 +6,14 @@
 REVOKE ALL ON ALL TABLES IN SCHEMA refundx FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA refundx FROM PUBLIC;
 REVOKE ALL ON ALL ROUTINES IN SCHEMA refundx FROM PUBLIC;
-REVOKE ALL ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order FROM PUBLIC;
+REVOKE ALL ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order, refundx.desk_answer, refundx.desk_subject FROM PUBLIC;
 REVOKE ALL ON SCHEMA refundx FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA refundx TO
 	refundx_app, refundx_operator, refundx_auditor, pg_monitor,
 	refundx_dispatcher, refundx_listener, refundx_settler, refundx_courier, refundx_clerk;
 GRANT USAGE ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order TO refundx_app, refundx_operator, refundx_auditor;
+GRANT USAGE ON TYPE refundx.desk_answer TO refundx_operator;
 
 -- every worker
 GRANT EXECUTE ON FUNCTION refundx.armed(), refundx.this_installation() TO
@@ -51,12 +52,12 @@ GRANT SELECT ON refundx.evidence, refundx.event, refundx.instruction, refundx.pa
 	TO refundx_settler;
 GRANT SELECT (payment_id, language) ON refundx.payment_contact TO refundx_settler;
 GRANT SELECT (instruction_id, transition, sink) ON refundx.notice TO refundx_settler;
-GRANT UPDATE (refunding, refunded, returned, elsewhere, parts, hold) ON refundx.payment TO refundx_settler;
+GRANT UPDATE (refunding, refunded, returned, elsewhere, parts, hold, hold_since, hold_by) ON refundx.payment TO refundx_settler;
 GRANT UPDATE (state, is_open, detail, state_since, due_at, due_call, polls, unexplained, generation, refusal,
 			  last_attempt_at, person_reason, person_suggestion, person_since, payer_amount,
 			  channel_refund_id, received_by)
 	ON refundx.instruction TO refundx_settler;
-GRANT UPDATE (hold) ON refundx.account TO refundx_settler;
+GRANT UPDATE (hold, hold_since, hold_by) ON refundx.account TO refundx_settler;
 GRANT SELECT, INSERT, UPDATE, DELETE ON refundx.merchant_pause TO refundx_settler;
 GRANT SELECT (instruction_id, account_id, asked, fee_back_on_failure, fee_back_on_return, capped_on,
 			  approval, approved_at)
@@ -141,7 +142,11 @@ GRANT SELECT ON refundx.refunds, refundx.withdrawals, refundx.payments, refundx.
 	TO refundx_app, refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.inflight, refundx.unknown, refundx.journal_lines, refundx.attempts,
 	refundx.evidence_log, refundx.events, refundx.notices, refundx.channels, refundx.merchants,
-	refundx.callbacks, refundx.external_refunds, refundx.with_person, refundx.audit_log, refundx.incidents, refundx.outbox,
+<<<<<<< HEAD
+	refundx.callbacks, refundx.external_refunds, refundx.with_person, refundx.audit_log, refundx.incidents,
+=======
+	refundx.callbacks, refundx.external_refunds, refundx.desk, refundx.audit_log, refundx.incidents,
+>>>>>>> a1549134f00f770fe4813bd41fa3db7f613bebe0
 	refundx.withdrawals_by_state, refundx.awaiting_approval, refundx.awaiting_payee, refundx.in_transit,
 	refundx.bounced, refundx.withdraw_policies
 	TO refundx_operator, refundx_auditor;
@@ -152,6 +157,8 @@ GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx
 GRANT EXECUTE ON FUNCTION refundx.check(), refundx.mask_phone(text),
 	refundx.callback_inspect(text, jsonb, bytea, timestamptz)
 	TO refundx_operator, refundx_auditor;
+
+GRANT SELECT ON refundx.outbox TO refundx_operator, refundx_auditor;
 
 -- how it goes: nothing of anybody's refund is in these
 GRANT EXECUTE ON FUNCTION
@@ -174,6 +181,14 @@ GRANT EXECUTE ON FUNCTION
 	refundx.withdraw_policy_set(text, jsonb, text),
 	refundx.forget_payee(text, text),
 	refundx.guard_lift(regclass, text, text),
+	refundx.hold(text, text, text, text, boolean),
+	refundx.release(text, text, text, text, boolean),
+	refundx.query_now(text, text, boolean),
+	refundx.retry(text, text, boolean),
+	refundx.callback_replay(bigint, text, boolean),
+	refundx.callback_replay(text, text, boolean),
+	refundx.notice_resend(bigint, text, boolean),
+	refundx.external_ignore(text, text, text, text, boolean),
 	refundx.account_close(text, text),
 	refundx.account_reopen(text, text),
 	refundx.channel_add(text, text, jsonb),

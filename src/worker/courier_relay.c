@@ -94,13 +94,14 @@ log_incidents(Arrival *a)
 {
 	static Statement arrived = {
 		"WITH arrived AS MATERIALIZED ("
-		ARRIVAL("incident_id, kind, instruction_id, subject, sqlstate, reason, done, by_user, actor",
+		ARRIVAL("incident_id, at, kind, instruction_id, subject, sqlstate, reason, done, by_user, actor",
 				"refundx.incident", "$1") ")"
 		" SELECT a.incident_id, a.kind,"
 		"        concat_ws(', ', (SELECT i.kind || ' ' || i.instruction_no FROM refundx.instruction i"
 		"                          WHERE i.instruction_id = a.instruction_id), a.subject),"
 		"        a.sqlstate, a.reason, a.done, concat_ws(', as ', a.actor, a.by_user)"
-		"   FROM arrived a ORDER BY a.incident_id", ARGS(TEXTOID)
+		/* what a dump brought has been told elsewhere */
+		"   FROM arrived a WHERE a.at >= (SELECT began_at FROM refundx.relay) ORDER BY a.incident_id", ARGS(TEXTOID)
 	};
 	Values		v = {0};
 	uint64		n = arrival_read(a, &arrived, &v);

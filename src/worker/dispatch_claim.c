@@ -95,8 +95,8 @@ static void
 read_claimable(Dispatcher *d)
 {
 	/*
-	 * A payment on hold sends nothing, nor does an account its withdrawals; but
-	 * they are still asked about.
+	 * A payment on hold sends nothing, nor does an account its withdrawals, nor
+	 * is what an operator holds itself sent; but all are still asked about.
 	 * The claim itself is the state table's (queued, claim) -> sending; what
 	 * is accepted already, and has to be sent again, stays accepted.
 	 */
@@ -115,7 +115,7 @@ read_claimable(Dispatcher *d)
 		"   AND (u.call = 'query' AND i.state <> 'sending'"
 		"        OR u.call = 'cancel' AND i.state = 'accepted' AND i.cancel_requested_at IS NOT NULL"
 		"        OR u.call = 'submit' AND i.state IN ('queued', 'accepted') AND i.may_send"
-		"           AND p.hold IS NULL AND a.hold IS NULL"
+		"           AND p.hold IS NULL AND a.hold IS NULL AND i.hold IS NULL"
 		"           AND i.cancel_requested_at IS NULL)"
 		" ORDER BY i.instruction_id FOR NO KEY UPDATE OF i SKIP LOCKED",
 		ARGS(INT8ARRAYOID, TEXTARRAYOID)
@@ -200,7 +200,7 @@ tell_person(Column *ids, Column *reasons)
 			.kind = "with_person",
 			.instruction_id = row_int8(row, 1),
 			.reason = row_text(row, 2),
-			.done = "it is tried again by itself; a person has to look: see refundx.with_person"
+			.done = "it is tried again by itself; a person has to look: see refundx.desk"
 		});
 }
 

@@ -251,7 +251,7 @@ put('apiclient_key.pem', $right);
 $rx->set('refundx.poll_interval' => '100ms');
 $rx->wait_state($_, 'succeeded') foreach @waiting;
 is($rx->sql('SELECT count(*) FROM refundx.merchants WHERE paused IS NOT NULL'), 0, 'the merchant is no longer paused');
-is($rx->sql("SELECT count(*) FROM refundx.with_person WHERE what = 'refund'"), 0, 'nobody had to do anything about the refunds');
+is($rx->sql("SELECT count(*) FROM refundx.desk WHERE what = 'refund'"), 0, 'nobody had to do anything about the refunds');
 
 # ---- a private key that cannot be read at all ----
 
