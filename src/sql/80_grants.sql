@@ -142,11 +142,7 @@ GRANT SELECT ON refundx.refunds, refundx.withdrawals, refundx.payments, refundx.
 	TO refundx_app, refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.inflight, refundx.unknown, refundx.journal_lines, refundx.attempts,
 	refundx.evidence_log, refundx.events, refundx.notices, refundx.channels, refundx.merchants,
-<<<<<<< HEAD
-	refundx.callbacks, refundx.external_refunds, refundx.with_person, refundx.audit_log, refundx.incidents,
-=======
 	refundx.callbacks, refundx.external_refunds, refundx.desk, refundx.audit_log, refundx.incidents,
->>>>>>> a1549134f00f770fe4813bd41fa3db7f613bebe0
 	refundx.withdrawals_by_state, refundx.awaiting_approval, refundx.awaiting_payee, refundx.in_transit,
 	refundx.bounced, refundx.withdraw_policies
 	TO refundx_operator, refundx_auditor;
