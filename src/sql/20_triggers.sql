@@ -12,7 +12,7 @@ COMMENT ON FUNCTION refundx.stamp_xid() IS 'Trigger: a row belongs to the transa
 
 CREATE FUNCTION refundx.channels_changed() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'refundx_channels_changed';
-COMMENT ON FUNCTION refundx.channels_changed() IS 'Trigger: sessions forget what they remember of the channels, their rules, and guards';
+COMMENT ON FUNCTION refundx.channels_changed() IS 'Trigger: sessions forget what they remember of the channels, their rules, guards, pauses and caps';
 
 CREATE TRIGGER channels_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON refundx.channel
 	FOR EACH STATEMENT EXECUTE FUNCTION refundx.channels_changed();
@@ -25,6 +25,15 @@ ALTER TABLE refundx.withdraw_policy ENABLE ALWAYS TRIGGER channels_changed;
 CREATE TRIGGER channels_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON refundx.guard
 	FOR EACH STATEMENT EXECUTE FUNCTION refundx.channels_changed();
 ALTER TABLE refundx.guard ENABLE ALWAYS TRIGGER channels_changed;
+
+CREATE TRIGGER channels_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON refundx.pause
+	FOR EACH STATEMENT EXECUTE FUNCTION refundx.channels_changed();
+ALTER TABLE refundx.pause ENABLE ALWAYS TRIGGER channels_changed;
+
+-- not of a new level, which a claim may write
+CREATE TRIGGER channels_changed AFTER INSERT OR UPDATE OF removed_at OR DELETE OR TRUNCATE ON refundx.cap
+	FOR EACH STATEMENT EXECUTE FUNCTION refundx.channels_changed();
+ALTER TABLE refundx.cap ENABLE ALWAYS TRIGGER channels_changed;
 
 DO $$
 DECLARE
