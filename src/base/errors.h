@@ -43,5 +43,7 @@
 #define ERRCODE_RX_NO_HANDLER_WAITS		RX_SQLSTATE('0', '2', '7')
 #define ERRCODE_RX_NOT_PROVEN			RX_SQLSTATE('0', '2', '8')
 #define ERRCODE_RX_UNKNOWN_ITEM			RX_SQLSTATE('0', '2', '9')
+#define ERRCODE_RX_ROLE_PAUSED			RX_SQLSTATE('0', '3', '2')
+#define ERRCODE_RX_CAP					RX_SQLSTATE('0', '3', '3')
 
 #endif							/* REFUNDX_ERRORS_H */

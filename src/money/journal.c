@@ -21,6 +21,7 @@
  */
 #include "money/journal.h"
 #include "money/money.h"
+#include "money/stop.h"
 
 #include "access/genam.h"
 #include "access/stratnum.h"
@@ -346,6 +347,8 @@ journal_refuse(const AccountRow *row, JournalType type)
 				(errcode(ERRCODE_RX_ON_HOLD),
 				 errmsg("account \"%s\" is on hold: %s", own.account_no, own.hold),
 				 errdetail("Nothing is taken from it until an operator has resolved this.")));
+	if (types[type].available < 0)
+		stop_check_account(own.account_no);
 }
 
 /*

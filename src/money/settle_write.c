@@ -356,13 +356,12 @@ write_merchant(Batch *b, const EvidenceFacts *e, ProductKind about, bool pause)
 		" ON CONFLICT (merchant_id, about) DO UPDATE"
 		"   SET paused = excluded.paused, reason = excluded.reason, probes = p.probes + 1,"
 		"       probe_at = $4 + make_interval(secs => least(3600, 30 * 2 ^ least(p.probes, 7)) / $5)"
-		" WHERE p.paused <> 'operator'"
 		" RETURNING probes, (SELECT merchant_no FROM refundx.merchant m WHERE m.merchant_id = p.merchant_id)",
 		ARGS(INT4OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID, TEXTOID)
 	};
 	static Statement resume_it = {
 		"DELETE FROM refundx.merchant_pause"
-		" WHERE merchant_id = $1 AND about = $2 AND paused IN ('hold', 'config')", ARGS(INT4OID, TEXTOID)
+		" WHERE merchant_id = $1 AND about = $2", ARGS(INT4OID, TEXTOID)
 	};
 	int32		merchant_id = e->merchant_id;
 	Values		v = {0};

@@ -30,7 +30,7 @@ COMMENT ON TABLE refundx.merchant IS 'Merchants as channels know them';
 CREATE TABLE refundx.merchant_pause (
 	merchant_id	int NOT NULL REFERENCES refundx.merchant,
 	about		refundx.instruction_kind NOT NULL,
-	paused		text NOT NULL CHECK (paused IN ('hold', 'config', 'operator')),
+	paused		text NOT NULL CHECK (paused IN ('hold', 'config')),
 	reason		text,
 	since		timestamptz NOT NULL,
 	probe_at	timestamptz,

@@ -12,7 +12,7 @@ COMMENT ON FUNCTION refundx.stamp_xid() IS 'Trigger: a row belongs to the transa
 
 CREATE FUNCTION refundx.channels_changed() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'refundx_channels_changed';
-COMMENT ON FUNCTION refundx.channels_changed() IS 'Trigger: sessions forget what they remember of the channels, their rules, and guards';
+COMMENT ON FUNCTION refundx.channels_changed() IS 'Trigger: sessions forget what they remember of the channels, their rules, guards, pauses and caps';
 
 CREATE TRIGGER channels_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON refundx.channel
 	FOR EACH STATEMENT EXECUTE FUNCTION refundx.channels_changed();
@@ -26,11 +26,20 @@ CREATE TRIGGER channels_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON 
 	FOR EACH STATEMENT EXECUTE FUNCTION refundx.channels_changed();
 ALTER TABLE refundx.guard ENABLE ALWAYS TRIGGER channels_changed;
 
+CREATE TRIGGER channels_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON refundx.pause
+	FOR EACH STATEMENT EXECUTE FUNCTION refundx.channels_changed();
+ALTER TABLE refundx.pause ENABLE ALWAYS TRIGGER channels_changed;
+
+-- not of a new level, which a claim may write
+CREATE TRIGGER channels_changed AFTER INSERT OR UPDATE OF removed_at OR DELETE OR TRUNCATE ON refundx.cap
+	FOR EACH STATEMENT EXECUTE FUNCTION refundx.channels_changed();
+ALTER TABLE refundx.cap ENABLE ALWAYS TRIGGER channels_changed;
+
 DO $$
 DECLARE
 	t text;
 BEGIN
-	FOREACH t IN ARRAY ARRAY['journal', 'event', 'evidence', 'attempt', 'request', 'audit', 'incident'] LOOP
+	FOREACH t IN ARRAY ARRAY['journal', 'event', 'evidence', 'attempt', 'request', 'audit', 'incident', 'outbox'] LOOP
 		EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON refundx.%I
 						FOR EACH ROW EXECUTE FUNCTION refundx.refuse_change()', t);
 		EXECUTE format('CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON refundx.%I

@@ -336,7 +336,7 @@ BEGIN
 				THEN 'The channel is asked first, and it is sent again, with the same number, if the channel does not know it.'
 				ELSE 'It is sent now, with the same number.' END
 		|| coalesce((SELECT format(' But the merchant''s %ss are paused (%s): one of them tries when that is due.', m.about, m.paused)
-					   FROM refundx.merchant_pause m WHERE m.merchant_id = i.merchant_id AND m.about = i.kind), '');
+					   FROM refundx.merchant_paused m WHERE m.merchant_id = i.merchant_id AND m.about = i.kind), '');
 END
 $$;
 COMMENT ON FUNCTION refundx.desk_retry(refundx.desk_subject, text) IS 'Makes the next attempt due.';

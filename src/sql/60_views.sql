@@ -175,7 +175,7 @@ COMMENT ON COLUMN refundx.notices.phone IS 'Masked';
 CREATE VIEW refundx.channels AS
 	SELECT c.name, c.kind, m.merchant_no, c.closed, c.config, c.revision, c.created_at,
 		   (SELECT string_agg(p.about || 's: ' || p.paused, ', ' ORDER BY p.about)
-			  FROM refundx.merchant_pause p WHERE p.merchant_id = m.merchant_id) AS merchant_paused
+			  FROM refundx.merchant_paused p WHERE p.merchant_id = m.merchant_id) AS merchant_paused
 	  FROM refundx.channel c JOIN refundx.merchant m USING (merchant_id);
 COMMENT ON VIEW refundx.channels IS 'Configured channels; config names key files, no key is in it';
 
@@ -186,9 +186,9 @@ CREATE VIEW refundx.merchants AS
 		   (SELECT array_agg(c.name ORDER BY c.name) FROM refundx.channel c
 			 WHERE c.merchant_id = m.merchant_id) AS channels
 	  FROM refundx.merchant m
-	  LEFT JOIN refundx.merchant_pause r ON r.merchant_id = m.merchant_id AND r.about = 'refund'
-	  LEFT JOIN refundx.merchant_pause w ON w.merchant_id = m.merchant_id AND w.about = 'withdrawal';
-COMMENT ON VIEW refundx.merchants IS 'Merchants as channels know them; what is paused is probed at probe_at, and resumes by itself unless an operator paused it';
+	  LEFT JOIN refundx.merchant_paused r ON r.merchant_id = m.merchant_id AND r.about = 'refund'
+	  LEFT JOIN refundx.merchant_paused w ON w.merchant_id = m.merchant_id AND w.about = 'withdrawal';
+COMMENT ON VIEW refundx.merchants IS 'Merchants as channels know them; what is paused is probed at probe_at, and resumes by itself unless refundx.pause() or refundx itself paused it';
 COMMENT ON COLUMN refundx.merchants.paused IS 'Why no refund of it is sent; its withdrawals are paid from another balance and have a pause of their own';
 
 CREATE VIEW refundx.verdicts AS SELECT * FROM refundx.verdict_table();

@@ -105,7 +105,19 @@ CREATE VIEW refundx.health AS
 	UNION ALL
 	SELECT 'merchant', 'error', NULL, p.since, clock_timestamp() - p.since, NULL,
 		   format('%ss of merchant %s are paused (%s): %s', p.about, m.merchant_no, p.paused, p.reason)
-	  FROM refundx.merchant_pause p JOIN refundx.merchant m USING (merchant_id)
+	  FROM refundx.merchant_paused p JOIN refundx.merchant m USING (merchant_id)
+	UNION ALL
+	SELECT 'pause', 'error', NULL, p.since, clock_timestamp() - p.since, NULL, refundx.pause_text(p)
+	  FROM refundx.pause p WHERE p.scope <> 'merchant'
+	UNION ALL
+	SELECT 'cap', CASE c.level WHEN 'full' THEN 'error' ELSE 'warning' END, NULL, NULL, NULL, c.waiting,
+		   format('%s: %s were sent within %s%s', concat_ws(' ', c.scope, c.subject),
+				  concat_ws(', ', CASE WHEN c.max_amount IS NOT NULL
+									   THEN format('%s of at most %s %s', c.used_amount_text, c.max_amount_text, c.currency) END,
+							c.used_number || ' of at most ' || c.max_number),
+				  c.within,
+				  CASE c.level WHEN 'full' THEN '; what is over that waits for room: see refundx.caps' ELSE '' END)
+	  FROM refundx.caps c WHERE c.level <> 'ok'
 	UNION ALL
 	SELECT 'handlers', CASE WHEN count(*) FILTER (WHERE r.state = 'with_person' OR r.blocks) > 0 THEN 'error' ELSE 'warning' END,
 		   NULL, min(r.first_failed_at), NULL, count(*),

@@ -101,13 +101,16 @@ COMMENT ON VIEW refundx.desk_external IS 'The desk''s refunds and withdrawals th
 CREATE VIEW refundx.desk_merchants AS
 	SELECT 40 AS severity, 'merchant''s ' || p.about || 's paused' AS what, m.merchant_no AS subject, m.kind AS channel,
 		   p.paused AS state, p.since, w.amount, w.currency, p.reason,
-		   format('%s wait; tried again at %s', coalesce(w.n, 0), p.probe_at) AS evidence,
+		   concat_ws('; ', coalesce(w.n, 0) || ' wait', 'tried again at ' || p.probe_at) AS evidence,
 		   CASE p.paused WHEN 'hold' THEN 'Do what the channel asks the merchant for, such as to fill up the balance.'
 						 WHEN 'config' THEN 'See refundx.channel_check(): keys, clock, rights.'
-						 ELSE 'An operator paused it.' END AS suggestion,
+						 WHEN 'operator' THEN 'An operator paused it, and resumes it.'
+						 ELSE 'refundx paused it: find out what the reason says, and resume it then.' END AS suggestion,
+		   CASE WHEN p.paused IN ('hold', 'config') THEN
 		   (SELECT string_agg(format('SELECT * FROM refundx.channel_check(%L);', c.name), ' ' ORDER BY c.name)
-			  FROM refundx.channel c WHERE c.merchant_id = p.merchant_id) AS call
-	  FROM refundx.merchant_pause p
+			  FROM refundx.channel c WHERE c.merchant_id = p.merchant_id)
+		   ELSE format('SELECT refundx.resume(''merchant'', %L, %L, about => %L);', m.merchant_no, 'why', p.about) END AS call
+	  FROM refundx.merchant_paused p
 	  JOIN refundx.merchant m USING (merchant_id)
 	  LEFT JOIN LATERAL (
 		-- of one currency, or it is not summed
@@ -116,6 +119,16 @@ CREATE VIEW refundx.desk_merchants AS
 		  FROM refundx.instruction i
 		 WHERE i.is_open AND i.state = 'queued' AND i.merchant_id = p.merchant_id AND i.kind = p.about) w ON true;
 COMMENT ON VIEW refundx.desk_merchants IS 'The desk''s merchants that are paused, and how much waits for each';
+
+CREATE VIEW refundx.desk_pauses AS
+	SELECT 40 AS severity, concat_ws(' ', p.scope, 'paused') AS what, coalesce(refundx.pause_subject(p), 'everything') AS subject, NULL::text AS channel,
+		   p.cause AS state, p.since, NULL::bigint AS amount, NULL::text AS currency, p.reason, NULL::text AS evidence,
+		   CASE p.cause WHEN 'operator' THEN 'An operator paused it, and resumes it.'
+						ELSE 'refundx paused it: find out what the reason says, and resume it then.' END AS suggestion,
+		   format('SELECT refundx.resume(%L, %L, %L);', p.scope, refundx.pause_subject(p), 'why') AS call
+	  FROM refundx.pause p
+	 WHERE p.scope <> 'merchant';
+COMMENT ON VIEW refundx.desk_pauses IS 'The desk''s pauses of accounts, roles and everything';
 
 CREATE VIEW refundx.desk_notices WITH (security_barrier) AS
 	SELECT 90 AS severity, 'notice' AS what, i.instruction_no::text AS subject, n.provider AS channel, n.state, n.done_at AS since,

@@ -11,6 +11,7 @@ CREATE VIEW refundx.desk AS
 		UNION ALL SELECT * FROM refundx.desk_holds
 		UNION ALL SELECT * FROM refundx.desk_external
 		UNION ALL SELECT * FROM refundx.desk_merchants
+		UNION ALL SELECT * FROM refundx.desk_pauses
 		UNION ALL SELECT * FROM refundx.desk_notices
 		UNION ALL SELECT * FROM refundx.desk_handlers
 	  ) d

@@ -30,7 +30,7 @@ GRANT EXECUTE ON FUNCTION
 	TO refundx_settler;
 
 -- dispatcher: claims what is due, calls, keeps the answers
-GRANT SELECT ON refundx.channel_settings, refundx.merchant, refundx.merchant_pause, refundx.payment,
+GRANT SELECT ON refundx.channel_settings, refundx.merchant, refundx.merchant_paused, refundx.pause, refundx.cap, refundx.payment,
 	refundx.instruction, refundx.payout,
 	refundx.request, refundx.attempt, refundx.event, refundx.evidence, refundx.installation
 	TO refundx_dispatcher;
@@ -39,7 +39,7 @@ GRANT UPDATE (state, state_since, due_at, due_call, attempts, polls, first_attem
 			  detail, unexplained, last_attempt_at, person_reason, person_suggestion, person_since)
 	ON refundx.instruction TO refundx_dispatcher;
 GRANT INSERT ON refundx.attempt, refundx.request, refundx.event, refundx.evidence TO refundx_dispatcher;
-GRANT EXECUTE ON FUNCTION refundx.recover_timeline() TO refundx_dispatcher;
+GRANT EXECUTE ON FUNCTION refundx.recover_timeline(), refundx.stop_take(bigint[], timestamptz) TO refundx_dispatcher;
 
 -- listener: the one that strangers reach
 GRANT SELECT ON refundx.channel_settings TO refundx_listener;
@@ -86,12 +86,18 @@ GRANT SELECT ON refundx.notice, refundx.notice_provider, refundx.notice_template
 GRANT UPDATE ON refundx.notice TO refundx_courier;
 GRANT UPDATE (paused, paused_since) ON refundx.notice_provider TO refundx_courier;
 GRANT DELETE ON refundx.payment_contact TO refundx_courier;
-GRANT SELECT ON refundx.incident, refundx.relay TO refundx_courier;
+GRANT SELECT ON refundx.incident, refundx.relay, refundx.event, refundx.outbox, refundx.outbox_position
+	TO refundx_courier;
+GRANT SELECT (evidence_id, code) ON refundx.evidence TO refundx_courier;
+GRANT SELECT (instruction_id, account_id) ON refundx.payout TO refundx_courier;
+GRANT SELECT (account_id, account_no) ON refundx.account TO refundx_courier;
+GRANT INSERT ON refundx.outbox, refundx.outbox_position TO refundx_courier;
+GRANT UPDATE (seq) ON refundx.outbox_position TO refundx_courier;
 GRANT INSERT ON refundx.relay TO refundx_courier;
 GRANT UPDATE (seen) ON refundx.relay TO refundx_courier;
 
 -- clerk: due times and retention
-GRANT SELECT ON refundx.instruction, refundx.payment, refundx.notice, refundx.merchant, refundx.merchant_pause,
+GRANT SELECT ON refundx.instruction, refundx.payment, refundx.notice, refundx.merchant, refundx.merchant_paused,
 	refundx.channel_settings, refundx.event, refundx.evidence, refundx.attempt,
 	refundx.callback_count, refundx.installation
 	TO refundx_clerk;
@@ -105,6 +111,9 @@ GRANT SELECT (instruction_id, account_id, erased_at) ON refundx.payout TO refund
 GRANT UPDATE (data_key, payee_sealed, erased_at) ON refundx.payout TO refundx_clerk;
 GRANT SELECT (instruction_id) ON refundx.payout_contact TO refundx_clerk;
 GRANT SELECT (day) ON refundx.cap_line TO refundx_clerk;
+GRANT SELECT ON refundx.pause, refundx.cap, refundx.cap_sent, refundx.cap_wait TO refundx_clerk;
+GRANT DELETE ON refundx.cap_sent, refundx.cap_wait TO refundx_clerk;
+GRANT EXECUTE ON FUNCTION refundx.held_back(bigint) TO refundx_clerk;
 GRANT DELETE ON refundx.payment_contact, refundx.payout_contact, refundx.callback_count,
 	refundx.cap_line TO refundx_clerk;
 GRANT INSERT ON refundx.event TO refundx_clerk;
@@ -152,8 +161,13 @@ GRANT SELECT ON refundx.inflight, refundx.unknown, refundx.journal_lines, refund
 	refundx.evidence_log, refundx.events, refundx.notices, refundx.channels, refundx.merchants,
 	refundx.callbacks, refundx.external_refunds, refundx.desk, refundx.audit_log, refundx.incidents,
 	refundx.withdrawals_by_state, refundx.awaiting_approval, refundx.awaiting_payee, refundx.in_transit,
-	refundx.bounced, refundx.withdraw_policies, refundx.handlers, refundx.handler_failures
+	refundx.bounced, refundx.withdraw_policies, refundx.pauses, refundx.caps, refundx.merchant_paused
 	TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.held_back(bigint), refundx.pause_subject(refundx.pause), refundx.pause_text(refundx.pause),
+	refundx.cap_used(refundx.cap, timestamptz), refundx.cap_text(refundx.cap),
+	refundx.cap_concerns(refundx.cap, refundx.instruction)
+	TO refundx_operator, refundx_auditor;
+GRANT SELECT ON refundx.handlers, refundx.handler_failures TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx.check_i04,
 	refundx.check_i05, refundx.check_i06, refundx.check_i08, refundx.check_i09, refundx.check_i10, refundx.check_i11,
 	refundx.check_i16, refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i23, refundx.check_i24, refundx.check_approval, refundx.check_orphans
@@ -161,6 +175,8 @@ GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx
 GRANT EXECUTE ON FUNCTION refundx.check(), refundx.mask_phone(text),
 	refundx.callback_inspect(text, jsonb, bytea, timestamptz)
 	TO refundx_operator, refundx_auditor;
+
+GRANT SELECT ON refundx.outbox TO refundx_operator, refundx_auditor;
 
 -- how it goes: nothing of anybody's refund is in these
 GRANT EXECUTE ON FUNCTION
@@ -170,6 +186,9 @@ GRANT EXECUTE ON FUNCTION
 GRANT EXECUTE ON FUNCTION
 	refundx.state_table(), refundx.verdict_table(), refundx.channel_kinds()
 	TO refundx_app;
+GRANT EXECUTE ON FUNCTION refundx.pause_subject(refundx.pause), refundx.pause_text(refundx.pause), refundx.cap_used(refundx.cap, timestamptz),
+	refundx.format_amount(bigint, text)
+	TO pg_monitor;
 GRANT SELECT ON refundx.health TO refundx_operator, refundx_auditor, pg_monitor;
 GRANT SELECT ON refundx.callbacks, refundx.merchants TO pg_monitor;
 GRANT SELECT ON refundx.states, refundx.verdicts TO refundx_app, refundx_operator, refundx_auditor, pg_monitor;
@@ -200,6 +219,10 @@ GRANT EXECUTE ON FUNCTION
 	refundx.external_ignore(text, text, text, text, boolean),
 	refundx.account_close(text, text),
 	refundx.account_reopen(text, text),
+	refundx.pause(text, text, text, text),
+	refundx.resume(text, text, text, text),
+	refundx.cap_set(text, text, interval, bigint, bigint, text, text, text, numeric, boolean),
+	refundx.cap_remove(text, text, text, interval, text),
 	refundx.channel_add(text, text, jsonb),
 	refundx.channel_set(text, jsonb, boolean),
 	refundx.channel_check(text, boolean),

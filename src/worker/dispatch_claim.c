@@ -9,6 +9,9 @@
  * the attempts, move submits to `sending`.  The calls are put together in
  * malloc'd memory, for they outlive the transaction.
  *
+ * What a pause or a cap keeps back is let go again; the room that the others
+ * take in caps is taken in this same transaction (money/stop.c).
+ *
  * src/worker/dispatch_claim.c
  *
  *-------------------------------------------------------------------------
@@ -17,6 +20,7 @@
 
 #include "base/clock.h"
 #include "money/incident.h"
+#include "money/stop.h"
 #include "utils/timestamp.h"
 
 #define STUCK	"cannot be put into a request"
@@ -28,6 +32,7 @@ static bool open_request(Call *c, uint64 row, char *why, size_t whysize);
 static bool freeze_request(Call *c, uint64 row, char *why, size_t whysize);
 static void ask_instead(Column *ids);
 static void tell_person(Column *ids, Column *reasons);
+static void keep_back(Dispatcher *d);
 static void write_requests(Dispatcher *d);
 static void write_attempts(Dispatcher *d);
 static void write_sending(Dispatcher *d);
@@ -81,7 +86,10 @@ dispatch_claim(void *arg)
 {
 	Dispatcher *d = arg;
 
+	memset(d->look_at, 0, sizeof(d->look_at));
+	stop_claims_begin();
 	read_claimable(d);
+	keep_back(d);
 	if (d->claimed.n > 0)
 	{
 		write_requests(d);
@@ -167,6 +175,45 @@ read_claimable(Dispatcher *d)
 	}
 	ask_instead(&late);
 	tell_person(&stuck, &reason);
+}
+
+/* Submits that may not go because of a pause or a cap; the rest has its room. */
+static void
+keep_back(Dispatcher *d)
+{
+	const StopFacts *stops = stop_facts();
+	CallList	all = d->claimed;
+	Column		ids;
+	Call	   *c;
+	uint64		n;
+	uint64		row;
+	int			i;
+
+	if (!STOPS_CLAIMS(stops))
+		return;
+	column_init(&ids, INT8OID);
+	for (c = all.first; c; c = c->next)
+		if (c->call == CALL_SUBMIT)
+			column_int8(&ids, c->instruction_id);
+	if (ids.n == 0)
+		return;
+	n = stop_take(&ids, clock_now());
+	memset(&d->claimed, 0, sizeof(d->claimed));
+	while ((c = call_list_take(&all)) != NULL)
+	{
+		for (row = 0; row < n && row_int8(row, 1) != c->instruction_id; row++)
+			;
+		if (row == n || c->call != CALL_SUBMIT)
+		{
+			call_list_add(&d->claimed, c);
+			continue;
+		}
+		for (i = 0; i < d->nchosen && d->chosen[i]->instruction_id != c->instruction_id; i++)
+			;
+		if (i < d->nchosen)
+			d->look_at[i] = row_time(row, 2);
+		call_free(c);
+	}
 }
 
 /*
@@ -521,6 +568,6 @@ give_back_unclaimed(Dispatcher *d)
 		for (c = d->claimed.first; c && c->instruction_id != due->instruction_id; c = c->next)
 			;
 		if (c == NULL)
-			schedule_call_undone(due, now + USECS_PER_SEC);
+			schedule_call_undone(due, d->look_at[i] != 0 ? d->look_at[i] : now + USECS_PER_SEC);
 	}
 }
