@@ -11,6 +11,7 @@ DECLARE
 	wrong text;
 	fastest int;
 BEGIN
+	PERFORM refundx.not_in_handler('pace_set');
 	IF coalesce(reason, '') = '' THEN
 		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
 	END IF;
