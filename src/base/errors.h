@@ -39,5 +39,7 @@
 #define ERRCODE_RX_FOUR_EYES			RX_SQLSTATE('0', '2', '1')
 #define ERRCODE_RX_GUARDED				RX_SQLSTATE('0', '2', '2')
 #define ERRCODE_RX_ROW_DIFFERS			RX_SQLSTATE('0', '2', '3')
+#define ERRCODE_RX_POLICY				RX_SQLSTATE('0', '3', '0')
+#define ERRCODE_RX_REISSUE				RX_SQLSTATE('0', '3', '1')
 
 #endif							/* REFUNDX_ERRORS_H */

@@ -48,6 +48,7 @@ typedef struct Subject
 	Instruction row;
 	bool		touched;
 	bool		hold;
+	bool		reissue;		/* its failure policy wants another number for it */
 	bool		needs_account;
 } Subject;
 

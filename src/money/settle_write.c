@@ -25,6 +25,7 @@ static void write_holds(Batch *b);
 static void write_events(Batch *b);
 static void write_notices(Batch *b);
 static void write_merchants(Batch *b);
+static void write_reissues(Batch *b);
 
 void
 settle_write(Batch *b)
@@ -38,6 +39,7 @@ settle_write(Batch *b)
 	write_merchants(b);
 	write_notices(b);
 	write_events(b);
+	write_reissues(b);
 }
 
 /*
@@ -138,21 +140,21 @@ write_instructions(Batch *b)
 		"       person_reason = u.person_reason, person_suggestion = u.person_suggestion,"
 		"       person_since = u.person_since, payer_amount = u.payer_amount,"
 		"       channel_refund_id = u.channel_refund_id, received_by = u.received_by,"
-		"       generation = u.generation"
-		"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
+		"       generation = u.generation, retries = u.retries"
+		"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
 		"       u(id, state, detail, state_since, due_at, due_call, polls, unexplained, refusal,"
 		"         last_attempt_at, person_reason, person_suggestion, person_since, payer_amount,"
-		"         channel_refund_id, received_by, generation)"
+		"         channel_refund_id, received_by, generation, retries)"
 		" WHERE i.instruction_id = u.id",
 		ARGS(INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID,
 			 TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID,
 			 TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-			 INT4ARRAYOID)
+			 INT4ARRAYOID, INT4ARRAYOID)
 	};
 	static const Oid types[] = {
 		INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID,
 		TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID,
-		INT4OID
+		INT4OID, INT4OID
 	};
 	Column		c[lengthof(types)];
 	Values		v = {0};
@@ -186,6 +188,7 @@ write_instructions(Batch *b)
 		column_text(&c[14], i->channel_refund_id);
 		column_text(&c[15], i->received_by);
 		column_int4(&c[16], i->generation);
+		column_int4(&c[17], i->retries);
 	}
 	if (c[0].n == 0)
 		return;
@@ -308,7 +311,7 @@ write_notices(Batch *b)
 		if (b->pieces[n].state != PIECE_WEIGHED || d->from == d->to)
 			continue;
 		if (d->to == STATE_SUCCEEDED || d->to == STATE_FAILED || d->to == STATE_ABNORMAL ||
-			d->to == STATE_RETURNED)
+			d->to == STATE_RETURNED || d->ask_user)
 		{
 			column_int8(&id, b->pieces[n].instruction_id);
 			column_text(&transition, state_name(d->to));
@@ -400,5 +403,27 @@ write_merchants(Batch *b)
 		}
 		if (newest)
 			write_merchant(b, e, e->about, pause);
+	}
+}
+
+/*
+ * Last, on top of the events that say why: each is one more transition, with an
+ * event of its own.  Whatever the rest of the batch said of it has been weighed.
+ */
+static void
+write_reissues(Batch *b)
+{
+	int			n;
+
+	for (n = 0; n < b->nsubjects; n++)
+	{
+		Subject    *s = &b->subjects[n];
+		char	   *why_not;
+
+		if (!s->reissue || s->row.state != STATE_STOPPED || s->row.on_hold)
+			continue;
+		why_not = reissue_instruction(s->instruction_id, "by its failure policy");
+		if (why_not != NULL)
+			reissue_refused(s->instruction_id, why_not);
 	}
 }
