@@ -15,7 +15,7 @@ FLOORS = base crypto channel notice net money api worker
 
 # The floors that know no Postgres: also in the unit tests, and the sandbox.
 PURE_FLOORS = crypto channel notice net
-PURE_SRCS := $(wildcard $(here)/src/base/buf.c $(here)/src/base/http_message.c \
+PURE_SRCS := $(wildcard $(here)/src/base/buf.c $(here)/src/base/http_message.c $(here)/src/base/scrub.c \
 	$(foreach floor,$(PURE_FLOORS),$(here)/src/$(floor)/*.c))
 
 # Goals that need no server headers: `make check` begins where nothing is

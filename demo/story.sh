@@ -343,7 +343,7 @@ scene_abnormal()
 	sql "$(submit_text R4 9004 'not as described')"
 	expect_state R4 abnormal
 	psql_more=(-x)
-	sql "SELECT subject, state, reason, suggestion FROM refundx.with_person;"
+	sql "SELECT subject, state, reason, suggestion FROM refundx.desk;"
 	psql_more=()
 	sql "$ACCOUNT"
 	expect "the 90.04 are still frozen" "SELECT frozen FROM refundx.accounts WHERE account = 'store-7'" 9004
@@ -693,6 +693,34 @@ DELETE FROM orders WHERE order_no = 'order-17';"
 	expect "nothing is locked any more" "SELECT count(*) FROM refundx.locks" 0
 }
 
+scene_pause()
+{
+	scene "18. Something looks wrong: a pause by hand"
+	say "Alice at the night desk sees more refunds than she likes. She stops them first, and looks afterwards. It needs a reason:"
+	sql_refused 22023 "SELECT refundx.pause('merchant', 'wx', '', about => 'refund');"
+	sql "SELECT refundx.pause('merchant', 'wx', 'too many tonight', about => 'refund');"
+	say "The shop goes on: its refund is accepted, its amount is frozen, and it waits."
+	sql "$(submit_text R18 1800 'wrong colour')"
+	sql "SELECT refundx.refund_explain('R18');"
+	sql "SELECT scope, subject, about, cause, reason FROM refundx.pauses;"
+	say "Another channel's refunds are not concerned. One through Stripe, submitted after it:"
+	sql "$(submit_stripe S18 1800 'wrong colour')"
+	expect_state S18 succeeded
+	expect_state R18 queued
+	expect_paid R18 0
+	say "It was a sale, and nothing worse. And so that no night gets out of hand while nobody looks, there is a cap from now on:"
+	sql "SELECT refundx.resume('merchant', 'wx', 'a sale, it is fine', about => 'refund');"
+	expect_state R18 succeeded
+	expect_paid R18 1
+	sql "SELECT refundx.cap_set('merchant', 'wx', within => '1 hour', max_number => 500,
+    max_amount => 1000000, about => 'refund', reason => 'no night gets out of hand') > 0 AS \"set\";
+SELECT used_amount_text AS used, max_amount_text AS of, used_number AS number, max_number AS of
+  FROM refundx.caps;"
+	expect "the refunds of the last hour count under it" "SELECT used_number > 5 FROM refundx.caps" t
+	sql "SELECT action, subject, reason FROM refundx.audit_log
+ WHERE action IN ('pause', 'resume', 'cap_set') ORDER BY audit_id;"
+}
+
 epilogue()
 {
 	scene "The books"
@@ -796,6 +824,7 @@ story()
 	scene_bounce
 	scene_approval
 	scene_guard
+	scene_pause
 	epilogue
 	goodbye
 }

@@ -83,5 +83,5 @@ SELECT type, from_state, to_state FROM refundx.events WHERE refund_no LIKE 'R-R%
 SELECT count(*) FROM refundx.notices WHERE refund_no LIKE 'R-R%';
 SELECT count(*) FROM refundx.callbacks WHERE channel = 'rd';
 SELECT count(*) FROM refundx.external_refunds WHERE channel = 'rd';
-SELECT count(*) FROM refundx.with_person WHERE channel = 'rd';
+SELECT count(*) FROM refundx.desk WHERE channel = 'rd';
 SELECT what, level, finding FROM refundx.health WHERE what IN ('armed', 'dispatch', 'workers') ORDER BY what;

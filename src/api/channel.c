@@ -353,7 +353,7 @@ check_surroundings(const ChannelRow *row, const ChannelFindings *findings)
 		"SELECT refundx.armed(), string_agg(format('%ss of merchant %s are paused (%s): %s', p.about, $2, p.paused,"
 		"                                          coalesce(p.reason, 'no reason given')), '; ' ORDER BY p.about) FILTER (WHERE p.about IS NOT NULL),"
 		"       c.config ? 'transfer'"
-		"  FROM refundx.channel c LEFT JOIN refundx.merchant_pause p USING (merchant_id)"
+		"  FROM refundx.channel c LEFT JOIN refundx.merchant_paused p USING (merchant_id)"
 		" WHERE c.channel_id = $1 GROUP BY c.config", ARGS(INT4OID, TEXTOID)
 	};
 	Values		v = {0};

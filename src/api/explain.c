@@ -51,6 +51,9 @@ typedef struct Facts
 	char	   *paused;
 	char	   *paused_reason;
 	int64		probe_at;
+	char	   *stop;			/* a person's pause, or refundx's own, in words */
+	char	   *cap;			/* which has no room for it, in words */
+	int64		room_at;		/* when it is likely to have some */
 	char	   *hold;
 	bool		armed;
 	bool		callback;		/* one has come */
@@ -152,7 +155,8 @@ facts_read(ProductKind kind, const char *number, Facts *f)
 		"                                   ELSE 'YYYY-MM-DD HH24:MI' END),"
 		"       i.detail, moved.message, moved.note, i.due_at, i.due_call, i.attempts, i.may_send, i.refusal,"
 		"       i.person_reason, i.person_suggestion, coalesce(i.payer_amount, i.amount), i.currency,"
-		"       i.received_by, m.paused, m.reason, m.probe_at, p.hold, refundx.armed(),"
+		"       i.received_by, m.paused, m.reason, m.probe_at,"
+		"       coalesce('it is on hold: ' || i.hold, 'its payment is on hold: ' || p.hold), refundx.armed(),"
 		"       EXISTS (SELECT FROM refundx.evidence e"
 		"                WHERE e.merchant_id = i.merchant_id AND e.wire_no = i.wire_no AND e.source = 'callback'),"
 		"       (SELECT o.instruction_no FROM refundx.instruction o"
@@ -164,12 +168,17 @@ facts_read(ProductKind kind, const char *number, Facts *f)
 		"         WHERE o.payment_id = i.payment_id AND o.instruction_id <> i.instruction_id),"
 		"       c.config::text, i.cancel_requested_at IS NOT NULL, o.approval,"
 		"       EXISTS (SELECT FROM refundx.evidence e WHERE e.merchant_id = i.merchant_id"
-		"                AND e.wire_no = i.wire_no AND e.about = i.kind AND e.handover IS NOT NULL AND e.code = i.detail)"
+		"                AND e.wire_no = i.wire_no AND e.about = i.kind AND e.handover IS NOT NULL AND e.code = i.detail),"
+		"       (SELECT refundx.pause_text(s) FROM refundx.pauses_of(i.instruction_id) s LIMIT 1),"
+		"       CASE WHEN w.amount > k.max_amount THEN 'it is larger than ' || refundx.cap_text(k)"
+		"            ELSE 'it waits for room in ' || refundx.cap_text(k) END, w.room_at"
 		"  FROM refundx.instruction i"
 		"  JOIN refundx.channel c USING (channel_id)"
 		"  LEFT JOIN refundx.merchant_pause m ON m.merchant_id = i.merchant_id AND m.about = i.kind"
 		"  LEFT JOIN refundx.payment p USING (payment_id)"
 		"  LEFT JOIN refundx.payout o ON o.instruction_id = i.instruction_id"
+		"  LEFT JOIN refundx.cap_wait w ON w.instruction_id = i.instruction_id"
+		"  LEFT JOIN refundx.cap k ON k.cap_id = w.cap_id AND k.removed_at IS NULL"
 		"  LEFT JOIN LATERAL (SELECT e.message, x.note FROM refundx.event x"
 		"                       LEFT JOIN refundx.evidence e ON e.evidence_id = x.evidence_id"
 		"                      WHERE x.instruction_id = i.instruction_id AND x.to_state = i.state"
@@ -218,6 +227,9 @@ facts_read(ProductKind kind, const char *number, Facts *f)
 	f->cancel_requested = row_bool(0, 26);
 	f->approval = row_text(0, 27);
 	f->handover = row_bool(0, 28);
+	f->stop = row_text(0, 29);
+	f->cap = row_text(0, 30);
+	f->room_at = row_time(0, 31);
 	return true;
 }
 
@@ -268,18 +280,19 @@ say_queued(const Facts *f, StringInfo s)
 		appendStringInfo(s, "It is queued since %s", f->since);
 
 	if (f->hold)
-		appendStringInfo(s, "; it is not sent while its payment is on hold: %s", f->hold);
+		appendStringInfo(s, "; it is not sent while %s", f->hold);
+	else if (f->stop)
+		appendStringInfo(s, "; it is not sent, for %s", f->stop);
 	else if (why)
 		appendStringInfo(s, "; %s", why);
-	else if (f->paused && strcmp(f->paused, "operator") == 0)
-		appendStringInfo(s, "; it is not sent while an operator pauses the merchant: %s",
-						 f->paused_reason ? f->paused_reason : "no reason given");
 	else if (f->paused)
 		appendStringInfo(s, "; it is not sent while the merchant is paused (%s: %s); one %s tries again %s",
 						 f->paused, f->paused_reason ? f->paused_reason : "no reason given",
 						 product_name(f->kind), in_time(f->probe_at));
 	else if (f->due_call && strcmp(f->due_call, "query") == 0)
 		appendStringInfo(s, "; %s is asked about it %s, before it is sent", f->label, in_time(f->due_at));
+	else if (f->cap)
+		appendStringInfo(s, "; %s, where there is likely to be some %s", f->cap, in_time(f->room_at));
 	else if (f->ahead)
 		appendStringInfo(s, "; it waits until %s has answered about refund %s of the same payment", f->label, f->ahead);
 	else if (f->last_start != 0 && spaced > clock_now() && spaced > f->due_at)

@@ -41,5 +41,9 @@
 #define ERRCODE_RX_ROW_DIFFERS			RX_SQLSTATE('0', '2', '3')
 #define ERRCODE_RX_POLICY				RX_SQLSTATE('0', '3', '0')
 #define ERRCODE_RX_REISSUE				RX_SQLSTATE('0', '3', '1')
+#define ERRCODE_RX_NOT_PROVEN			RX_SQLSTATE('0', '2', '8')
+#define ERRCODE_RX_UNKNOWN_ITEM			RX_SQLSTATE('0', '2', '9')
+#define ERRCODE_RX_ROLE_PAUSED			RX_SQLSTATE('0', '3', '2')
+#define ERRCODE_RX_CAP					RX_SQLSTATE('0', '3', '3')
 
 #endif							/* REFUNDX_ERRORS_H */

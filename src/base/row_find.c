@@ -3,8 +3,8 @@
  * row_find.c
  *	  Finding one row of a table of ours by a unique key, without a plan.
  *
- * A submit looks for a number, an account and a payee.  As SQL statements most of
- * what they cost would be the starting and ending of an executor.
+ * A submit looks for a number, an account, its newest line and a payee.  As SQL
+ * statements most of what they cost would be the starting and ending of an executor.
  *
  * src/base/row_find.c
  *
@@ -109,30 +109,44 @@ row_find_keep_forget(void)
 	nkept = 0;
 }
 
-HeapTuple
-row_find(const RowKey *key, const Datum *values)
+/* The first row in this direction that the snapshot sees. */
+static HeapTuple
+find(const RowKey *key, const Datum *values, Snapshot snapshot, ScanDirection direction)
 {
 	Finder		own;
 	Finder	   *f;
 	ScanKeyData scan_key[ROW_KEYS_MAX];
-	Snapshot	snapshot;
 	HeapTuple	row = NULL;
 	int			i;
 
-	CommandCounterIncrement();	/* also what this statement has written */
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	snapshot = RegisterSnapshot(snapshot);
 	f = finder_of(key, snapshot, &own);
 	for (i = 0; i < f->nkeys; i++)
 		ScanKeyInit(&scan_key[i], i + 1, BTEqualStrategyNumber, key->part[i].equal, values[i]);
 	f->scan->xs_snapshot = snapshot;
 	index_rescan(f->scan, scan_key, f->nkeys, NULL, 0);
-	if (index_getnext_slot(f->scan, ForwardScanDirection, f->row))
+	if (index_getnext_slot(f->scan, direction, f->row))
 		row = ExecCopySlotHeapTuple(f->row);
 	ExecClearTuple(f->row);
 	UnregisterSnapshot(snapshot);
 	if (f == &own)
 		finder_close(f);
 	return row;
+}
+
+HeapTuple
+row_find(const RowKey *key, const Datum *values)
+{
+	CommandCounterIncrement();	/* also what this statement has written */
+	return find(key, values, GetLatestSnapshot(), ForwardScanDirection);
+}
+
+HeapTuple
+row_find_last(const RowKey *key, const Datum *values)
+{
+	CommandCounterIncrement();
+	return find(key, values, IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : GetLatestSnapshot(),
+				BackwardScanDirection);
 }
 
 Datum
@@ -144,4 +158,12 @@ row_found(const RowKey *key, HeapTuple row, const char *column, bool *isnull)
 
 	table_close(rel, AccessShareLock);
 	return value;
+}
+
+int64
+row_found_int8(const RowKey *key, HeapTuple row, const char *column)
+{
+	bool		isnull;
+
+	return DatumGetInt64(row_found(key, row, column, &isnull));
 }

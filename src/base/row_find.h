@@ -25,7 +25,7 @@ typedef struct RowKey
 {
 	const char *table;			/* in the schema refundx */
 	const char *index;			/* a unique one, likewise */
-	struct						/* the index's columns, in its order */
+	struct						/* the index's columns, or the first of them, in its order */
 	{
 		const char *column;
 		RegProcedure equal;		/* of the column's type */
@@ -39,8 +39,15 @@ typedef struct RowKey
  */
 extern HeapTuple row_find(const RowKey *key, const Datum *values);
 
+/*
+ * The last of the rows that begin with this key, in the index's order.  As any
+ * statement sees it: where the transaction's snapshot is fixed, that one's.
+ */
+extern HeapTuple row_find_last(const RowKey *key, const Datum *values);
+
 /* A column of it; what it points to lives as long as the row. */
 extern Datum row_found(const RowKey *key, HeapTuple row, const char *column, bool *isnull);
+extern int64 row_found_int8(const RowKey *key, HeapTuple row, const char *column);	/* not null */
 
 /*
  * Many rows in one go: between these two what row_find has opened stays open.  Not

@@ -40,6 +40,14 @@ arrival_begin(Arrival *a)
 	arrival_remember(&a->seen);
 }
 
+void
+arrival_begin_at(Arrival *a, const char *snapshot)
+{
+	if (a->seen)
+		pfree(a->seen);
+	a->seen = MemoryContextStrdup(TopMemoryContext, snapshot);
+}
+
 uint64
 arrival_read(Arrival *a, Statement *s, Values *v)
 {

@@ -26,6 +26,9 @@ typedef struct Arrival
  */
 extern void arrival_begin(Arrival *a);
 
+/* Begin where a former reader was, which has kept a->reading somewhere. */
+extern void arrival_begin_at(Arrival *a, const char *snapshot);
+
 /*
  * Run a statement whose last parameter is a pg_snapshot (as text) and which
  * reads from ARRIVAL(...): the rows that are visible now and were not before.  Call arrival_done() after the transaction that handled them

@@ -45,6 +45,7 @@ typedef struct Locked
 	int			attempts;
 	int64		payment_id;		/* 0 = none */
 	char	   *payment_hold;
+	char	   *hold;			/* its own */
 	int64		account_id;		/* 0 = none */
 	int64		cap_account_id; /* whose day's limit it counts on; 0 = none */
 	int64		amount;			/* with the fee */
@@ -68,7 +69,7 @@ lock_instruction(const char *number, ProductKind kind, bool own_only, Locked *l)
 	static Statement lock = {
 		"SELECT i.instruction_id, i.state, i.state_since::text, i.attempts, i.account_id, i.amount + i.fee,"
 		"       i.cancel_requested_at IS NOT NULL, c.kind, i.submitted_by, o.actor,"
-		"       CASE WHEN o.capped_on IS NOT NULL THEN o.account_id END"
+		"       CASE WHEN o.capped_on IS NOT NULL THEN o.account_id END, i.hold"
 		"  FROM refundx.instruction i"
 		"  JOIN refundx.channel c USING (channel_id)"
 		"  LEFT JOIN refundx.payout o ON o.instruction_id = i.instruction_id"
@@ -107,6 +108,7 @@ lock_instruction(const char *number, ProductKind kind, bool own_only, Locked *l)
 	l->submitted_by = row_text(0, 9);
 	l->actor = row_text(0, 10);
 	l->cap_account_id = row_int8(0, 11);
+	l->hold = row_text(0, 12);
 }
 
 static void
@@ -142,6 +144,11 @@ end_unsent(const Locked *l, const Transition *t, const char *event, const char *
 		ereport(ERROR,
 				(errcode(ERRCODE_RX_ON_HOLD),
 				 errmsg("the payment of refund \"%s\" is on hold: %s", l->number, l->payment_hold)));
+	if (l->hold != NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_RX_ON_HOLD),
+				 errmsg("%s \"%s\" is on hold: %s", product_name(l->kind), l->number, l->hold),
+				 errhint("An operator lifts that with refundx.release().")));
 	values_int8(&v, l->instruction_id);
 	values_text(&v, reason);
 	values_text(&v, state_name(t->to));

@@ -15,6 +15,8 @@
 #include "base/sql.h"
 
 #include "money/external.h"
+
+#include "money/incident.h"
 #include "utils/builtins.h"
 
 static int64 count_against(int64 payment_id, const EvidenceFacts *e);
@@ -128,6 +130,12 @@ external_keep(const EvidenceFacts *e, char **note)
 		*note = psprintf("a %s made elsewhere; known", product_name(e->about));
 		return true;
 	}
+	incident_add(&(Incident) {
+		.kind = "made_elsewhere",
+		.subject = e->wire_no,
+		.reason = psprintf("the channel speaks of a %s that was not made here", product_name(e->about)),
+		.done = "it is kept, and counted against its payment where that is known; a person has to find out who made it"
+	});
 	counted = payment_id && e->has_amount ? count_against(payment_id, e) : 0;
 	if (counted > 0)
 	{
@@ -152,7 +160,9 @@ count_against(int64 payment_id, const EvidenceFacts *e)
 	static Statement count = {
 		"UPDATE refundx.payment p"
 		"   SET elsewhere = p.elsewhere + least($2, l.amount),"
-		"       hold = CASE WHEN $2 > l.amount THEN coalesce(p.hold, $3) ELSE p.hold END"
+		"       hold = CASE WHEN $2 > l.amount THEN coalesce(p.hold, $3) ELSE p.hold END,"
+		"       hold_since = CASE WHEN $2 > l.amount AND p.hold IS NULL THEN clock_timestamp() ELSE p.hold_since END,"
+		"       hold_by = CASE WHEN $2 > l.amount AND p.hold IS NULL THEN 'external' ELSE p.hold_by END"
 		"  FROM (SELECT paid - refunding - refunded - returned - elsewhere - already_refunded AS amount"
 		"          FROM refundx.payment WHERE payment_id = $1) l"
 		" WHERE p.payment_id = $1"

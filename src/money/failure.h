@@ -72,8 +72,8 @@ extern int	failure_retry_delay(const FailurePolicy *p, int attempts);
  */
 extern char *reissue_instruction(int64 instruction_id, const char *why);
 
-/* It was to get another number by itself, and gets none: a person is told why. */
-extern void reissue_refused(int64 instruction_id, const char *why_not);
+/* It was to get another number by itself, and gets none: a person is told why.  Returns the reason. */
+extern char *reissue_refused(int64 instruction_id, const char *why_not);
 
 /* End a stopped instruction, which is locked with its payment: failed, released. */
 extern void stopped_give_up(int64 instruction_id, const char *why);

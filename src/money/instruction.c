@@ -17,6 +17,7 @@
 #include "executor/spi.h"
 #include "miscadmin.h"
 #include "money/money.h"
+#include "money/stop.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/timestamp.h"
@@ -73,6 +74,7 @@ instruction_insert(NewInstruction *i)
 	Datum		zero = Int32GetDatum(0);
 	bool		waits = i->state == STATE_AWAITING_APPROVAL;
 
+	stop_check_submit(session_user_name());
 	i->instruction_id = row_next_id(&instruction);
 	i->due_at = waits ? 0 : clock_now();
 	i->state_since = i->submitted_at = GetCurrentTimestamp();

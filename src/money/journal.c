@@ -21,6 +21,7 @@
  */
 #include "money/journal.h"
 #include "money/money.h"
+#include "money/stop.h"
 
 #include "access/genam.h"
 #include "access/stratnum.h"
@@ -29,6 +30,7 @@
 #include "access/xact.h"
 #include "base/errors.h"
 #include "base/relation.h"
+#include "base/row_find.h"
 #include "base/row_list.h"
 #include "common/int.h"
 #include "executor/executor.h"
@@ -279,43 +281,45 @@ lock_version(Relation account, ItemPointer tid, Snapshot snapshot, JournalLock l
 	return result == TM_Ok;
 }
 
-bool
-journal_account_row(int64 account_id, JournalLock lock, AccountRow *row)
+/* The row of which a version is at tid.  False if somebody else has it, and we do not wait. */
+static bool
+account_row_at(ItemPointer tid, JournalLock lock, AccountRow *row)
 {
-	Relation	account = table_open(relation_oid("account"),
-									 lock == JOURNAL_LOCK_NOT ? AccessShareLock : RowShareLock);
+	Relation	account = table_open(relation_oid("account"), RowShareLock);
 	TupleTableSlot *slot = table_slot_create(account, NULL);
-	Snapshot	snapshot;
-	SysScanDesc scan;
-	ScanKeyData key;
-	HeapTuple	tuple;
-	bool		found;
+	Snapshot	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	bool		locked = lock_version(account, tid, snapshot, lock, slot);
 
-	memset(row, 0, sizeof(*row));
-	CommandCounterIncrement();
-	snapshot = RegisterSnapshot(GetLatestSnapshot());
-	ScanKeyInit(&key, SPI_fnumber(RelationGetDescr(account), "account_id"), BTEqualStrategyNumber,
-				F_INT8EQ, Int64GetDatum(account_id));
-	scan = systable_beginscan(account, compat_primary_key_index(account), true, snapshot, 1, &key);
-	tuple = systable_getnext(scan);
-	found = HeapTupleIsValid(tuple);
-	if (found)
-	{
-		ItemPointerData tid = tuple->t_self;
-
-		row->ours = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(tuple->t_data));
-		if (lock == JOURNAL_LOCK_NOT)
-			ExecForceStoreHeapTuple(tuple, slot, false);
-		else
-			found = lock_version(account, &tid, snapshot, lock, slot);
-		if (found)
-			read_account(slot, row);
-	}
-	systable_endscan(scan);
+	if (locked)
+		read_account(slot, row);
 	UnregisterSnapshot(snapshot);
 	ExecDropSingleTupleTableSlot(slot);
 	table_close(account, NoLock);
-	return found;
+	return locked;
+}
+
+bool
+journal_account_row(int64 account_id, JournalLock lock, AccountRow *row)
+{
+	static const RowKey by_id = {"account", "account_pkey", {{"account_id", F_INT8EQ}}};
+	Datum		key = Int64GetDatum(account_id);
+	HeapTuple	found = row_find(&by_id, &key);
+	Relation	account;
+	TupleTableSlot *slot;
+
+	memset(row, 0, sizeof(*row));
+	if (found == NULL)
+		return false;
+	row->ours = TransactionIdIsCurrentTransactionId(HeapTupleHeaderGetXmin(found->t_data));
+	if (lock != JOURNAL_LOCK_NOT)
+		return account_row_at(&found->t_self, lock, row);
+	account = table_open(relation_oid("account"), AccessShareLock);
+	slot = MakeSingleTupleTableSlot(RelationGetDescr(account), &TTSOpsHeapTuple);
+	ExecStoreHeapTuple(found, slot, false);
+	read_account(slot, row);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(account, AccessShareLock);
+	return true;
 }
 
 /*
@@ -343,6 +347,8 @@ journal_refuse(const AccountRow *row, JournalType type)
 				(errcode(ERRCODE_RX_ON_HOLD),
 				 errmsg("account \"%s\" is on hold: %s", own.account_no, own.hold),
 				 errdetail("Nothing is taken from it until an operator has resolved this.")));
+	if (types[type].available < 0)
+		stop_check_account(own.account_no);
 }
 
 /*
@@ -354,36 +360,18 @@ journal_refuse(const AccountRow *row, JournalType type)
 void
 journal_newest_line(int64 account_id, AccountBalance *balance)
 {
-	Relation	journal = table_open(relation_oid("journal"), AccessShareLock);
-	Relation	index = index_open(compat_primary_key_index(journal), AccessShareLock);
-	TupleDesc	desc = RelationGetDescr(journal);
-	Snapshot	snapshot;
-	SysScanDesc scan;
-	ScanKeyData key;
-	HeapTuple	line;
-	bool		isnull;
+	static const RowKey by_account = {"journal", "journal_pkey", {{"account_id", F_INT8EQ}}};
+	Datum		key = Int64GetDatum(account_id);
+	HeapTuple	line = row_find_last(&by_account, &key);
 
 	memset(balance, 0, sizeof(*balance));
 	balance->account_id = account_id;
-
-	/* what this transaction has written itself counts as well */
-	CommandCounterIncrement();
-	snapshot = RegisterSnapshot(IsolationUsesXactSnapshot() ? GetTransactionSnapshot()
-								: GetLatestSnapshot());
-	ScanKeyInit(&key, SPI_fnumber(desc, "account_id"), BTEqualStrategyNumber, F_INT8EQ,
-				Int64GetDatum(account_id));
-	scan = systable_beginscan_ordered(journal, index, snapshot, 1, &key);
-	line = systable_getnext_ordered(scan, BackwardScanDirection);
-	if (HeapTupleIsValid(line))
+	if (line != NULL)
 	{
-		balance->version = DatumGetInt64(heap_getattr(line, SPI_fnumber(desc, "version"), desc, &isnull));
-		balance->available = DatumGetInt64(heap_getattr(line, SPI_fnumber(desc, "available"), desc, &isnull));
-		balance->frozen = DatumGetInt64(heap_getattr(line, SPI_fnumber(desc, "frozen"), desc, &isnull));
+		balance->version = row_found_int8(&by_account, line, "version");
+		balance->available = row_found_int8(&by_account, line, "available");
+		balance->frozen = row_found_int8(&by_account, line, "frozen");
 	}
-	systable_endscan_ordered(scan);
-	UnregisterSnapshot(snapshot);
-	index_close(index, AccessShareLock);
-	table_close(journal, AccessShareLock);
 }
 
 void
@@ -415,11 +403,13 @@ journal_append(AccountBalance *balance, JournalType type, int64 amount,
 }
 
 void
-journal_lock(int64 account_id, JournalType type, int64 amount, AccountBalance *balance)
+journal_lock(int64 account_id, ItemPointer seen_at, JournalType type, int64 amount, AccountBalance *balance)
 {
-	AccountRow	row;
+	AccountRow	row = {0};
 
-	if (!journal_account_row(account_id, JOURNAL_LOCK_WAIT, &row))
+	if (seen_at != NULL)
+		(void) account_row_at(seen_at, JOURNAL_LOCK_WAIT, &row);
+	else if (!journal_account_row(account_id, JOURNAL_LOCK_WAIT, &row))
 		journal_complain(account_id, type, amount);
 	journal_refuse(&row, type);
 	journal_newest_line(account_id, balance);
@@ -431,7 +421,7 @@ journal_post(int64 account_id, JournalType type, int64 amount,
 {
 	AccountBalance balance;
 
-	journal_lock(account_id, type, amount, &balance);
+	journal_lock(account_id, NULL, type, amount, &balance);
 	journal_append(&balance, type, amount, instruction_id, reference, note);
 }
 

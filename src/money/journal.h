@@ -12,6 +12,7 @@
 
 #include "base/sql.h"
 #include "money/state.h"
+#include "storage/itemptr.h"
 
 typedef enum JournalType
 {
@@ -51,9 +52,11 @@ extern void journal_post(int64 account_id, JournalType type, int64 amount,
 
 /*
  * Its first half: lock the account, and read its newest line.  While the lock is
- * held, journal_append() may write any number of lines after it.
+ * held, journal_append() may write any number of lines after it.  seen_at: where
+ * this statement has seen a version of the account's row, which saves looking for
+ * it again; or NULL.
  */
-extern void journal_lock(int64 account_id, JournalType type, int64 amount, AccountBalance *balance);
+extern void journal_lock(int64 account_id, ItemPointer seen_at, JournalType type, int64 amount, AccountBalance *balance);
 
 /* ---- slots of an account (slot.c) ---- */
 

@@ -83,7 +83,7 @@ read_stopped(int64 instruction_id, Stopped *s)
 		"SELECT i.wire_no, i.instruction_no, i.kind, i.channel_id, i.merchant_id, c.kind, c.config::text,"
 		"       i.payment_id, p.payment_no, p.parts, i.account_id,"
 		"       CASE WHEN o.capped_on IS NOT NULL THEN o.account_id END, i.reissues, i.may_send,"
-		"       coalesce(p.hold, a.hold) IS NOT NULL, i.due_call IS NOT NULL, i.last_attempt_at,"
+		"       coalesce(p.hold, a.hold, i.hold) IS NOT NULL, i.due_call IS NOT NULL, i.last_attempt_at,"
 		"       e.verdict, e.evidence_id, i.state"
 		"  FROM refundx.instruction i"
 		"  JOIN refundx.channel c USING (channel_id)"
@@ -232,7 +232,7 @@ reissue_instruction(int64 instruction_id, const char *why)
 	if (!s.may_send)
 		return "it was adopted, and what was not sent from here gets no other number";
 	if (s.on_hold)
-		return "its payment or account is on hold";
+		return "it, its payment or its account is on hold";
 	if (s.asked)
 		return "the channel is being asked about its present number, for there is doubt whether that has ended";
 	if (was_a_part(&s) && s.product->limits.max_parts > 0 && s.parts + 1 > s.product->limits.max_parts)
@@ -260,19 +260,19 @@ reissue_instruction(int64 instruction_id, const char *why)
 	return NULL;
 }
 
-void
+char *
 reissue_refused(int64 instruction_id, const char *why_not)
 {
 	static Statement tell = {
-		"UPDATE refundx.instruction"
-		"   SET person_reason = 'the channel has ended it unpaid, and it gets no other number by itself: ' || $2"
-		" WHERE instruction_id = $1", ARGS(INT8OID, TEXTOID)
+		"UPDATE refundx.instruction SET person_reason = $2 WHERE instruction_id = $1", ARGS(INT8OID, TEXTOID)
 	};
+	char	   *reason = psprintf("the channel has ended it unpaid, and it gets no other number by itself: %s", why_not);
 	Values		v = {0};
 
 	values_int8(&v, instruction_id);
-	values_text(&v, why_not);
+	values_text(&v, reason);
 	statement_run(&tell, &v);
+	return reason;
 }
 
 /*

@@ -14,6 +14,7 @@
  */
 #include "base/sql.h"
 
+#include "money/incident.h"
 #include "money/settle.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -26,6 +27,7 @@ static void write_events(Batch *b);
 static void write_notices(Batch *b);
 static void write_merchants(Batch *b);
 static void write_reissues(Batch *b);
+static void write_incidents(const Batch *b);
 
 void
 settle_write(Batch *b)
@@ -40,6 +42,7 @@ settle_write(Batch *b)
 	write_notices(b);
 	write_events(b);
 	write_reissues(b);
+	write_incidents(b);
 }
 
 /*
@@ -203,14 +206,16 @@ static void
 write_holds(Batch *b)
 {
 	static Statement hold_payment = {
-		"UPDATE refundx.payment SET hold = coalesce(hold, $2) WHERE payment_id = $1",
-		ARGS(INT8OID, TEXTOID)
+		"UPDATE refundx.payment SET hold = $2, hold_since = $3, hold_by = 'contradiction'"
+		" WHERE payment_id = $1 AND hold IS NULL",
+		ARGS(INT8OID, TEXTOID, TIMESTAMPTZOID)
 	};
 	static Statement hold_account = {
 		/* at the account's own row, which speaks for its slots */
-		"UPDATE refundx.account SET hold = coalesce(hold, $2)"
-		" WHERE account_id = (SELECT coalesce(slot_of, account_id) FROM refundx.account WHERE account_id = $1)",
-		ARGS(INT8OID, TEXTOID)
+		"UPDATE refundx.account SET hold = $2, hold_since = $3, hold_by = 'contradiction'"
+		" WHERE account_id = (SELECT coalesce(slot_of, account_id) FROM refundx.account WHERE account_id = $1)"
+		"   AND hold IS NULL",
+		ARGS(INT8OID, TEXTOID, TIMESTAMPTZOID)
 	};
 	int			n;
 
@@ -223,10 +228,12 @@ write_holds(Batch *b)
 			continue;
 		values_int8(&v, i->payment_id);
 		values_text(&v, i->person_reason);
+		values_time(&v, b->now);
 		statement_run(&hold_payment, &v);
 		values_reset(&v);
 		values_int8(&v, i->account_id);
 		values_text(&v, i->person_reason);
+		values_time(&v, b->now);
 		statement_run(&hold_account, &v);
 	}
 }
@@ -338,13 +345,12 @@ write_merchant(Batch *b, const EvidenceFacts *e, ProductKind about, bool pause)
 		" ON CONFLICT (merchant_id, about) DO UPDATE"
 		"   SET paused = excluded.paused, reason = excluded.reason, probes = p.probes + 1,"
 		"       probe_at = $4 + make_interval(secs => least(3600, 30 * 2 ^ least(p.probes, 7)) / $5)"
-		" WHERE p.paused <> 'operator'"
-		" RETURNING probes",
+		" RETURNING probes, (SELECT merchant_no FROM refundx.merchant m WHERE m.merchant_id = p.merchant_id)",
 		ARGS(INT4OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, FLOAT8OID, TEXTOID)
 	};
 	static Statement resume_it = {
 		"DELETE FROM refundx.merchant_pause"
-		" WHERE merchant_id = $1 AND about = $2 AND paused IN ('hold', 'config')", ARGS(INT4OID, TEXTOID)
+		" WHERE merchant_id = $1 AND about = $2", ARGS(INT4OID, TEXTOID)
 	};
 	int32		merchant_id = e->merchant_id;
 	Values		v = {0};
@@ -366,11 +372,19 @@ write_merchant(Batch *b, const EvidenceFacts *e, ProductKind about, bool pause)
 	values_text(&v, product_name(about));
 	/* one alarm, not one for each probe */
 	if (statement_run(&pause_it, &v) > 0 && row_int4(0, 1) == 1)
-		ereport(WARNING,
-				(errmsg("refundx: %ss of merchant %d are paused (%s)", product_name(about), merchant_id,
-						e->verdict == VERDICT_HOLD ? "the merchant must act" : "keys, clock or rights"),
-				 errdetail("The channel says: %s.", e->code ? e->code : "nothing"),
-				 errhint("See refundx.merchants. It is probed by itself, and resumes by itself.")));
+	{
+		const char *merchant_no = row_text(0, 2);
+		Incident	paused = {
+			.kind = "merchant_paused",
+			.subject = psprintf("merchant %s", merchant_no),
+			.reason = psprintf("%ss of merchant %s are paused (%s); the channel says %s", product_name(about), merchant_no,
+							   e->verdict == VERDICT_HOLD ? "the merchant must act" : "keys, clock or rights",
+							   e->code ? e->code : "nothing"),
+			.done = "it is probed by itself, and resumes by itself: see refundx.merchants"
+		};
+
+		incident_add(&paused);
+	}
 }
 
 static void
@@ -407,8 +421,8 @@ write_merchants(Batch *b)
 }
 
 /*
- * Last, on top of the events that say why: each is one more transition, with an
- * event of its own.  Whatever the rest of the batch said of it has been weighed.
+ * On top of the events that say why: each is one more transition, with an event of
+ * its own.  Whatever the rest of the batch said of it has been weighed.
  */
 static void
 write_reissues(Batch *b)
@@ -423,7 +437,30 @@ write_reissues(Batch *b)
 		if (!s->reissue || s->row.state != STATE_STOPPED || s->row.on_hold)
 			continue;
 		why_not = reissue_instruction(s->instruction_id, "by its failure policy");
-		if (why_not != NULL)
-			reissue_refused(s->instruction_id, why_not);
+
+		/* nobody has to look at it any more; or for another reason */
+		s->row.person_reason = why_not ? reissue_refused(s->instruction_id, why_not) : NULL;
+	}
+}
+
+/* What has become a person's with this batch, and why. */
+static void
+write_incidents(const Batch *b)
+{
+	int			n;
+
+	for (n = 0; n < b->nsubjects; n++)
+	{
+		const Subject *s = &b->subjects[n];
+		Incident	given = {
+			.kind = s->hold ? "contradiction" : "with_person",
+			.instruction_id = s->instruction_id,
+			.reason = s->row.person_reason,
+			.done = s->hold ? "nothing was moved; payment and account are on hold; a person has to decide"
+			: "a person has to look: see refundx.desk"
+		};
+
+		if (s->touched && s->row.person_reason != NULL && s->row.person_since == b->now)
+			incident_add(&given);
 	}
 }

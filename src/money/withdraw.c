@@ -393,16 +393,19 @@ freeze(const Withdrawal *d, WithdrawBatch *batch)
 {
 	const NewInstruction *in = &d->in;
 	int64		amount = in->amount + in->fee;
+	AccountBalance own = {0};
+	AccountBalance *balance = batch ? &batch->balance : &own;
+	ItemPointerData at = d->account_at;
 
-	if (batch == NULL || journal_has_slots(d->account_id))
+	if (journal_has_slots(d->account_id))
 	{
 		row_list_flush();		/* choosing one may have moved money into it */
 		journal_post(in->account_id, JOURNAL_FREEZE, amount, in->instruction_id, NULL, NULL);
 		return;
 	}
-	if (batch->balance.account_id != in->account_id)
-		journal_lock(in->account_id, JOURNAL_FREEZE, amount, &batch->balance);
-	journal_append(&batch->balance, JOURNAL_FREEZE, amount, in->instruction_id, NULL, NULL);
+	if (balance->account_id != in->account_id)
+		journal_lock(in->account_id, &at, JOURNAL_FREEZE, amount, balance);
+	journal_append(balance, JOURNAL_FREEZE, amount, in->instruction_id, NULL, NULL);
 }
 
 static void
@@ -510,6 +513,7 @@ find_account(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
 	if (batch != NULL && strcmp(batch->account_no, w->account_no) == 0)
 	{
 		d->account_id = batch->account_id;
+		d->account_at = batch->account_at;
 		d->in.currency = pstrdup(batch->currency);
 	}
 	else
@@ -521,13 +525,15 @@ find_account(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
 					(errcode(ERRCODE_RX_UNKNOWN_ACCOUNT),
 					 errmsg("account \"%s\" does not exist", w->account_no),
 					 errhint("Open it with refundx.account_open().")));
-		d->account_id = DatumGetInt64(row_found(&by_no, account, "account_id", &isnull));
+		d->account_id = row_found_int8(&by_no, account, "account_id");
+		d->account_at = account->t_self;
 		d->in.currency = TextDatumGetCString(row_found(&by_no, account, "currency", &isnull));
 	}
 	if (batch != NULL)
 	{
 		strlcpy(batch->account_no, w->account_no, sizeof(batch->account_no));
 		batch->account_id = d->account_id;
+		batch->account_at = d->account_at;
 		strlcpy(batch->currency, d->in.currency, sizeof(batch->currency));
 	}
 	for (c = d->product->limits.currencies; *c != NULL; c++)

@@ -43,6 +43,7 @@ typedef struct Withdrawal
 	const ChannelProduct *product;
 	bool		has_defaults;
 	int64		account_id;		/* the account's own; in.account_id may be a slot */
+	ItemPointerData account_at; /* where its row was seen */
 	ChannelInstruction instr;
 	SealedPayee payee;
 	int64		payee_id;
@@ -58,6 +59,7 @@ typedef struct WithdrawBatch
 	AccountBalance balance;		/* of the account that was charged last, which is locked */
 	char		account_no[PAYMENT_NO_MAX + 1]; /* what was found last: it never changes */
 	int64		account_id;
+	ItemPointerData account_at;
 	char		currency[4];
 } WithdrawBatch;
 

@@ -30,7 +30,7 @@ COMMENT ON TABLE refundx.merchant IS 'Merchants as channels know them';
 CREATE TABLE refundx.merchant_pause (
 	merchant_id	int NOT NULL REFERENCES refundx.merchant,
 	about		refundx.instruction_kind NOT NULL,
-	paused		text NOT NULL CHECK (paused IN ('hold', 'config', 'operator')),
+	paused		text NOT NULL CHECK (paused IN ('hold', 'config')),
 	reason		text,
 	since		timestamptz NOT NULL,
 	probe_at	timestamptz,
@@ -69,6 +69,8 @@ CREATE TABLE refundx.account (
 	slot_of		bigint,
 	slot		int NOT NULL DEFAULT 0,
 	hold		text,
+	hold_since	timestamptz,
+	hold_by		text,
 	closed		text,
 	opened_at	timestamptz NOT NULL DEFAULT now(),
 	opened_by	text NOT NULL DEFAULT session_user,
@@ -83,6 +85,7 @@ COMMENT ON COLUMN refundx.account.account_no IS 'The caller''s name of it; a slo
 COMMENT ON COLUMN refundx.account.slots IS 'Over how many rows its balance is spread, this one counted; never changes';
 COMMENT ON COLUMN refundx.account.slot_of IS 'The account that this row is a slot of; null: an account''s own row, which is its slot 0';
 COMMENT ON COLUMN refundx.account.hold IS 'Why nothing is taken from it; an account''s own row speaks for its slots';
+COMMENT ON COLUMN refundx.account.hold_by IS 'Who placed it: contradiction, or the operator who did';
 COMMENT ON COLUMN refundx.account.closed IS 'Why it was closed; null: it is open. The same on all rows of an account';
 
 CREATE TABLE refundx.payment (
@@ -102,6 +105,8 @@ CREATE TABLE refundx.payment (
 	already_refunded refundx.minor_units NOT NULL DEFAULT 0,
 	channel_data jsonb,
 	hold		text,
+	hold_since	timestamptz,
+	hold_by		text,
 	recorded_at	timestamptz NOT NULL DEFAULT now(),
 	recorded_by	text NOT NULL DEFAULT session_user,
 	UNIQUE (channel_id, payment_no),
@@ -113,6 +118,7 @@ CREATE INDEX payment_channel_payment ON refundx.payment (channel_payment_id) WHE
 COMMENT ON TABLE refundx.payment IS 'What was paid, and how much of it is being refunded or has been; amounts in minor units';
 COMMENT ON COLUMN refundx.payment.returned IS 'Came back after it was refunded; reserved for a reissue';
 COMMENT ON COLUMN refundx.payment.elsewhere IS 'Refunds that others made (the channel''s console), as evidence showed';
+COMMENT ON COLUMN refundx.payment.hold_by IS 'Who placed it: contradiction, external, or the operator who did';
 COMMENT ON COLUMN refundx.payment.already_refunded IS 'Refunded before refundx knew the payment';
 
 -- Whom to text.  A table of its own, without CHECK constraints, because a
@@ -153,6 +159,9 @@ CREATE TABLE refundx.instruction (
 	refusal		text,
 	may_send	boolean NOT NULL DEFAULT true,
 	cancel_requested_at timestamptz,
+	hold		text,
+	hold_since	timestamptz,
+	hold_by		text,
 	first_attempt_at timestamptz,
 	last_attempt_at timestamptz,
 	person_reason text,
@@ -179,12 +188,17 @@ COMMENT ON COLUMN refundx.instruction.reissues IS 'How many numbers it had befor
 COMMENT ON COLUMN refundx.instruction.attempts IS 'How often its present number was sent';
 COMMENT ON COLUMN refundx.instruction.refusal IS 'The code of an unsigned refusal that a query has still to confirm';
 COMMENT ON COLUMN refundx.instruction.cancel_requested_at IS 'Since when the channel is asked to give it up; only the channel''s word ends it';
+COMMENT ON COLUMN refundx.instruction.hold IS 'Why it is not sent (or sent again); it is asked about all the same';
+COMMENT ON COLUMN refundx.instruction.hold_by IS 'Who placed it: the operator who did; resolve, while one is being resolved; unproven, once it was ended without proof that it was never paid';
 COMMENT ON COLUMN refundx.instruction.may_send IS 'False for an adopted refund: it is asked about, and not sent';
 -- is_open changes once in a row's life, so the index does not keep the other
 -- updates from being heap-only; the workers rebuild their heaps from it.
 CREATE INDEX instruction_open ON refundx.instruction (account_id) WHERE is_open;
 CREATE INDEX instruction_payment ON refundx.instruction (payment_id) WHERE payment_id IS NOT NULL;
 CREATE INDEX instruction_with_person ON refundx.instruction (instruction_id) WHERE person_since IS NOT NULL;
+
+-- What an operator holds, and what was ended without proof and is still asked about.
+CREATE INDEX instruction_held ON refundx.instruction (instruction_id) WHERE hold IS NOT NULL;
 
 -- The business bytes of each wire number, kept before the first attempt.
 CREATE TABLE refundx.request (
@@ -315,6 +329,8 @@ CREATE TABLE refundx.external_refund (
 	seen_at		timestamptz NOT NULL DEFAULT clock_timestamp(),
 	person_reason text NOT NULL,
 	person_suggestion text NOT NULL,
+	ignored_at	timestamptz,
+	ignored_by	text,
 	UNIQUE (merchant_id, about, wire_no)
 );
 COMMENT ON TABLE refundx.external_refund IS 'Refunds and withdrawals made elsewhere, with a person; counted against the payment''s headroom';

@@ -12,7 +12,7 @@ COMMENT ON FUNCTION refundx.stamp_xid() IS 'Trigger: a row belongs to the transa
 
 CREATE FUNCTION refundx.channels_changed() RETURNS trigger
 LANGUAGE c AS 'MODULE_PATHNAME', 'refundx_channels_changed';
-COMMENT ON FUNCTION refundx.channels_changed() IS 'Trigger: sessions forget what they remember of the channels, their rules, and guards';
+COMMENT ON FUNCTION refundx.channels_changed() IS 'Trigger: sessions forget what they remember of the channels, their rules, guards, pauses and caps';
 
 CREATE TRIGGER channels_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON refundx.channel
 	FOR EACH STATEMENT EXECUTE FUNCTION refundx.channels_changed();
@@ -26,11 +26,20 @@ CREATE TRIGGER channels_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON 
 	FOR EACH STATEMENT EXECUTE FUNCTION refundx.channels_changed();
 ALTER TABLE refundx.guard ENABLE ALWAYS TRIGGER channels_changed;
 
+CREATE TRIGGER channels_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON refundx.pause
+	FOR EACH STATEMENT EXECUTE FUNCTION refundx.channels_changed();
+ALTER TABLE refundx.pause ENABLE ALWAYS TRIGGER channels_changed;
+
+-- not of a new level, which a claim may write
+CREATE TRIGGER channels_changed AFTER INSERT OR UPDATE OF removed_at OR DELETE OR TRUNCATE ON refundx.cap
+	FOR EACH STATEMENT EXECUTE FUNCTION refundx.channels_changed();
+ALTER TABLE refundx.cap ENABLE ALWAYS TRIGGER channels_changed;
+
 DO $$
 DECLARE
 	t text;
 BEGIN
-	FOREACH t IN ARRAY ARRAY['journal', 'event', 'evidence', 'attempt', 'request', 'audit', 'former_number'] LOOP
+	FOREACH t IN ARRAY ARRAY['journal', 'event', 'evidence', 'attempt', 'request', 'audit', 'incident', 'former_number'] LOOP
 		EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON refundx.%I
 						FOR EACH ROW EXECUTE FUNCTION refundx.refuse_change()', t);
 		EXECUTE format('CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON refundx.%I
@@ -38,7 +47,7 @@ BEGIN
 		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER append_only', t);
 		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER append_only_truncate', t);
 	END LOOP;
-	FOREACH t IN ARRAY ARRAY['merchant', 'channel', 'account', 'payment', 'instruction', 'payout', 'external_refund', 'guard', 'guard_lock'] LOOP
+	FOREACH t IN ARRAY ARRAY['merchant', 'channel', 'account', 'payment', 'instruction', 'payout', 'external_refund', 'guard', 'guard_lock', 'operator_request'] LOOP
 		EXECUTE format('CREATE TRIGGER never_deleted BEFORE DELETE ON refundx.%I
 						FOR EACH ROW EXECUTE FUNCTION refundx.refuse_change()', t);
 		EXECUTE format('CREATE TRIGGER never_truncated BEFORE TRUNCATE ON refundx.%I
@@ -46,7 +55,7 @@ BEGIN
 		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER never_deleted', t);
 		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER never_truncated', t);
 	END LOOP;
-	FOREACH t IN ARRAY ARRAY['event', 'evidence', 'notice'] LOOP
+	FOREACH t IN ARRAY ARRAY['event', 'evidence', 'notice', 'incident'] LOOP
 		EXECUTE format('CREATE TRIGGER stamp_xid BEFORE INSERT ON refundx.%I
 						FOR EACH ROW EXECUTE FUNCTION refundx.stamp_xid()', t);
 		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER stamp_xid', t);

@@ -60,7 +60,7 @@ COMMENT ON FUNCTION refundx.refund_submit(text, text, text, bigint, text, text, 
 refund_no: the caller''s number, unique per database; the same call again returns the existing refund. amount: minor units.
 payment_amount (with currency, and the rest as in payment_record) also records the payment on first sight.
 guards: rows of guarded tables that must not change until the refund has ended, [{"table": "shop.orders", "key": "1001", "expect": {"amount": 100}}]; each is locked, and has to be as expected, where something is. Not given: the rows that guards with of_payments find by the payment''s number; an empty list: none.
-Errors: RX001 exceeds what is left of the payment, RX002 unknown payment, RX003 number reused, RX004 account has not enough, RX005 currency, RX007 payment or account on hold, RX008 unknown channel, RX009 library not preloaded, RX010 the channel would refuse it (its window, its number of parts, its characters), RX011 no such guard, or its triggers are not enabled, RX014 amount, RX018 channel closed, RX019 account closed, RX023 a row of guards is not there, or not as expected, 40001 retry the transaction, 22023 a text is missing, too long or malformed.';
+Errors: RX001 exceeds what is left of the payment, RX002 unknown payment, RX003 number reused, RX004 account has not enough, RX005 currency, RX007 payment or account on hold, RX008 unknown channel, RX009 library not preloaded, RX010 the channel would refuse it (its window, its number of parts, its characters), RX011 no such guard, or its triggers are not enabled, RX014 amount, RX018 channel closed, RX019 account closed, RX023 a row of guards is not there, or not as expected, RX032 this login is paused, 40001 retry the transaction, 22023 a text is missing, too long or malformed.';
 
 CREATE FUNCTION refundx.refund_adopt(
 	channel text, payment_no text, refund_no text, amount bigint, reason text DEFAULT NULL,
@@ -81,7 +81,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'refundx_refund_cancel';
 COMMENT ON FUNCTION refundx.refund_cancel(text, text) IS
 'Cancels a refund that was never attempted and releases its money, in the caller''s transaction. Canceling a canceled one is a no-op.
-Errors: RX006 it may have been sent, or is finished; RX007 payment on hold; RX009 library not preloaded; RX012 unknown refund; 22023.';
+Errors: RX006 it may have been sent, or is finished; RX007 it, its payment or its account is on hold; RX009 library not preloaded; RX012 unknown refund; 22023.';
 
 CREATE FUNCTION refundx.account_open(account text, currency text, slots int DEFAULT 1)
 RETURNS boolean

@@ -44,7 +44,7 @@ COMMENT ON FUNCTION refundx.withdraw_submit(text, text, bigint, text, jsonb, tex
 'Freezes the amount (and a fee) on the account and queues a payment to payee, in the caller''s transaction: both or neither. Nothing is sent before it commits. By the channel''s policy it may wait for a second person instead (awaiting_approval).
 withdrawal_no: the caller''s number, unique per database over refunds and withdrawals; the same call again returns the existing withdrawal. amount: minor units of the account''s currency.
 payee: whom to pay; doc/wechat.md and doc/alipay.md say which members it has. It is stored masked and sealed, and never shown. reason: shown to the payee, as the channel allows. contact: telephone number to text, 5 to 15 digits with an optional leading +; language: of the text, default zh-CN. channel_data: what the channel needs besides. guards: rows of guarded tables that must not change until it has ended, as for refund_submit.
-Errors: RX003 number reused, RX004 not enough available, RX005 currency, RX007 account on hold, RX008 unknown channel, RX009 library not preloaded, RX010 the channel would refuse it (the message names the member), RX011 no key to seal the payee with, or no such guard, RX013 unknown account, RX014 amount, RX018 channel closed, RX019 account closed, RX020 a limit of the policy, RX023 a row of guards is not there, or not as expected, 40001 retry the transaction, 22023 a text is missing, too long or malformed.';
+Errors: RX003 number reused, RX004 not enough available, RX005 currency, RX007 account on hold, RX008 unknown channel, RX009 library not preloaded, RX010 the channel would refuse it (the message names the member), RX011 no key to seal the payee with, or no such guard, RX013 unknown account, RX014 amount, RX018 channel closed, RX019 account closed, RX020 a limit of the policy, RX023 a row of guards is not there, or not as expected, RX032 this login is paused, 40001 retry the transaction, 22023 a text is missing, too long or malformed.';
 
 CREATE TYPE refundx.withdrawal_order AS (
 	account		text,
@@ -74,7 +74,7 @@ LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS 'MODULE_PATHNAME', 'refundx_withdraw_cancel';
 COMMENT ON FUNCTION refundx.withdraw_cancel(text, text) IS
 'Cancels a withdrawal that was never attempted and releases its money, in the caller''s transaction. One that was attempted stays as it is, frozen, and the channel is asked to give it up: only the channel''s word ends it, and a success wins. Canceling a canceled one is a no-op.
-Errors: RX006 it is finished, or the channel takes nothing back; RX009 library not preloaded; RX012 unknown withdrawal; 22023.';
+Errors: RX006 it is finished, or the channel takes nothing back; RX007 it or its account is on hold; RX009 library not preloaded; RX012 unknown withdrawal; 22023.';
 
 CREATE FUNCTION refundx.approve(withdrawal_no text, reason text)
 RETURNS refundx.withdrawal

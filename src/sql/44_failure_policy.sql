@@ -129,7 +129,7 @@ BEGIN
 		SELECT FROM refundx.notice_template t WHERE t.about = failure_policy_set.about AND t.transition = 'stopped')
 	THEN
 		RAISE WARNING 'nobody is told when a % is stopped: there is no template for that', about
-			USING HINT = 'refundx.notice_template_set(''stopped'', ...) makes one; what is stopped is in refundx.with_person all the same.';
+			USING HINT = 'refundx.notice_template_set(''stopped'', ...) makes one; what is stopped is in refundx.desk all the same.';
 	END IF;
 	INSERT INTO refundx.audit (action, subject, reason, detail)
 	VALUES ('failure_policy_set', channel || ', ' || about, CASE WHEN policy IS NULL THEN 'removed' ELSE 'changed' END, policy);

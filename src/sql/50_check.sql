@@ -241,7 +241,7 @@ CREATE VIEW refundx.check_i18 AS
 				THEN format('it is %s since %s, with no due time and no person', i.state, i.state_since)
 				ELSE format('it is %s and was due at %s', i.state, i.due_at) END AS finding
 	  FROM refundx.instruction i
-	  LEFT JOIN refundx.merchant_pause m ON m.merchant_id = i.merchant_id AND m.about = i.kind
+	  LEFT JOIN refundx.merchant_paused m ON m.merchant_id = i.merchant_id AND m.about = i.kind
 	  LEFT JOIN refundx.payment p USING (payment_id)
 	 CROSS JOIN (SELECT clock_timestamp() + current_setting('refundx.clock_offset')::interval
 						- interval '15 min' AS at) late
@@ -252,11 +252,11 @@ CREATE VIEW refundx.check_i18 AS
 				SELECT FROM refundx.attempt a
 				 WHERE a.instruction_id = i.instruction_id AND a.started_at >= late.at))
 			OR i.due_at < late.at AND current_setting('refundx.dispatch')::boolean AND refundx.armed()
-			   AND m.paused IS NULL AND p.hold IS NULL
+			   AND m.paused IS NULL AND p.hold IS NULL AND i.hold IS NULL AND NOT refundx.held_back(i.instruction_id)
 			   AND NOT EXISTS (
 				SELECT FROM refundx.payout o JOIN refundx.account a ON a.account_id = o.account_id
 				 WHERE o.instruction_id = i.instruction_id AND a.hold IS NOT NULL));
-COMMENT ON VIEW refundx.check_i18 IS 'I18: every open refund and withdrawal has a due time that is not long past, or is with a person, or waits for approval (a pause, a hold and refundx.dispatch = off excuse it)';
+COMMENT ON VIEW refundx.check_i18 IS 'I18: every open refund and withdrawal has a due time that is not long past, or is with a person, or waits for approval (a pause, a cap, a hold and refundx.dispatch = off excuse it)';
 
 CREATE VIEW refundx.check_i19 AS
 	SELECT a.name AS subject,
@@ -298,8 +298,39 @@ CREATE VIEW refundx.check_i23 AS
 		   (coalesce(w.withdrawals, 0), coalesce(w.amount, 0))
 	   AND (d.day IS NOT NULL
 			OR w.day >= (clock_timestamp() + current_setting('refundx.clock_offset')::interval
-						 - interval '30 days')::date);
-COMMENT ON VIEW refundx.check_i23 IS 'I23: what an account has used of a day''s limit is the sum of its withdrawals of that day which have not failed and were not canceled';
+						 - interval '30 days')::date)
+	UNION ALL
+	-- from when the cap was set: what was sent before is not its doing
+	SELECT refundx.cap_text(c), format('at %s it had let out %s and %s within its time', s.at, used.amount, used.number)
+	  FROM refundx.cap c
+	  JOIN refundx.cap_sent s ON s.cap_id = c.cap_id AND s.at >= c.set_at
+	 CROSS JOIN LATERAL (
+		SELECT f.n, f.total - f.amount AS before FROM refundx.cap_sent f
+		 WHERE f.cap_id = c.cap_id AND f.at > s.at - c.within ORDER BY f.at, f.n LIMIT 1) f
+	 CROSS JOIN LATERAL (
+		SELECT s.total - f.before - coalesce(sum(a.amount), 0) AS amount, s.n - f.n + 1 - count(a.n) AS number
+		  FROM refundx.cap_sent a
+		 WHERE a.cap_id = c.cap_id AND a.again_at > s.at - c.within AND a.n <= s.n) used
+	 WHERE used.amount > c.max_amount OR used.number > c.max_number
+	UNION ALL
+	SELECT refundx.cap_text(c), format('line %s does not continue from line %s', s.n, s.before_n)
+	  FROM (SELECT s.*, lag(s.n) OVER w AS before_n, lag(s.at) OVER w AS before_at, lag(s.total) OVER w AS before
+			  FROM refundx.cap_sent s WINDOW w AS (PARTITION BY s.cap_id ORDER BY s.n)) s
+	  JOIN refundx.cap c USING (cap_id)
+	 WHERE s.before_n IS NOT NULL
+	   AND (s.n <> s.before_n + 1 OR s.at < s.before_at OR s.total <> s.before + s.amount)
+	UNION ALL
+	SELECT i.instruction_no, format('it was sent at %s and took no room in %s', a.started_at, refundx.cap_text(c))
+	  FROM refundx.cap c
+	  JOIN refundx.attempt a ON a.call = 'submit' AND a.started_at >= c.set_at
+	   AND a.started_at > clock_timestamp() + current_setting('refundx.clock_offset')::interval - c.within
+	  JOIN refundx.instruction i ON i.instruction_id = a.instruction_id
+	 WHERE c.removed_at IS NULL AND refundx.cap_concerns(c, i)
+	   -- a login may have become a member meanwhile
+	   AND (c.scope <> 'role' OR i.submitted_by = c.role_name)
+	   AND NOT EXISTS (SELECT FROM refundx.cap_sent s
+						WHERE s.instruction_id = i.instruction_id AND s.cap_id = c.cap_id AND s.at >= a.started_at);
+COMMENT ON VIEW refundx.check_i23 IS 'I23: what an account has used of a day''s limit is the sum of its withdrawals of that day which have not failed and were not canceled; and what was sent in any window is within each cap, each number once, with a line for everything that was sent';
 
 CREATE VIEW refundx.check_i24 AS
 	SELECT i.instruction_no AS subject,

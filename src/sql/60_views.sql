@@ -178,7 +178,7 @@ COMMENT ON COLUMN refundx.notices.phone IS 'Masked';
 CREATE VIEW refundx.channels AS
 	SELECT c.name, c.kind, m.merchant_no, c.closed, c.config, c.revision, c.created_at,
 		   (SELECT string_agg(p.about || 's: ' || p.paused, ', ' ORDER BY p.about)
-			  FROM refundx.merchant_pause p WHERE p.merchant_id = m.merchant_id) AS merchant_paused
+			  FROM refundx.merchant_paused p WHERE p.merchant_id = m.merchant_id) AS merchant_paused
 	  FROM refundx.channel c JOIN refundx.merchant m USING (merchant_id);
 COMMENT ON VIEW refundx.channels IS 'Configured channels; config names key files, no key is in it';
 
@@ -189,9 +189,9 @@ CREATE VIEW refundx.merchants AS
 		   (SELECT array_agg(c.name ORDER BY c.name) FROM refundx.channel c
 			 WHERE c.merchant_id = m.merchant_id) AS channels
 	  FROM refundx.merchant m
-	  LEFT JOIN refundx.merchant_pause r ON r.merchant_id = m.merchant_id AND r.about = 'refund'
-	  LEFT JOIN refundx.merchant_pause w ON w.merchant_id = m.merchant_id AND w.about = 'withdrawal';
-COMMENT ON VIEW refundx.merchants IS 'Merchants as channels know them; what is paused is probed at probe_at, and resumes by itself unless an operator paused it';
+	  LEFT JOIN refundx.merchant_paused r ON r.merchant_id = m.merchant_id AND r.about = 'refund'
+	  LEFT JOIN refundx.merchant_paused w ON w.merchant_id = m.merchant_id AND w.about = 'withdrawal';
+COMMENT ON VIEW refundx.merchants IS 'Merchants as channels know them; what is paused is probed at probe_at, and resumes by itself unless refundx.pause() or refundx itself paused it';
 COMMENT ON COLUMN refundx.merchants.paused IS 'Why no refund of it is sent; its withdrawals are paid from another balance and have a pause of their own';
 
 CREATE VIEW refundx.verdicts AS SELECT * FROM refundx.verdict_table();
@@ -207,40 +207,11 @@ COMMENT ON VIEW refundx.callbacks IS 'Callbacks that were refused or ignored, by
 
 CREATE VIEW refundx.external_refunds AS
 	SELECT c.name AS channel, x.about, x.wire_no, p.payment_no, x.amount, x.counted, x.seen_at,
-		   x.person_reason AS with_person, x.person_suggestion AS suggestion, x.evidence_id
+		   x.person_reason AS with_person, x.person_suggestion AS suggestion, x.evidence_id, x.ignored_at, x.ignored_by
 	  FROM refundx.external_refund x
 	  JOIN refundx.channel c USING (channel_id)
 	  LEFT JOIN refundx.payment p USING (payment_id);
 COMMENT ON VIEW refundx.external_refunds IS 'Refunds and withdrawals (about) that were not made here, as evidence showed; counted: how much of the payment they take up, in minor units';
-
-CREATE VIEW refundx.with_person AS
-	SELECT i.kind::text AS what, i.instruction_no AS subject, c.name AS channel, i.state,
-		   i.person_since AS since, i.person_reason AS reason, i.person_suggestion AS suggestion
-	  FROM refundx.instruction i JOIN refundx.channel c USING (channel_id)
-	 WHERE i.person_since IS NOT NULL
-	UNION ALL
-	SELECT 'external ' || x.about, x.wire_no, c.name, NULL, x.seen_at, x.person_reason, x.person_suggestion
-	  FROM refundx.external_refund x JOIN refundx.channel c USING (channel_id)
-	 WHERE NOT EXISTS (SELECT FROM refundx.instruction i
-						WHERE i.merchant_id = x.merchant_id AND i.kind = x.about AND i.wire_no = x.wire_no)
-	UNION ALL
-	SELECT 'payment on hold', p.payment_no, c.name, NULL, NULL, p.hold,
-		   'Resolve what it says; until then no refund of the payment is accepted or sent.'
-	  FROM refundx.payment p JOIN refundx.channel c USING (channel_id)
-	 WHERE p.hold IS NOT NULL
-	UNION ALL
-	SELECT 'merchant''s ' || p.about || 's paused', m.merchant_no, m.kind, p.paused, p.since, p.reason,
-		   CASE p.paused WHEN 'hold' THEN 'Do what the channel asks the merchant for, such as to fill up the balance.'
-						 WHEN 'config' THEN 'See refundx.channel_check(): keys, clock, rights.'
-						 ELSE 'An operator paused it.' END
-	  FROM refundx.merchant_pause p JOIN refundx.merchant m USING (merchant_id)
-	UNION ALL
-	SELECT 'notice', i.instruction_no, n.provider, n.state, n.done_at, coalesce(n.message, n.outcome),
-		   CASE i.kind WHEN 'refund' THEN 'Find out at the provider whether it was sent; tell the payer otherwise.'
-					   ELSE 'Find out at the provider whether it was sent; tell the payee otherwise.' END
-	  FROM refundx.notice n JOIN refundx.instruction i USING (instruction_id)
-	 WHERE n.state IN ('with_person', 'ambiguous');
-COMMENT ON VIEW refundx.with_person IS 'Everything that waits for a person, with the reason and a suggestion';
 
 CREATE VIEW refundx.audit_log AS
 	SELECT audit_id, at, by_user, actor, action, subject, reason, detail FROM refundx.audit;

@@ -105,7 +105,19 @@ CREATE VIEW refundx.health AS
 	UNION ALL
 	SELECT 'merchant', 'error', NULL, p.since, clock_timestamp() - p.since, NULL,
 		   format('%ss of merchant %s are paused (%s): %s', p.about, m.merchant_no, p.paused, p.reason)
-	  FROM refundx.merchant_pause p JOIN refundx.merchant m USING (merchant_id)
+	  FROM refundx.merchant_paused p JOIN refundx.merchant m USING (merchant_id)
+	UNION ALL
+	SELECT 'pause', 'error', NULL, p.since, clock_timestamp() - p.since, NULL, refundx.pause_text(p)
+	  FROM refundx.pause p WHERE p.scope <> 'merchant'
+	UNION ALL
+	SELECT 'cap', CASE c.level WHEN 'full' THEN 'error' ELSE 'warning' END, NULL, NULL, NULL, c.waiting,
+		   format('%s: %s were sent within %s%s', concat_ws(' ', c.scope, c.subject),
+				  concat_ws(', ', CASE WHEN c.max_amount IS NOT NULL
+									   THEN format('%s of at most %s %s', c.used_amount_text, c.max_amount_text, c.currency) END,
+							c.used_number || ' of at most ' || c.max_number),
+				  c.within,
+				  CASE c.level WHEN 'full' THEN '; what is over that waits for room: see refundx.caps' ELSE '' END)
+	  FROM refundx.caps c WHERE c.level <> 'ok'
 	UNION ALL
 	SELECT 'overdue', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END, NULL, min(i.due_at),
 		   clock_timestamp() - min(i.due_at), count(*),
@@ -115,7 +127,7 @@ CREATE VIEW refundx.health AS
 	UNION ALL
 	SELECT 'with person', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END, NULL, min(i.person_since),
 		   NULL, count(*),
-		   CASE WHEN count(*) = 0 THEN 'no refund and no withdrawal' ELSE 'refunds or withdrawals wait for a person: see refundx.with_person' END
+		   CASE WHEN count(*) = 0 THEN 'no refund and no withdrawal' ELSE 'refunds or withdrawals wait for a person: see refundx.desk' END
 	  FROM refundx.instruction i WHERE i.person_since IS NOT NULL;
 COMMENT ON VIEW refundx.health IS 'Is everything working: one row for each worker of this database, and for each thing that can be in the way; level: ok, warning, error';
 COMMENT ON COLUMN refundx.health.behind IS 'How long the oldest work has been waiting';

@@ -6,13 +6,14 @@
 REVOKE ALL ON ALL TABLES IN SCHEMA refundx FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA refundx FROM PUBLIC;
 REVOKE ALL ON ALL ROUTINES IN SCHEMA refundx FROM PUBLIC;
-REVOKE ALL ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order FROM PUBLIC;
+REVOKE ALL ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order, refundx.desk_answer, refundx.desk_subject FROM PUBLIC;
 REVOKE ALL ON SCHEMA refundx FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA refundx TO
 	refundx_app, refundx_operator, refundx_auditor, pg_monitor,
 	refundx_dispatcher, refundx_listener, refundx_settler, refundx_courier, refundx_clerk;
 GRANT USAGE ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order TO refundx_app, refundx_operator, refundx_auditor;
+GRANT USAGE ON TYPE refundx.desk_answer TO refundx_operator;
 
 -- every worker
 GRANT EXECUTE ON FUNCTION refundx.armed(), refundx.this_installation() TO
@@ -29,7 +30,7 @@ GRANT EXECUTE ON FUNCTION
 	TO refundx_settler;
 
 -- dispatcher: claims what is due, calls, keeps the answers
-GRANT SELECT ON refundx.channel_settings, refundx.merchant, refundx.merchant_pause, refundx.payment,
+GRANT SELECT ON refundx.channel_settings, refundx.merchant, refundx.merchant_paused, refundx.pause, refundx.cap, refundx.payment,
 	refundx.instruction, refundx.payout,
 	refundx.request, refundx.attempt, refundx.event, refundx.evidence, refundx.installation
 	TO refundx_dispatcher;
@@ -38,7 +39,7 @@ GRANT UPDATE (state, state_since, due_at, due_call, attempts, polls, first_attem
 			  detail, unexplained, last_attempt_at, person_reason, person_suggestion, person_since)
 	ON refundx.instruction TO refundx_dispatcher;
 GRANT INSERT ON refundx.attempt, refundx.request, refundx.event, refundx.evidence TO refundx_dispatcher;
-GRANT EXECUTE ON FUNCTION refundx.recover_timeline() TO refundx_dispatcher;
+GRANT EXECUTE ON FUNCTION refundx.recover_timeline(), refundx.stop_take(bigint[], timestamptz) TO refundx_dispatcher;
 
 -- listener: the one that strangers reach
 GRANT SELECT ON refundx.channel_settings TO refundx_listener;
@@ -51,12 +52,12 @@ GRANT SELECT ON refundx.evidence, refundx.event, refundx.instruction, refundx.pa
 	TO refundx_settler;
 GRANT SELECT (payment_id, language) ON refundx.payment_contact TO refundx_settler;
 GRANT SELECT (instruction_id, transition, sink) ON refundx.notice TO refundx_settler;
-GRANT UPDATE (refunding, refunded, returned, elsewhere, parts, hold) ON refundx.payment TO refundx_settler;
+GRANT UPDATE (refunding, refunded, returned, elsewhere, parts, hold, hold_since, hold_by) ON refundx.payment TO refundx_settler;
 GRANT UPDATE (state, is_open, detail, state_since, due_at, due_call, polls, unexplained, generation, refusal,
 			  last_attempt_at, person_reason, person_suggestion, person_since, payer_amount,
 			  channel_refund_id, received_by, wire_no, attempts, retries, reissues, first_attempt_at)
 	ON refundx.instruction TO refundx_settler;
-GRANT UPDATE (hold) ON refundx.account TO refundx_settler;
+GRANT UPDATE (hold, hold_since, hold_by) ON refundx.account TO refundx_settler;
 GRANT SELECT, INSERT, UPDATE, DELETE ON refundx.merchant_pause TO refundx_settler;
 GRANT SELECT (instruction_id, account_id, asked, fee_back_on_failure, fee_back_on_return, capped_on,
 			  approval, approved_at)
@@ -77,9 +78,12 @@ GRANT SELECT ON refundx.notice, refundx.notice_provider, refundx.notice_template
 GRANT UPDATE ON refundx.notice TO refundx_courier;
 GRANT UPDATE (paused, paused_since) ON refundx.notice_provider TO refundx_courier;
 GRANT DELETE ON refundx.payment_contact TO refundx_courier;
+GRANT SELECT ON refundx.incident, refundx.relay TO refundx_courier;
+GRANT INSERT ON refundx.relay TO refundx_courier;
+GRANT UPDATE (seen) ON refundx.relay TO refundx_courier;
 
 -- clerk: due times and retention
-GRANT SELECT ON refundx.instruction, refundx.payment, refundx.notice, refundx.merchant, refundx.merchant_pause,
+GRANT SELECT ON refundx.instruction, refundx.payment, refundx.notice, refundx.merchant, refundx.merchant_paused,
 	refundx.channel_settings, refundx.event, refundx.evidence, refundx.attempt,
 	refundx.callback_count, refundx.installation
 	TO refundx_clerk;
@@ -92,6 +96,9 @@ GRANT SELECT (instruction_id, account_id, erased_at) ON refundx.payout TO refund
 GRANT UPDATE (data_key, payee_sealed, erased_at) ON refundx.payout TO refundx_clerk;
 GRANT SELECT (instruction_id) ON refundx.payout_contact TO refundx_clerk;
 GRANT SELECT (day) ON refundx.cap_line TO refundx_clerk;
+GRANT SELECT ON refundx.pause, refundx.cap, refundx.cap_sent, refundx.cap_wait TO refundx_clerk;
+GRANT DELETE ON refundx.cap_sent, refundx.cap_wait TO refundx_clerk;
+GRANT EXECUTE ON FUNCTION refundx.held_back(bigint) TO refundx_clerk;
 GRANT DELETE ON refundx.payment_contact, refundx.payout_contact, refundx.callback_count,
 	refundx.cap_line TO refundx_clerk;
 GRANT INSERT ON refundx.event TO refundx_clerk;
@@ -137,10 +144,15 @@ GRANT SELECT ON refundx.refunds, refundx.withdrawals, refundx.payments, refundx.
 	TO refundx_app, refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.inflight, refundx.unknown, refundx.journal_lines, refundx.attempts,
 	refundx.evidence_log, refundx.events, refundx.notices, refundx.channels, refundx.merchants,
-	refundx.callbacks, refundx.external_refunds, refundx.with_person, refundx.audit_log,
+	refundx.callbacks, refundx.external_refunds, refundx.desk, refundx.audit_log, refundx.incidents,
 	refundx.withdrawals_by_state, refundx.awaiting_approval, refundx.awaiting_payee, refundx.in_transit,
-	refundx.bounced, refundx.withdraw_policies, refundx.failure_policies
+	refundx.bounced, refundx.withdraw_policies, refundx.pauses, refundx.caps, refundx.merchant_paused
 	TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.held_back(bigint), refundx.pause_subject(refundx.pause), refundx.pause_text(refundx.pause),
+	refundx.cap_used(refundx.cap, timestamptz), refundx.cap_text(refundx.cap),
+	refundx.cap_concerns(refundx.cap, refundx.instruction)
+	TO refundx_operator, refundx_auditor;
+GRANT SELECT ON refundx.failure_policies TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx.check_i04,
 	refundx.check_i05, refundx.check_i06, refundx.check_i08, refundx.check_i09, refundx.check_i10, refundx.check_i11,
 	refundx.check_i16, refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i23, refundx.check_i24, refundx.check_approval, refundx.check_orphans
@@ -158,6 +170,9 @@ GRANT EXECUTE ON FUNCTION
 GRANT EXECUTE ON FUNCTION
 	refundx.state_table(), refundx.verdict_table(), refundx.channel_kinds()
 	TO refundx_app;
+GRANT EXECUTE ON FUNCTION refundx.pause_subject(refundx.pause), refundx.pause_text(refundx.pause), refundx.cap_used(refundx.cap, timestamptz),
+	refundx.format_amount(bigint, text)
+	TO pg_monitor;
 GRANT SELECT ON refundx.health TO refundx_operator, refundx_auditor, pg_monitor;
 GRANT SELECT ON refundx.callbacks, refundx.merchants TO pg_monitor;
 GRANT SELECT ON refundx.states, refundx.verdicts TO refundx_app, refundx_operator, refundx_auditor, pg_monitor;
@@ -173,8 +188,20 @@ GRANT EXECUTE ON FUNCTION
 	refundx.withdraw_policy_set(text, jsonb, text),
 	refundx.forget_payee(text, text),
 	refundx.guard_lift(regclass, text, text),
+	refundx.hold(text, text, text, text, boolean),
+	refundx.release(text, text, text, text, boolean),
+	refundx.query_now(text, text, boolean),
+	refundx.retry(text, text, boolean),
+	refundx.callback_replay(bigint, text, boolean),
+	refundx.callback_replay(text, text, boolean),
+	refundx.notice_resend(bigint, text, boolean),
+	refundx.external_ignore(text, text, text, text, boolean),
 	refundx.account_close(text, text),
 	refundx.account_reopen(text, text),
+	refundx.pause(text, text, text, text),
+	refundx.resume(text, text, text, text),
+	refundx.cap_set(text, text, interval, bigint, bigint, text, text, text, numeric, boolean),
+	refundx.cap_remove(text, text, text, interval, text),
 	refundx.channel_add(text, text, jsonb),
 	refundx.channel_set(text, jsonb, boolean),
 	refundx.channel_check(text, boolean),

@@ -23,6 +23,7 @@
 #include "base/clock.h"
 #include "base/settings.h"
 #include "base/sql.h"
+#include "money/stop.h"
 #include "utils/timestamp.h"
 
 static void overdue(void *arg);
@@ -55,8 +56,9 @@ overdue(void *arg)
 		"   WHERE is_open AND state <> 'awaiting_approval'"
 		"     AND (due_at < $1 - interval '2 minutes'"
 		"          OR due_at IS NULL AND state_since < $1 - interval '10 minutes')"
-		"     AND NOT EXISTS (SELECT FROM refundx.merchant_pause m"
+		"     AND NOT EXISTS (SELECT FROM refundx.merchant_paused m"
 		"                      WHERE m.merchant_id = i.merchant_id AND m.about = i.kind)"
+		"     AND ($2 AND refundx.held_back(i.instruction_id)) IS NOT TRUE"
 		"     AND NOT EXISTS (SELECT FROM refundx.payment p"
 		"                      WHERE p.payment_id = i.payment_id AND p.hold IS NOT NULL)"
 		"     AND NOT EXISTS (SELECT FROM refundx.payout o JOIN refundx.account a ON a.account_id = o.account_id"
@@ -68,11 +70,12 @@ overdue(void *arg)
 		"    FROM late l WHERE i.instruction_id = l.instruction_id AND l.due_at IS NULL AND l.state <> 'sending')"
 		" INSERT INTO refundx.event (instruction_id, type, from_state, to_state, actor, note)"
 		" SELECT instruction_id, 'reminded', state, state, session_user, 'overdue' FROM late",
-		ARGS(TIMESTAMPTZOID)
+		ARGS(TIMESTAMPTZOID, BOOLOID)
 	};
 	static Statement armed = {"SELECT refundx.armed()", NO_ARGS};
 	DatabaseSlot *db = shmem_my_database();
 	Values		v = {0};
+	bool		stops;
 	uint64		n;
 
 	/* with the dispatcher down or told not to send, everything is overdue */
@@ -81,7 +84,9 @@ overdue(void *arg)
 	statement_run(&armed, NULL);
 	if (!row_bool(0, 1))
 		return;
+	stops = STOPS_CLAIMS(stop_facts());
 	values_time(&v, clock_now());
+	values_bool(&v, stops);
 	n = statement_run(&remind, &v);
 	if (n > 0)
 	{
@@ -201,9 +206,26 @@ forget_counts(void *arg)
 	static Statement forget_days = {
 		"DELETE FROM refundx.cap_line WHERE day < ($1 - interval '31 days')::date", ARGS(TIMESTAMPTZOID)
 	};
+	/* what has left its window, and is of no cap any more; a day to look at it */
+	static Statement forget_sent = {
+		"DELETE FROM refundx.cap_sent s USING refundx.cap c"
+		" WHERE c.cap_id = s.cap_id AND s.at < $1 - c.within - interval '1 day'"
+		"   AND (c.removed_at IS NOT NULL"
+		"        OR s.n < (SELECT max(n.n) FROM refundx.cap_sent n WHERE n.cap_id = s.cap_id))", ARGS(TIMESTAMPTZOID)
+	};
+	static Statement forget_waiting = {
+		"DELETE FROM refundx.cap_wait w"
+		" WHERE NOT EXISTS (SELECT FROM refundx.instruction i"
+		"                    WHERE i.instruction_id = w.instruction_id AND i.state IN ('queued', 'accepted'))", NO_ARGS
+	};
 	Values		v = {0};
 
 	values_time(&v, clock_now());
 	statement_run(&forget, &v);
 	statement_run(&forget_days, &v);
+	if (stop_facts()->caps)
+	{
+		statement_run(&forget_sent, &v);
+		statement_run(&forget_waiting, NULL);
+	}
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * courier.c
- *	  The worker that sends SMS: last of all, and the least anxious.
+ *	  The worker that tells others: last of all, and the least anxious.
  *
  * A round:
  *
@@ -89,6 +89,7 @@ courier_run(Worker *self)
 			self->reloaded = false;
 			c.reload = true;
 		}
+		relay_round(&c);
 		if (GetCurrentTimestamp() >= c.resume_at)
 			courier_round(&c);
 		http_client_run(c.client);
@@ -128,6 +129,7 @@ courier_start(void *arg)
 		ereport(LOG,
 				(errmsg("refundx: %llu messages were being sent when their process ended; they are not sent again",
 						(unsigned long long) n)));
+	relay_start(c);
 	arrival_begin(&c->arrival);
 	senders_forget();
 }
@@ -324,6 +326,8 @@ next_wait_ms(Courier *c)
 
 	if (wait < 0 || wait > rx_poll_interval)
 		wait = rx_poll_interval;
+	if (c->relay_waits > 0)
+		wait = Min(wait, c->relay_waits);
 	if (now < c->resume_at)
 		return Min(wait, TimestampDifferenceMilliseconds(now, c->resume_at) + 1);
 	if (c->ended != NULL)

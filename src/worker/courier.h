@@ -92,6 +92,9 @@ typedef struct Courier
 	TimestampTz rescan_at;
 	TimestampTz resume_at;		/* after a transaction that failed */
 	bool		problem_shown;
+	Arrival		relayed;
+	TimestampTz relay_at;		/* not before */
+	int64		relay_waits;	/* ms until it may; 0 = it has looked */
 	Delivery   *ended;			/* to be recorded */
 	int64		done;
 
@@ -129,5 +132,9 @@ extern void courier_collect(Courier *c);
 
 /* ---- courier_record.c ---- */
 extern void courier_record(Courier *c);
+
+/* ---- courier_relay.c ---- */
+extern void relay_start(Courier *c);	/* in a transaction */
+extern void relay_round(Courier *c);
 
 #endif							/* REFUNDX_COURIER_H */

@@ -15,6 +15,7 @@
 
 #include "base/clock.h"
 #include "base/testpoint.h"
+#include "money/incident.h"
 #include "utils/timestamp.h"
 
 #define TRIES_MAX		3
@@ -43,6 +44,7 @@ static void decide(const Delivery *d, TimestampTz now, Fate *out);
 static TimestampTz again_at(const Delivery *d, const int *delays, TimestampTz now);
 static void record_all(void *arg);
 static void write_results(const Record *r, TimestampTz now);
+static void write_given_up(uint64 n);
 static void write_pauses(const Record *r, TimestampTz now);
 static void erase_contacts(const Record *r);
 static void take_effect(Record *r, TimestampTz now);
@@ -175,7 +177,8 @@ write_results(const Record *r, TimestampTz now)
 		"                  unnest($7::text[]), unnest($8::text[]))"
 		"    AS u(notice_id, state, untried, next_at, outcome, code, message, provider_id)"
 		" WHERE n.notice_id = u.notice_id"
-		"   AND (n.state = 'sending' OR n.state = 'with_person' AND u.state <> 'queued')",
+		"   AND (n.state = 'sending' OR n.state = 'with_person' AND u.state <> 'queued')"
+		" RETURNING n.instruction_id, n.transition, n.state, n.code, n.message",
 		ARGS(INT8ARRAYOID, TEXTARRAYOID, INT4ARRAYOID, TIMESTAMPTZARRAYOID, TEXTARRAYOID,
 			 TEXTARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID)
 	};
@@ -204,7 +207,33 @@ write_results(const Record *r, TimestampTz now)
 	for (i = 0; i < (int) lengthof(types); i++)
 		values_column(&v, &c[i]);
 	values_time(&v, now);
-	statement_run(&write, &v);
+	write_given_up(statement_run(&write, &v));
+}
+
+/* Of what has just been written: what will not be tried again. */
+static void
+write_given_up(uint64 n)
+{
+	uint64		row;
+
+	for (row = 0; row < n; row++)
+	{
+		const char *state = row_text(row, 3);
+		bool		failed = strcmp(state, "failed") == 0;
+		char	   *code = row_text(row, 4);
+		char	   *message = row_text(row, 5);
+		Incident	given_up = {
+			.kind = "notice_given_up",
+			.instruction_id = row_int8(row, 1),
+			.reason = psprintf("the message \"%s\" %s: %s %s", row_text(row, 2),
+							   failed ? "was not sent" : "may have been sent, or not",
+							   code ? code : "", message ? message : ""),
+			.done = "it is not sent again; the money is not concerned"
+		};
+
+		if (failed || strcmp(state, "ambiguous") == 0)
+			incident_add(&given_up);
+	}
 }
 
 static void
@@ -232,7 +261,13 @@ write_pauses(const Record *r, TimestampTz now)
 		{
 			values_text(&v, why);
 			values_time(&v, now);
-			statement_run(&pause, &v);
+			if (statement_run(&pause, &v) > 0)
+				incident_add(&(Incident) {
+					.kind = "sms_provider_paused",
+					.reason = psprintf("SMS provider \"%s\" is paused: %s %s", d->sender->name,
+									   d->result.code, d->result.message),
+					.done = "nothing is lost: one message is tried now and then, and when it goes through the others follow"
+				});
 		}
 	}
 }
@@ -298,7 +333,7 @@ take_effect(Record *r, TimestampTz now)
 }
 
 /*
- * One WARNING when it is paused; then each probe that does not end the pause
+ * One incident when it is paused (write_pauses); then each probe that does not end the pause
  * puts off the next.
  */
 static void
@@ -307,13 +342,7 @@ stop_or_go_on(Sender *s, const NoticeResult *result, TimestampTz now)
 	const char *why = pause_of(result->outcome);
 
 	if (s->paused[0] == '\0' && why != NULL)
-	{
-		ereport(WARNING,
-				(errmsg("refundx: SMS provider \"%s\" is paused: %s %s",
-						s->name, result->code, result->message),
-				 errhint("Nothing is lost: one message is tried now and then, and when it goes through the others follow.")));
 		sender_paused(s, why, now);
-	}
 	else if (sender_probing(s) && now >= s->probe_at &&
 			 (why != NULL || result->outcome == NOTICE_AMBIGUOUS ||
 			  result->outcome == NOTICE_RETRY_SAFE))

@@ -9,6 +9,9 @@
  * the attempts, move submits to `sending`.  The calls are put together in
  * malloc'd memory, for they outlive the transaction.
  *
+ * What a pause or a cap keeps back is let go again; the room that the others
+ * take in caps is taken in this same transaction (money/stop.c).
+ *
  * src/worker/dispatch_claim.c
  *
  *-------------------------------------------------------------------------
@@ -16,6 +19,8 @@
 #include "worker/dispatcher.h"
 
 #include "base/clock.h"
+#include "money/incident.h"
+#include "money/stop.h"
 #include "utils/timestamp.h"
 
 #define STUCK	"cannot be put into a request"
@@ -27,6 +32,7 @@ static bool open_request(Call *c, uint64 row, char *why, size_t whysize);
 static bool freeze_request(Call *c, uint64 row, char *why, size_t whysize);
 static void ask_instead(Column *ids);
 static void tell_person(Column *ids, Column *reasons);
+static void keep_back(Dispatcher *d);
 static void write_requests(Dispatcher *d);
 static void write_attempts(Dispatcher *d);
 static void write_sending(Dispatcher *d);
@@ -80,7 +86,10 @@ dispatch_claim(void *arg)
 {
 	Dispatcher *d = arg;
 
+	memset(d->look_at, 0, sizeof(d->look_at));
+	stop_claims_begin();
 	read_claimable(d);
+	keep_back(d);
 	if (d->claimed.n > 0)
 	{
 		write_requests(d);
@@ -94,8 +103,8 @@ static void
 read_claimable(Dispatcher *d)
 {
 	/*
-	 * A payment on hold sends nothing, nor does an account its withdrawals; but
-	 * they are still asked about.
+	 * A payment on hold sends nothing, nor does an account its withdrawals, nor
+	 * is what an operator holds itself sent; but all are still asked about.
 	 * The claim itself is the state table's (queued, claim) -> sending; what
 	 * is accepted already, and has to be sent again, stays accepted.
 	 */
@@ -115,7 +124,7 @@ read_claimable(Dispatcher *d)
 		"   AND (u.call = 'query' AND i.state <> 'sending'"
 		"        OR u.call = 'cancel' AND i.state = 'accepted' AND i.cancel_requested_at IS NOT NULL"
 		"        OR u.call = 'submit' AND i.state IN ('queued', 'accepted') AND i.may_send"
-		"           AND p.hold IS NULL AND a.hold IS NULL"
+		"           AND p.hold IS NULL AND a.hold IS NULL AND i.hold IS NULL"
 		"           AND i.cancel_requested_at IS NULL)"
 		" ORDER BY i.instruction_id FOR NO KEY UPDATE OF i SKIP LOCKED",
 		ARGS(INT8ARRAYOID, TEXTARRAYOID)
@@ -169,6 +178,45 @@ read_claimable(Dispatcher *d)
 	tell_person(&stuck, &reason);
 }
 
+/* Submits that may not go because of a pause or a cap; the rest has its room. */
+static void
+keep_back(Dispatcher *d)
+{
+	const StopFacts *stops = stop_facts();
+	CallList	all = d->claimed;
+	Column		ids;
+	Call	   *c;
+	uint64		n;
+	uint64		row;
+	int			i;
+
+	if (!STOPS_CLAIMS(stops))
+		return;
+	column_init(&ids, INT8OID);
+	for (c = all.first; c; c = c->next)
+		if (c->call == CALL_SUBMIT)
+			column_int8(&ids, c->instruction_id);
+	if (ids.n == 0)
+		return;
+	n = stop_take(&ids, clock_now());
+	memset(&d->claimed, 0, sizeof(d->claimed));
+	while ((c = call_list_take(&all)) != NULL)
+	{
+		for (row = 0; row < n && row_int8(row, 1) != c->instruction_id; row++)
+			;
+		if (row == n || c->call != CALL_SUBMIT)
+		{
+			call_list_add(&d->claimed, c);
+			continue;
+		}
+		for (i = 0; i < d->nchosen && d->chosen[i]->instruction_id != c->instruction_id; i++)
+			;
+		if (i < d->nchosen)
+			d->look_at[i] = row_time(row, 2);
+		call_free(c);
+	}
+}
+
 /*
  * Only a person can bring back what is missing; once it is there, sending it
  * takes this back (write_sending).  Told once, however often it is tried.
@@ -181,20 +229,27 @@ tell_person(Column *ids, Column *reasons)
 		"   SET person_reason = u.reason, person_since = coalesce(i.person_since, $3), person_suggestion ="
 		"       'Put the key file back that refundx.payee_keys names, or mend the channel''s setting; it is tried again by itself. What was never sent can be canceled.'"
 		"  FROM unnest($1, $2) u(id, reason)"
-		" WHERE i.instruction_id = u.id AND i.person_reason IS DISTINCT FROM u.reason",
+		" WHERE i.instruction_id = u.id AND i.person_reason IS DISTINCT FROM u.reason"
+		" RETURNING i.instruction_id, i.person_reason",
 		ARGS(INT8ARRAYOID, TEXTARRAYOID, TIMESTAMPTZOID)
 	};
 	Values		v = {0};
+	uint64		n;
+	uint64		row;
 
 	if (ids->n == 0)
 		return;
 	values_column(&v, ids);
 	values_column(&v, reasons);
 	values_time(&v, clock_now());
-	if (statement_run(&tell, &v) > 0)
-		ereport(WARNING,
-				(errmsg("refundx: what was submitted " STUCK),
-				 errhint("See refundx.with_person.")));
+	n = statement_run(&tell, &v);
+	for (row = 0; row < n; row++)
+		incident_add(&(Incident) {
+			.kind = "with_person",
+			.instruction_id = row_int8(row, 1),
+			.reason = row_text(row, 2),
+			.done = "it is tried again by itself; a person has to look: see refundx.desk"
+		});
 }
 
 /*
@@ -515,6 +570,6 @@ give_back_unclaimed(Dispatcher *d)
 		for (c = d->claimed.first; c && c->instruction_id != due->instruction_id; c = c->next)
 			;
 		if (c == NULL)
-			schedule_call_undone(due, now + USECS_PER_SEC);
+			schedule_call_undone(due, d->look_at[i] != 0 ? d->look_at[i] : now + USECS_PER_SEC);
 	}
 }

@@ -33,6 +33,7 @@
 #include "base/settings.h"
 #include "base/testpoint.h"
 #include "money/evidence.h"
+#include "money/stop.h"
 #include "utils/timestamp.h"
 
 #define KEYS_EVERY_US		USECS_PER_SEC
@@ -245,14 +246,17 @@ static void
 load_merchants(void)
 {
 	static Statement read = {
-		"SELECT m.merchant_id, m.kind, m.merchant_no, a.about, p.paused IS NOT NULL,"
-		"       CASE WHEN p.paused = 'operator' THEN 'infinity' ELSE p.probe_at END"
+		"SELECT m.merchant_id, m.kind, m.merchant_no, a.about, $1 OR p.paused IS NOT NULL,"
+		"       CASE WHEN $1 OR p.paused NOT IN ('hold', 'config') THEN 'infinity' ELSE p.probe_at END"
 		"  FROM refundx.merchant m CROSS JOIN (VALUES ('refund'), ('withdrawal')) a(about)"
-		"  LEFT JOIN refundx.merchant_pause p ON p.merchant_id = m.merchant_id AND p.about = a.about", NO_ARGS
+		"  LEFT JOIN refundx.merchant_paused p ON p.merchant_id = m.merchant_id AND p.about = a.about", ARGS(BOOLOID)
 	};
-	uint64		n = statement_read(&read, NULL);
+	Values		v = {0};
+	uint64		n;
 	uint64		row;
 
+	values_bool(&v, stop_facts()->everything);
+	n = statement_read(&read, &v);
 	for (row = 0; row < n; row++)
 	{
 		ProductKind product;

@@ -82,6 +82,7 @@ typedef struct Dispatcher
 	TimestampTz looked_at;
 	TimestampTz keys_read_at;
 	Due		   *chosen[DISPATCH_BATCH_MAX]; /* due, and allowed to go */
+	TimestampTz look_at[DISPATCH_BATCH_MAX];	/* of each that was not claimed; 0 = soon */
 	int			nchosen;
 	CallList	claimed;		/* committed in the last claim, to be sent */
 	CallList	ended;			/* answered or failed, to be kept as evidence */

@@ -12,6 +12,7 @@
  *-------------------------------------------------------------------------
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
@@ -59,13 +60,23 @@ connect_to_server(void)
 {
 	struct sockaddr_in addr;
 	struct linger hard = {1, 0};
-	int			fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int			fd = -1;
+	int			rc;
 
 	memset(&addr, 0, sizeof(addr));
 	addr.sin_family = AF_INET;
 	addr.sin_port = htons((uint16_t) http_server_port(server));
 	addr.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-	require(fd >= 0 && connect(fd, (struct sockaddr *) &addr, sizeof(addr)) == 0);
+	do
+	{
+		/* libFuzzer's alarm may come in between; a connect cannot be resumed */
+		if (fd >= 0)
+			close(fd);
+		fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+		require(fd >= 0);
+		rc = connect(fd, (struct sockaddr *) &addr, sizeof(addr));
+	} while (rc != 0 && errno == EINTR);
+	require(rc == 0);
 	/* a reset at the end leaves no port in TIME_WAIT: there are many inputs */
 	setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
 	fcntl(fd, F_SETFL, O_NONBLOCK);

@@ -11,7 +11,7 @@ LANGUAGE sql AS $$
 $$;
 
 -- The workers: tables.
-SELECT pg_temp.allow('refundx_dispatcher', 'SELECT', 'channel_settings', 'merchant', 'merchant_pause', 'payment', 'instruction', 'payout', 'request',
+SELECT pg_temp.allow('refundx_dispatcher', 'SELECT', 'channel_settings', 'merchant', 'merchant_paused', 'pause', 'cap', 'payment', 'instruction', 'payout', 'request',
 					 'attempt', 'event', 'evidence', 'installation');
 SELECT pg_temp.allow('refundx_dispatcher', 'SELECT some columns', 'account');
 SELECT pg_temp.allow('refundx_dispatcher', 'INSERT', 'attempt', 'request', 'event', 'evidence');
@@ -27,24 +27,27 @@ SELECT pg_temp.allow('refundx_settler', 'UPDATE', 'merchant_pause');
 SELECT pg_temp.allow('refundx_settler', 'DELETE', 'merchant_pause');
 SELECT pg_temp.allow('refundx_settler', 'UPDATE some columns', 'payment', 'instruction', 'account', 'external_refund');
 SELECT pg_temp.allow('refundx_courier', 'SELECT', 'notice', 'notice_provider', 'notice_template', 'payment_contact', 'payout_contact', 'instruction',
-					 'payment', 'channel', 'channel_settings', 'merchant', 'installation');
+					 'payment', 'channel', 'channel_settings', 'merchant', 'installation', 'incident', 'relay');
+SELECT pg_temp.allow('refundx_courier', 'INSERT', 'relay');
 SELECT pg_temp.allow('refundx_courier', 'UPDATE', 'notice');
-SELECT pg_temp.allow('refundx_courier', 'UPDATE some columns', 'notice_provider');
+SELECT pg_temp.allow('refundx_courier', 'UPDATE some columns', 'notice_provider', 'relay');
 SELECT pg_temp.allow('refundx_courier', 'DELETE', 'payment_contact');
-SELECT pg_temp.allow('refundx_clerk', 'SELECT', 'instruction', 'payment', 'notice', 'merchant', 'merchant_pause', 'channel_settings', 'event',
+SELECT pg_temp.allow('refundx_clerk', 'SELECT', 'instruction', 'payment', 'notice', 'merchant', 'merchant_paused', 'channel_settings', 'event', 'pause', 'cap', 'cap_sent', 'cap_wait',
 					 'evidence', 'attempt', 'callback_count', 'installation', 'watermark');
 SELECT pg_temp.allow('refundx_clerk', 'SELECT some columns', 'account', 'payment_contact', 'payout_contact', 'payout', 'cap_line');
 SELECT pg_temp.allow('refundx_clerk', 'UPDATE some columns', 'instruction', 'watermark', 'payout');
 SELECT pg_temp.allow('refundx_clerk', 'INSERT', 'event');
-SELECT pg_temp.allow('refundx_clerk', 'DELETE', 'payment_contact', 'payout_contact', 'callback_count', 'cap_line');
+SELECT pg_temp.allow('refundx_clerk', 'DELETE', 'payment_contact', 'payout_contact', 'callback_count', 'cap_line', 'cap_sent', 'cap_wait');
 
 -- People and applications: views.
 SELECT pg_temp.allow(r, 'SELECT', 'refunds', 'withdrawals', 'payments', 'accounts', 'locks', 'guards', 'wire_numbers', 'states', 'verdicts')
   FROM unnest(ARRAY['refundx_app', 'refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'inflight', 'unknown', 'journal_lines', 'attempts', 'evidence_log', 'events', 'notices',
-					 'channels', 'merchants', 'callbacks', 'external_refunds', 'with_person', 'audit_log', 'health',
-					 'withdrawals_by_state', 'awaiting_approval', 'awaiting_payee', 'in_transit', 'bounced', 'withdraw_policies', 'failure_policies')
+					 'channels', 'merchants', 'callbacks', 'external_refunds', 'desk', 'audit_log', 'incidents', 'health',
+					 'withdrawals_by_state', 'awaiting_approval', 'awaiting_payee', 'in_transit', 'bounced', 'withdraw_policies',
+					 'pauses', 'caps', 'merchant_paused')
   FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
+SELECT pg_temp.allow(r, 'SELECT', 'failure_policies') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 INSERT INTO may SELECT r, relname, 'SELECT' FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, pg_class
  WHERE relnamespace = 'refundx'::regnamespace AND relname LIKE 'check\_%' AND relkind = 'v';
 SELECT pg_temp.allow('pg_monitor', 'SELECT', 'health', 'callbacks', 'merchants', 'states', 'verdicts');
@@ -96,7 +99,9 @@ INSERT INTO may_call
 	UNION ALL VALUES ('refundx_settler', 'state_is_open'), ('refundx_settler', 'payment_covers'),
 		   ('refundx_settler', 'journal_line_good'), ('refundx_settler', 'instruction_whole'),
 		   ('refundx_dispatcher', 'instruction_whole'), ('refundx_clerk', 'instruction_whole')
-	UNION ALL SELECT 'refundx_dispatcher', 'recover_timeline'
+	UNION ALL SELECT 'refundx_dispatcher', f FROM unnest(ARRAY['recover_timeline', 'stop_take']) f
+	UNION ALL SELECT 'refundx_clerk', 'held_back'
+	UNION ALL SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['held_back', 'cap_text', 'cap_concerns']) f
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator']) r,
 		   unnest(ARRAY['payment_record', 'refund_submit', 'refund_cancel', 'withdraw_submit', 'withdraw_submit_many',
@@ -109,13 +114,14 @@ INSERT INTO may_call
 						'state_table', 'verdict_table', 'channel_kinds']) f
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor', 'pg_monitor']) r,
-		   unnest(ARRAY['armed', 'this_installation', 'worker_status', 'blockers']) f
-	UNION ALL SELECT 'pg_monitor', f FROM unnest(ARRAY['state_table', 'verdict_table', 'channel_kinds']) f
+		   unnest(ARRAY['armed', 'this_installation', 'worker_status', 'blockers', 'pause_subject', 'pause_text', 'cap_used']) f
+	UNION ALL SELECT 'pg_monitor', f FROM unnest(ARRAY['state_table', 'verdict_table', 'channel_kinds', 'format_amount']) f
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone', 'callback_inspect', 'failure_defaults', 'failure_policy_of']) f
+	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['reissue', 'failure_policy_set']) f
 	UNION ALL
 	SELECT 'refundx_operator', f
-	  FROM unnest(ARRAY['refund_adopt', 'refund_allow', 'reissue', 'failure_policy_set', 'approve', 'reject', 'withdraw_policy_set', 'forget_payee', 'guard_lift', 'account_close', 'account_reopen', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
+	  FROM unnest(ARRAY['refund_adopt', 'refund_allow', 'approve', 'reject', 'withdraw_policy_set', 'forget_payee', 'guard_lift', 'hold', 'release', 'query_now', 'retry', 'callback_replay', 'notice_resend', 'external_ignore', 'pause', 'resume', 'cap_set', 'cap_remove', 'account_close', 'account_reopen', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
 						'notice_provider_set', 'notice_provider_check', 'notice_template_set', 'arm']) f;
 SELECT set_eq('SELECT role, function FROM calls', 'SELECT role, function FROM may_call',
 	'every role can call exactly what it is meant to');

@@ -243,14 +243,15 @@ cmp_ok($rx->sql("SELECT count(DISTINCT wire_no) FROM refundx.attempt WHERE call 
 		  . join(', ', map { "'$_'" } @waiting) . ')'), '<=', 3, 'only probes go out');
 like(checks('both', 'false'), qr/^error\|merchant\|refunds of merchant \d+ are paused \(config\): SIGN_ERROR/m,
 	'channel_check: the merchant is paused');
-is(scalar(() = slurp_file($rx->node->logfile, $log) =~ /WARNING:  .*refunds of merchant \d+ are paused/g),
-	1, 'one alarm, however often it is probed');
+ok(Refundx::wait_for(sub { slurp_file($rx->node->logfile, $log) =~ /WARNING:  .*refunds of merchant \d+ are paused/ }),
+	'there is an alarm');
+is($rx->sql("SELECT count(*) FROM refundx.incidents WHERE kind = 'merchant_paused'"), 1, 'one, however often it is probed');
 
 put('apiclient_key.pem', $right);
 $rx->set('refundx.poll_interval' => '100ms');
 $rx->wait_state($_, 'succeeded') foreach @waiting;
 is($rx->sql('SELECT count(*) FROM refundx.merchants WHERE paused IS NOT NULL'), 0, 'the merchant is no longer paused');
-is($rx->sql("SELECT count(*) FROM refundx.with_person WHERE what = 'refund'"), 0, 'nobody had to do anything about the refunds');
+is($rx->sql("SELECT count(*) FROM refundx.desk WHERE what = 'refund'"), 0, 'nobody had to do anything about the refunds');
 
 # ---- a private key that cannot be read at all ----
 

@@ -106,7 +106,7 @@ is(money('A2'), "10000|3000|0|0|0\n7000|3000\n1|credit|10000|0\n2|freeze|-3000|3
 like($rx->sql_error("SELECT refundx.refund_cancel('A2', 'not there')"), qr/^RX006 /, 'it cannot be canceled');
 is(console(console_refund('PA2', 'A2', 3000)), '200', 'whoever had it queued sends it after all');
 $rx->wait_state('A2', 'succeeded', 'and a later query finds it');
-is($rx->sql("SELECT count(*) FROM refundx.with_person WHERE subject = 'A2'"), 0, 'nobody has to look at it any more');
+is($rx->sql("SELECT count(*) FROM refundx.desk WHERE subject = 'A2'"), 0, 'nobody has to look at it any more');
 
 # ---- adopted, not known there, and an operator lets it be sent ----
 
@@ -130,7 +130,7 @@ is(console(console_refund('PE', 'CONSOLE-1', 4000, notify_url => $rx->callback_u
 ok($rx->poll("SELECT count(*) = 1 FROM refundx.external_refunds WHERE wire_no = 'CONSOLE-1' AND payment_no = 'PE' AND counted = 4000"),
 	'its callback is kept as a refund made elsewhere');
 is($rx->sql("SELECT refundable FROM refundx.payments WHERE payment_no = 'PE'"), 5000, 'and counted against what is left');
-is($rx->sql("SELECT count(*) FROM refundx.with_person WHERE what = 'external refund' AND subject = 'CONSOLE-1'"), 1,
+is($rx->sql("SELECT count(*) FROM refundx.desk WHERE what = 'external refund' AND subject = 'CONSOLE-1'"), 1,
 	'a person is told');
 like($rx->sql_error('SELECT ' . $rx->refund_text('PE', 'E2', 5001)), qr/^RX001 .*the 5000 left/, 'what exceeds the rest is refused');
 $rx->refund('PE', 'E3', 5000);

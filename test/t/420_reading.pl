@@ -92,7 +92,7 @@ $rx->payment('P4', 20000);
 $rx->refund('P4', 'R4', 9004);
 $rx->wait_state('R4', 'abnormal');
 explains('R4', qr/^WeChat Pay has had the money .* stays frozen here; it is with a person: [^.]*\.$/, 'abnormal: one sentence');
-is($rx->sql("SELECT what || ' ' || subject FROM refundx.with_person"), 'refund R4', 'and it is on the desk');
+is($rx->sql("SELECT what || ' ' || subject FROM refundx.desk"), 'refund R4', 'and it is on the desk');
 like(health('with person'), qr/^warning\|/, 'which health says');
 is($rx->sql("CALL refundx.refund_wait('R4', '1 min')"), 'abnormal', 'nobody waits for a person');
 
@@ -157,7 +157,7 @@ $rx->refund('P6', 'R6', 9009);
 comes_true("SELECT FROM refundx.merchants WHERE paused = 'hold'", 'an empty balance pauses the merchant');
 explains('R6', qr/; it is not sent while the merchant is paused \(hold: NOT_ENOUGH.*\); one refund tries again /, 'paused');
 like(health('merchant'), qr/^error\|refunds of merchant \d+ are paused \(hold\): NOT_ENOUGH/, 'which health says');
-is($rx->sql("SELECT count(*) FROM refundx.with_person WHERE what = 'merchant''s refunds paused'"), 1, 'and it is on the desk');
+is($rx->sql("SELECT count(*) FROM refundx.desk WHERE what = 'merchant''s refunds paused'"), 1, 'and it is on the desk');
 
 # ---- only pg_monitor may see whose session it is; an auditor sees no number ----
 

@@ -232,7 +232,7 @@ subtest 'a refund made in the Dashboard' => sub {
 	$rx->wait_state($made->{id}, 'succeeded', 'it can be adopted, and its state is asked for');
 	is($all->sums('stripe', $no), '50000|0|25000', 'then the payment has refunded both');
 	is($rx->sql("SELECT elsewhere FROM refundx.payment WHERE payment_no = '$payment_no'"), 0, 'and none elsewhere');
-	is($rx->sql("SELECT count(*) FROM refundx.with_person WHERE subject = '$made->{id}'"), 0, 'and nobody has to look at it any more');
+	is($rx->sql("SELECT count(*) FROM refundx.desk WHERE subject = '$made->{id}'"), 0, 'and nobody has to look at it any more');
 	is($rx->call('refund_adopt', channel => 'stripe', payment_no => $payment_no, refund_no => $made->{id}, amount => 15000) =~ /succeeded/,
 		1, 'adopting it again is a no-op');
 	is($all->sums('stripe', $no), '50000|0|25000', 'which counts nothing twice');

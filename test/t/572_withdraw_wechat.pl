@@ -61,7 +61,7 @@ subtest 'the package' => sub {
 		'1|WAIT_USER_CONFIRM|shop_app', 'operators see that it waits');
 	foreach my $text ("SELECT * FROM refundx.withdrawals", "SELECT * FROM refundx.awaiting_payee",
 		"SELECT * FROM refundx.withdraw_timeline('$own')", "SELECT refundx.withdraw_explain('$own')",
-		"SELECT * FROM refundx.evidence_log", "SELECT * FROM refundx.with_person", "SELECT * FROM refundx.attempts")
+		"SELECT * FROM refundx.evidence_log", "SELECT * FROM refundx.desk", "SELECT * FROM refundx.attempts")
 	{
 		my $shown = $all->as('op', $text);
 		unlike($shown, qr/^\w{5} /, "$text");

@@ -233,7 +233,7 @@ subtest 'the key is gone before it was sent' => sub {
 	ok($rx->poll("SELECT coalesce(person_reason LIKE 'cannot be put into a request: %', false) FROM refundx.instruction
 		WHERE instruction_no = 'ORPHAN'"), 'people are told that it cannot be sent') || diag($rx->story('ORPHAN'));
 	like($rx->sql("SELECT refundx.withdraw_explain('ORPHAN')"), qr/cannot be put into a request/, 'and why');
-	is($rx->sql("SELECT count(*) FROM refundx.with_person WHERE subject = 'ORPHAN'"), 1, 'it is on the list of what people have to do');
+	is($rx->sql("SELECT count(*) FROM refundx.desk WHERE subject = 'ORPHAN'"), 1, 'it is on the list of what people have to do');
 	is($rx->state('ORPHAN'), 'queued', 'it waits');
 	is(sent_times($rx, 'ORPHAN'), 0, 'unsent');
 	is($rx->sql("SELECT attempts FROM refundx.instruction WHERE instruction_no = 'ORPHAN'"), 0, 'and unattempted');

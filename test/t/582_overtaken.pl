@@ -132,7 +132,7 @@ subtest 'a number that the channel has paid already' => sub {
 	keep($own, 'query', 'succeeded', 1);
 	is(row($own, 'state'), 'succeeded', 'it was paid');
 	is($all->journal($own), 'freeze pay_out', 'once');
-	is($rx->sql("SELECT count(*) FROM refundx.with_person WHERE subject = '$own'"), 0, 'and nobody has to look at it');
+	is($rx->sql("SELECT count(*) FROM refundx.desk WHERE subject = '$own'"), 0, 'and nobody has to look at it');
 };
 
 subtest 'another login\'s number' => sub {

@@ -17,6 +17,8 @@ my $rx = Refundx->new('main',
 	config => { time_scale => 60, not_found_after => 1 },
 	settings => {
 		'wal_level' => 'logical',
+		'max_wal_senders' => 4,
+		'max_replication_slots' => 4,
 		'max_worker_processes' => 24,
 		'refundx.dispatch' => 'off' });
 my $node = $rx->node;

@@ -1,0 +1,110 @@
+/*-------------------------------------------------------------------------
+ *
+ * courier_relay.c
+ *	  The courier passes on what others have committed: incidents, to the log.
+ *
+ * It reads the tables as queues (money/arrival.c), and keeps in refundx.relay the
+ * snapshot up to which it has passed everything on, in the transaction in which it
+ * does so.  What it tells is committed already, and carries an id of its own: a
+ * crash in between makes it be told twice, and never lost.
+ *
+ * src/worker/courier_relay.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "worker/courier.h"
+
+#include "utils/timestamp.h"
+
+#define RELAY_EVERY_MS		50
+#define AFTER_FAILURE_MS	1000
+
+static void relay_all(void *arg);
+static uint64 log_incidents(Arrival *a);
+static void remember(const Arrival *a);
+
+/* Go on where the last courier was, not at what is there now. */
+void
+relay_start(Courier *c)
+{
+	static Statement read = {"SELECT seen::text FROM refundx.relay", NO_ARGS};
+	static Statement begin = {
+		"INSERT INTO refundx.relay (seen) VALUES (pg_current_snapshot()) RETURNING seen::text", NO_ARGS
+	};
+
+	if (statement_run(&read, NULL) != 1)
+		statement_run(&begin, NULL);
+	arrival_begin_at(&c->relayed, row_text(0, 1));
+}
+
+void
+relay_round(Courier *c)
+{
+	TimestampTz now = GetCurrentTimestamp();
+
+	c->relay_waits = 0;
+	if (now < c->relay_at)
+	{
+		c->relay_waits = TimestampDifferenceMilliseconds(now, c->relay_at) + 1;
+		return;
+	}
+	if (worker_transaction(c->self, "refundx: passing on what has happened", relay_all, c))
+	{
+		arrival_done(&c->relayed);
+		c->relay_at = TimestampTzPlusMilliseconds(now, RELAY_EVERY_MS);
+	}
+	else
+		c->relay_at = TimestampTzPlusMilliseconds(now, AFTER_FAILURE_MS);
+}
+
+static void
+relay_all(void *arg)
+{
+	Courier    *c = arg;
+
+	if (log_incidents(&c->relayed) > 0)
+		remember(&c->relayed);
+}
+
+/* Only where something has come: an idle database writes nothing. */
+static void
+remember(const Arrival *a)
+{
+	static Statement update = {"UPDATE refundx.relay SET seen = $1::pg_snapshot", ARGS(TEXTOID)};
+	Values		v = {0};
+
+	values_text(&v, a->reading);
+	if (statement_run(&update, &v) != 1)
+		elog(ERROR, "refundx.relay has lost its row");
+}
+
+static uint64
+log_incidents(Arrival *a)
+{
+	static Statement arrived = {
+		"WITH arrived AS MATERIALIZED ("
+		ARRIVAL("incident_id, kind, instruction_id, subject, sqlstate, reason, done, by_user, actor",
+				"refundx.incident", "$1") ")"
+		" SELECT a.incident_id, a.kind, concat_ws(', ', i.kind || ' ' || i.instruction_no, a.subject), a.sqlstate,"
+		"        a.reason, a.done, concat_ws(', as ', a.actor, a.by_user)"
+		"   FROM arrived a LEFT JOIN refundx.instruction i USING (instruction_id)"
+		"  ORDER BY a.incident_id", ARGS(TEXTOID)
+	};
+	Values		v = {0};
+	uint64		n = arrival_read(a, &arrived, &v);
+	uint64		row;
+
+	for (row = 0; row < n; row++)
+	{
+		char	   *about = row_text(row, 3);
+		char	   *state = row_text(row, 4);
+
+		ereport(WARNING,
+				(state ? errcode(MAKE_SQLSTATE(state[0], state[1], state[2], state[3], state[4])) : 0,
+				 errmsg("refundx: incident %lld: %s%s%s: %s; done: %s; by %s",
+						(long long) row_int8(row, 1), row_text(row, 2), about[0] ? ", " : "", about,
+						row_text(row, 5), row_text(row, 6), row_text(row, 7)),
+				 errhidecontext(true), errhidestmt(true)));
+	}
+	return n;
+}
