@@ -27,6 +27,7 @@ int			rx_max_databases = 8;
 char	   *rx_key_directory = NULL;
 char	   *rx_public_base_url = NULL;
 bool		rx_dispatch = true;
+bool		rx_log_events = true;
 bool		rx_allow_drop = false;
 char	   *rx_listen_address = NULL;
 char	   *rx_tls_certificate_file = NULL;
@@ -319,6 +320,10 @@ settings_define(void)
 							"Time in which a callback must have arrived whole.",
 							NULL, &rx_listen_request_timeout, 10000, 100, 600000,
 							PGC_SIGHUP, GUC_UNIT_MS, NULL, NULL, NULL);
+	DefineCustomBoolVariable("refundx.log_events",
+							 "Writes a line to the server's log for each committed transition.",
+							 "REFUNDX: and a JSON object; see doc/events.md.",
+							 &rx_log_events, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("refundx.max_calls",
 							"Calls to channels that a dispatcher has under way, at most.",
 							NULL, &rx_max_calls, 200, 1, 5000,

@@ -16,6 +16,7 @@ extern int	rx_max_databases;
 extern char *rx_key_directory;
 extern char *rx_public_base_url;
 extern bool rx_dispatch;
+extern bool rx_log_events;
 extern bool rx_allow_drop;
 extern char *rx_listen_address;
 extern char *rx_tls_certificate_file;

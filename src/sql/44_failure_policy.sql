@@ -96,6 +96,7 @@ DECLARE
 	d record;
 	r refundx.failure_policy;
 BEGIN
+	PERFORM refundx.not_in_handler('failure_policy_set');
 	IF about IS NULL OR about NOT IN ('refund', 'withdrawal') THEN
 		RAISE EXCEPTION 'about must be refund or withdrawal' USING ERRCODE = '22023';
 	END IF;
@@ -140,7 +141,7 @@ COMMENT ON FUNCTION refundx.failure_policy_set(text, jsonb, text) IS
 on_failure, after the channel''s definite no: end (failed, the money is released; the default), reissue (the same refund with another number), operator (the money stays frozen until an operator decides), ask_user (likewise, whom it pays is told, and the application decides with refund_continue). reissue_limit: how many further numbers one may get (0 to 20, default 3).
 retry_limit: how often the same number is sent again after it was certainly not executed (0, the default: no limit); then it is with a person, and asked about. retry_first, retry_factor, retry_max: the first wait, how much longer each further one is, and the longest (default 2 s, 2, 512 s); a time is seconds or an interval.
 unknown_after: when an unknown one is shown to a person (0, the default: after ten queries in vain); it goes on being asked about.
-Errors: RX008 unknown channel, RX030 the policy is wrong, 22023.';
+Errors: RX008 unknown channel, RX026 inside a handler, RX030 the policy is wrong, 22023.';
 
 CREATE FUNCTION refundx.failure_policy_for(no text, policy jsonb, reason text)
 RETURNS void
@@ -231,7 +232,11 @@ BEGIN
 		PERFORM refundx.give_up_step(instruction_id, reason);
 		RETURN;
 	END IF;
-	why_not := CASE WHEN i.reissues >= i.reissue_limit
+	-- a decision that waits for the application's handler is one all the same
+	why_not := CASE WHEN EXISTS (SELECT FROM refundx.handed h WHERE h.instruction_id = $1)
+					THEN 'what was said of it last waits for the application''s handler' END;
+	why_not := CASE WHEN why_not IS NOT NULL THEN why_not
+					WHEN i.reissues >= i.reissue_limit
 					THEN format('it has had %s numbers before this one, and its failure policy allows %s', i.reissues, i.reissue_limit)
 					ELSE refundx.reissue_step(instruction_id, reason) END;
 	IF why_not IS NOT NULL THEN
@@ -274,6 +279,7 @@ AS $$
 DECLARE
 	id bigint;
 BEGIN
+	PERFORM refundx.not_in_handler('reissue');
 	IF coalesce(reason, '') = '' THEN
 		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
 	END IF;
@@ -296,7 +302,7 @@ END
 $$;
 COMMENT ON FUNCTION refundx.reissue(text, text, boolean) IS
 'Gives a stopped refund or withdrawal (no), whose number the channel has ended unpaid, another number, which is asked about and then sent; its money stays frozen, and its guarded rows locked. Returns what of it was before and is after; dry_run => true only says what would be. Kept in the audit log with the reason.
-Errors: RX006 it is not stopped: nothing proves that its number is dead, RX009 library not preloaded, RX012 unknown number, RX031 it gets no other number (its limit, a hold, an adopted one, the channel''s number of parts), 22023 no reason.';
+Errors: RX006 it is not stopped: nothing proves that its number is dead, RX009 library not preloaded, RX012 unknown number, RX026 inside a handler, RX031 it gets no other number (its limit, a hold, an adopted one, the channel''s number of parts), 22023 no reason.';
 
 CREATE FUNCTION refundx.decision_row(instruction_id bigint) RETURNS jsonb
 LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -318,6 +324,7 @@ DECLARE
 		OR pg_has_role(session_user, (SELECT extowner FROM pg_extension WHERE extname = 'refundx'), 'MEMBER');
 	i record;
 BEGIN
+	PERFORM refundx.not_in_handler(CASE kind WHEN 'refund' THEN 'refund_continue' ELSE 'withdraw_continue' END);
 	IF decision IS NULL OR decision NOT IN ('reissue', 'give_up') THEN
 		RAISE EXCEPTION 'decision cannot be "%"', coalesce(decision, '') USING ERRCODE = '22023',
 			HINT = 'It is reissue (another number) or give_up (the money is released).';
@@ -350,8 +357,8 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION refundx.refund_continue(text, text, text) IS
-'Says how a stopped refund goes on, whose number the channel has ended unpaid: decision reissue (another number, which is asked about and then sent) or give_up (it becomes failed, and its money is released), in the caller''s transaction. Whoever submitted it may where its failure policy says ask_user, an operator always. Giving up what has failed is a no-op.
-Errors: RX006 it is not stopped, or waits for an operator, RX009 library not preloaded, RX012 unknown refund, RX031 it gets no other number, 40001 retry the transaction, 22023 no such decision.';
+'Says how a stopped refund goes on, whose number the channel has ended unpaid: decision reissue (another number, which is asked about and then sent) or give_up (it becomes failed, and its money is released), in the caller''s transaction; where a handler follows its failure, as soon as that has succeeded. Whoever submitted it may where its failure policy says ask_user, an operator always. Giving up what has failed is a no-op.
+Errors: RX006 it is not stopped, or waits for an operator, RX009 library not preloaded, RX012 unknown refund, RX026 inside a handler, RX031 it gets no other number, 40001 retry the transaction, 22023 no such decision.';
 
 CREATE FUNCTION refundx.withdraw_continue(withdrawal_no text, decision text, reason text DEFAULT NULL)
 RETURNS refundx.withdrawal
@@ -363,4 +370,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION refundx.withdraw_continue(text, text, text) IS
-'Says how a stopped withdrawal goes on; as refund_continue. Errors: RX006, RX009, RX012 unknown withdrawal, RX031, 40001, 22023.';
+'Says how a stopped withdrawal goes on; as refund_continue. Errors: RX006, RX009, RX012 unknown withdrawal, RX026, RX031, 40001, 22023.';

@@ -95,6 +95,7 @@ typedef struct Courier
 	Arrival		relayed;
 	TimestampTz relay_at;		/* not before */
 	int64		relay_waits;	/* ms until it may; 0 = it has looked */
+	bool		relay_more;
 	Delivery   *ended;			/* to be recorded */
 	int64		done;
 
@@ -136,5 +137,8 @@ extern void courier_record(Courier *c);
 /* ---- courier_relay.c ---- */
 extern void relay_start(Courier *c);	/* in a transaction */
 extern void relay_round(Courier *c);
+
+/* ---- courier_log.c ---- */
+extern bool log_transitions(void);	/* in a transaction */
 
 #endif							/* REFUNDX_COURIER_H */

@@ -1,8 +1,9 @@
 /*-------------------------------------------------------------------------
  *
  * courier_relay.c
- *	  The courier passes on what others have committed: incidents, to the log.
+ *	  The courier passes on what others have committed: events, and incidents.
  *
+ * Events become rows of the outbox and lines of the log, incidents become lines.
  * It reads the tables as queues (money/arrival.c), and keeps in refundx.relay the
  * snapshot up to which it has passed everything on, in the transaction in which it
  * does so.  What it tells is committed already, and carries an id of its own: a
@@ -14,6 +15,8 @@
  */
 #include "worker/courier.h"
 
+#include "base/testpoint.h"
+#include "money/outbox.h"
 #include "utils/timestamp.h"
 
 #define RELAY_EVERY_MS		50
@@ -52,6 +55,8 @@ relay_round(Courier *c)
 	{
 		arrival_done(&c->relayed);
 		c->relay_at = TimestampTzPlusMilliseconds(now, RELAY_EVERY_MS);
+		if (c->relay_more)
+			c->relay_waits = RELAY_EVERY_MS;
 	}
 	else
 		c->relay_at = TimestampTzPlusMilliseconds(now, AFTER_FAILURE_MS);
@@ -61,9 +66,15 @@ static void
 relay_all(void *arg)
 {
 	Courier    *c = arg;
+	uint64		n = log_incidents(&c->relayed);
+	int64		after;
 
-	if (log_incidents(&c->relayed) > 0)
+	n += outbox_derive(&c->relayed, &after);
+	if (n > 0)
 		remember(&c->relayed);
+	c->relay_more = log_transitions();
+	if (n > 0)
+		TESTPOINT("courier-relayed");
 }
 
 /* Only where something has come: an idle database writes nothing. */
@@ -83,12 +94,14 @@ log_incidents(Arrival *a)
 {
 	static Statement arrived = {
 		"WITH arrived AS MATERIALIZED ("
-		ARRIVAL("incident_id, kind, instruction_id, subject, sqlstate, reason, done, by_user, actor",
+		ARRIVAL("incident_id, at, kind, instruction_id, subject, sqlstate, reason, done, by_user, actor",
 				"refundx.incident", "$1") ")"
-		" SELECT a.incident_id, a.kind, concat_ws(', ', i.kind || ' ' || i.instruction_no, a.subject), a.sqlstate,"
-		"        a.reason, a.done, concat_ws(', as ', a.actor, a.by_user)"
-		"   FROM arrived a LEFT JOIN refundx.instruction i USING (instruction_id)"
-		"  ORDER BY a.incident_id", ARGS(TEXTOID)
+		" SELECT a.incident_id, a.kind,"
+		"        concat_ws(', ', (SELECT i.kind || ' ' || i.instruction_no FROM refundx.instruction i"
+		"                          WHERE i.instruction_id = a.instruction_id), a.subject),"
+		"        a.sqlstate, a.reason, a.done, concat_ws(', as ', a.actor, a.by_user)"
+		/* what a dump brought has been told elsewhere */
+		"   FROM arrived a WHERE a.at >= (SELECT began_at FROM refundx.relay) ORDER BY a.incident_id", ARGS(TEXTOID)
 	};
 	Values		v = {0};
 	uint64		n = arrival_read(a, &arrived, &v);
