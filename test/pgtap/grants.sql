@@ -114,6 +114,7 @@ INSERT INTO may_call
 		   ('refundx_settler', 'journal_line_good'), ('refundx_settler', 'instruction_whole'),
 		   ('refundx_dispatcher', 'instruction_whole'), ('refundx_clerk', 'instruction_whole')
 	UNION ALL SELECT 'refundx_dispatcher', f FROM unnest(ARRAY['recover_timeline', 'stop_take']) f
+	UNION ALL VALUES ('refundx_settler', 'stop_contradictions'), ('refundx_runner', 'stop_contradictions'), ('refundx_clerk', 'stop_check')
 	UNION ALL SELECT 'refundx_clerk', 'held_back'
 	UNION ALL SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['held_back', 'cap_text', 'cap_concerns']) f
 	UNION ALL
