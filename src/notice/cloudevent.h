@@ -14,7 +14,8 @@
 
 #include "base/buf.h"
 
-#define CLOUDEVENT_CONTENT_TYPE "application/cloudevents+json; charset=UTF-8"
+/* in small letters, as libraries compare it */
+#define CLOUDEVENT_CONTENT_TYPE "application/cloudevents+json; charset=utf-8"
 
 typedef struct CloudEvent
 {

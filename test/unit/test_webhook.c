@@ -111,7 +111,7 @@ test_signature(void)
 	ok(webhook_request("https://shop.example/hook", &secret, 1, "018f2c5e-0000-7000-8000-000000000001", 1767323045, &body, &request), "a request");
 	is_str(http_header_get(&request.headers, "webhook-signature"), "v1,iap/SY8eEWIX/Of34JOMWDGUSFWvmPl6UObHGSbxLGw=", "signed");
 	is_str(http_header_get(&request.headers, "webhook-timestamp"), "1767323045", "with its time");
-	is_str(http_header_get(&request.headers, "Content-Type"), "application/cloudevents+json; charset=UTF-8", "and its type");
+	is_str(http_header_get(&request.headers, "Content-Type"), "application/cloudevents+json; charset=utf-8", "and its type");
 	is_str(buf_str(&request.body), event, "and the bytes that were signed");
 	http_request_free(&request);
 	buf_free(&body);
