@@ -9,6 +9,7 @@
  */
 #include "api/config.h"
 
+#include "base/errors.h"
 #include "base/settings.h"
 #include "base/shmem.h"
 #include "net/http_address.h"
@@ -44,8 +45,13 @@ refundx_webhook_secret_problem(PG_FUNCTION_ARGS)
 	char		err[300];
 	bool		good;
 
+	/* raised here, where the statement that has it can be kept out of the log */
 	if (strncmp(file, "whsec_", 6) == 0 || looks_like_private_key(file))
-		PG_RETURN_TEXT_P(cstring_to_text("secret_file is the name of a file, and this looks like a secret"));
+		ereport(ERROR,
+				(errcode(ERRCODE_RX_CONFIG),
+				 errmsg("secret_file is the name of a file, and this looks like a secret"),
+				 errhint("Put it into a file in refundx.key_directory, with mode 0600; and make another one, for this one has been seen."),
+				 errhidestmt(true)));
 	good = key_file_read(rx_key_directory, file, true, &text, err, sizeof(err)) == KEY_FILE_OK;
 	if (good && !webhook_secret_read(buf_str(&text), text.len, &secret, err, sizeof(err)))
 		good = false;
