@@ -148,6 +148,7 @@ DECLARE
 	products text[];
 	why constant text := reason;
 BEGIN
+	PERFORM refundx.not_in_handler('pause');
 	IF coalesce(why, '') = '' THEN
 		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
 	END IF;
@@ -194,6 +195,7 @@ DECLARE
 	waiting bigint[];
 	ended jsonb;
 BEGIN
+	PERFORM refundx.not_in_handler('resume');
 	IF coalesce(why, '') = '' THEN
 		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
 	END IF;
