@@ -328,7 +328,7 @@ is(seen('H43'), 'succeeded', 'and was called');
 
 SKIP:
 {
-	skip 'needs a build with TESTPOINTS=1', 4 unless $rx->has_test_points;
+	skip 'needs a build with TESTPOINTS=1', 9 unless $rx->has_test_points;
 	$rx->set('refundx.test_point' => 'runner-before-commit:wait');
 	my $mark = -s $rx->node->logfile;
 	refund('H50');
@@ -340,6 +340,17 @@ SKIP:
 	$rx->wait_state('H50', 'succeeded', 'kill -9: it is settled after the restart');
 	is(seen('H50'), 'succeeded', 'and followed, once');
 	is(notices('H50'), 1, 'one notice');
+
+	# One that takes the server down each time does so three times, and no more.
+	$rx->set('refundx.test_point' => 'runner-before-commit:crash');
+	refund('H51');
+	ok(Refundx::wait_for(sub { my ($n) = eval { failure('H51', 'code') }; defined $n && $n eq '57P02' }, 'it is given up'),
+		'a call that takes the server down is not made for ever');
+	is(failure('H51', 'state, settlement_waits, tries'), 'with_person|t|3', 'and waits for a person');
+	is($rx->sql("SELECT count(*) FROM refundx.incidents WHERE kind = 'handler_crashed'"), 1, 'who is told');
+	$rx->set('refundx.test_point' => '');
+	is($rx->sql(q{SELECT refundx.handler_retry('H51', 'the function was replaced')}), 1, 'mended');
+	$rx->wait_state('H51', 'succeeded', 'it goes on');
 }
 
 # ---- refund_now ----
