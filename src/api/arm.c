@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/shmem.h"
+#include "money/handler.h"
 #include "money/money.h"
 #include "money/lost.h"
 #include "utils/builtins.h"
@@ -49,6 +50,7 @@ refundx_arm(PG_FUNCTION_ARGS)
 	int64		asked;
 	int64		notices = 0;
 
+	handler_refuse("arm");
 	shmem_require();
 	argument_text("reason", reason, REASON_MAX);
 	SPI_connect();

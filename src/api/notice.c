@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/shmem.h"
+#include "money/handler.h"
 #include "money/money.h"
 #include "money/state.h"
 #include "notice/notice.h"
@@ -50,6 +51,7 @@ refundx_notice_provider_add(PG_FUNCTION_ARGS)
 	const NoticeProvider *provider;
 	Values		v = {0};
 
+	handler_refuse("notice_provider_add");
 	config_check_name("the provider's name", name);
 	provider = provider_of_kind(kind);
 	if (config == NULL)
@@ -96,6 +98,7 @@ refundx_notice_provider_set(PG_FUNCTION_ARGS)
 	char	   *config;
 	Values		v = {0};
 
+	handler_refuse("notice_provider_set");
 	SPI_connect();
 	provider = provider_read(name, &config);
 	if (change != NULL && change[0] != '{')
@@ -180,6 +183,7 @@ refundx_notice_template_set(PG_FUNCTION_ARGS)
 	char	   *config;
 	Values		v = {0};
 
+	handler_refuse("notice_template_set");
 	template_check_key(transition, language);
 	if (about == NULL || !product_from_name(about, &kind))
 		ereport(ERROR,
@@ -273,7 +277,7 @@ provider_unknown(const char *name)
 static void
 template_check_key(const char *transition, const char *language)
 {
-	static const State told[] = {STATE_SUCCEEDED, STATE_FAILED, STATE_ABNORMAL, STATE_RETURNED};
+	static const State told[] = {STATE_SUCCEEDED, STATE_FAILED, STATE_ABNORMAL, STATE_STOPPED, STATE_RETURNED};
 	int			i;
 
 	argument_text("transition", transition, 32);
@@ -284,5 +288,5 @@ template_check_key(const char *transition, const char *language)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("nobody is told when it becomes \"%s\"", transition),
-			 errhint("Transitions: succeeded, failed, abnormal, returned. Language: a tag such as zh-CN, or * for all.")));
+			 errhint("Transitions: succeeded, failed, abnormal, stopped, returned. Language: a tag such as zh-CN, or * for all.")));
 }

@@ -14,6 +14,9 @@
  */
 #include "base/sql.h"
 
+#include "base/shmem.h"
+#include "money/handler.h"
+#include "money/notices.h"
 #include "money/incident.h"
 #include "money/settle.h"
 #include "utils/builtins.h"
@@ -26,6 +29,8 @@ static void write_holds(Batch *b);
 static void write_events(Batch *b);
 static void write_notices(Batch *b);
 static void write_merchants(Batch *b);
+static void write_reissues(Batch *b);
+static void write_handed(Batch *b);
 static void write_incidents(const Batch *b);
 
 void
@@ -39,7 +44,9 @@ settle_write(Batch *b)
 	write_holds(b);
 	write_merchants(b);
 	write_notices(b);
+	write_handed(b);
 	write_events(b);
+	write_reissues(b);
 	write_incidents(b);
 }
 
@@ -141,21 +148,21 @@ write_instructions(Batch *b)
 		"       person_reason = u.person_reason, person_suggestion = u.person_suggestion,"
 		"       person_since = u.person_since, payer_amount = u.payer_amount,"
 		"       channel_refund_id = u.channel_refund_id, received_by = u.received_by,"
-		"       generation = u.generation"
-		"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
+		"       generation = u.generation, retries = u.retries"
+		"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
 		"       u(id, state, detail, state_since, due_at, due_call, polls, unexplained, refusal,"
 		"         last_attempt_at, person_reason, person_suggestion, person_since, payer_amount,"
-		"         channel_refund_id, received_by, generation)"
+		"         channel_refund_id, received_by, generation, retries)"
 		" WHERE i.instruction_id = u.id",
 		ARGS(INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID,
 			 TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID,
 			 TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-			 INT4ARRAYOID)
+			 INT4ARRAYOID, INT4ARRAYOID)
 	};
 	static const Oid types[] = {
 		INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID,
 		TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID,
-		INT4OID
+		INT4OID, INT4OID
 	};
 	Column		c[lengthof(types)];
 	Values		v = {0};
@@ -189,6 +196,7 @@ write_instructions(Batch *b)
 		column_text(&c[14], i->channel_refund_id);
 		column_text(&c[15], i->received_by);
 		column_int4(&c[16], i->generation);
+		column_int4(&c[17], i->retries);
 	}
 	if (c[0].n == 0)
 		return;
@@ -260,7 +268,7 @@ write_events(Batch *b)
 		Decision   *d = &b->decisions[n];
 		bool		ours = p->state == PIECE_WEIGHED;
 
-		if (p->state == PIECE_WAITING)
+		if (p->state == PIECE_WAITING || p->state == PIECE_HANDED)
 			continue;
 		if (ours)
 			column_int8(&c[0], p->instruction_id);
@@ -279,31 +287,12 @@ write_events(Batch *b)
 	statement_run(&insert, &v);
 }
 
-/*
- * In the settling transaction, so that a notice exists exactly if the
- * transition does; at most one per instruction and transition by its key.
- */
+/* Not where a handler follows: then they come after it. */
 static void
 write_notices(Batch *b)
 {
-	static Statement insert = {
-		"INSERT INTO refundx.notice (instruction_id, transition, provider)"
-		" SELECT u.instruction_id, u.transition, t.provider"
-		"   FROM unnest($1, $2) u(instruction_id, transition)"
-		"   JOIN refundx.instruction i ON i.instruction_id = u.instruction_id"
-		"   LEFT JOIN refundx.payment_contact c ON c.payment_id = i.payment_id"
-		"   LEFT JOIN refundx.payout_contact d ON d.instruction_id = i.instruction_id"
-		"   JOIN LATERAL (SELECT provider FROM refundx.notice_template"
-		"                  WHERE about = i.kind AND transition = u.transition"
-		"                    AND language IN (coalesce(c.language, d.language), '*')"
-		"                  ORDER BY language = '*' LIMIT 1) t ON true"
-		"  WHERE coalesce(c.language, d.language) IS NOT NULL"
-		" ON CONFLICT (instruction_id, transition, sink) DO NOTHING",
-		ARGS(INT8ARRAYOID, TEXTARRAYOID)
-	};
 	Column		id,
 				transition;
-	Values		v = {0};
 	int			n;
 
 	column_init(&id, INT8OID);
@@ -312,20 +301,48 @@ write_notices(Batch *b)
 	{
 		Decision   *d = &b->decisions[n];
 
-		if (b->pieces[n].state != PIECE_WEIGHED || d->from == d->to)
+		if (b->pieces[n].state != PIECE_WEIGHED || d->from == d->to || !(notice_follows(d->to) || d->ask_user) ||
+			(b->for_runner && handlers_follow(b->pieces[n].facts.about, d->to)))
 			continue;
-		if (d->to == STATE_SUCCEEDED || d->to == STATE_FAILED || d->to == STATE_ABNORMAL ||
-			d->to == STATE_RETURNED)
-		{
-			column_int8(&id, b->pieces[n].instruction_id);
-			column_text(&transition, state_name(d->to));
-		}
+		column_int8(&id, b->pieces[n].instruction_id);
+		column_text(&transition, state_name(d->to));
 	}
-	if (id.n == 0)
+	notices_add(&id, &transition);
+}
+
+/*
+ * What a handler follows is the runner's to settle.  Once: a settler that starts
+ * finds it among what was never weighed, and hands it over again.
+ */
+static void
+write_handed(Batch *b)
+{
+	static Statement insert = {
+		"INSERT INTO refundx.handed (evidence_id, instruction_id)"
+		" SELECT u.evidence_id, u.instruction_id"
+		"   FROM unnest($1, $2) u(evidence_id, instruction_id)"
+		" ON CONFLICT (evidence_id) DO NOTHING", ARGS(INT8ARRAYOID, INT8ARRAYOID)
+	};
+	Column		evidence,
+				instruction;
+	Values		v = {0};
+	int			n;
+
+	column_init(&evidence, INT8OID);
+	column_init(&instruction, INT8OID);
+	for (n = 0; n < b->npieces; n++)
+	{
+		if (b->pieces[n].state != PIECE_HANDED)
+			continue;
+		column_int8(&evidence, b->pieces[n].facts.evidence_id);
+		column_int8(&instruction, b->pieces[n].instruction_id);
+	}
+	if (evidence.n == 0)
 		return;
-	values_column(&v, &id);
-	values_column(&v, &transition);
+	values_column(&v, &evidence);
+	values_column(&v, &instruction);
 	statement_run(&insert, &v);
+	wake_at_commit(WORKER_RUNNER);
 }
 
 /*
@@ -414,6 +431,29 @@ write_merchants(Batch *b)
 		}
 		if (newest)
 			write_merchant(b, e, e->about, pause);
+	}
+}
+
+/*
+ * On top of the events that say why: each is one more transition, with an event of
+ * its own.  Whatever the rest of the batch said of it has been weighed.
+ */
+static void
+write_reissues(Batch *b)
+{
+	int			n;
+
+	for (n = 0; n < b->nsubjects; n++)
+	{
+		Subject    *s = &b->subjects[n];
+		char	   *why_not;
+
+		if (!s->reissue || s->row.state != STATE_STOPPED || s->row.on_hold)
+			continue;
+		why_not = reissue_instruction(s->instruction_id, "by its failure policy");
+
+		/* nobody has to look at it any more; or for another reason */
+		s->row.person_reason = why_not ? reissue_refused(s->instruction_id, why_not) : NULL;
 	}
 }
 

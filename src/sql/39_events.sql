@@ -89,6 +89,7 @@ AS $$
 DECLARE
 	w refundx.webhook;
 BEGIN
+	PERFORM refundx.not_in_handler('webhook_add');
 	IF name IS NULL OR name !~ '^[a-z0-9][a-z0-9_-]{0,31}$' THEN
 		RAISE EXCEPTION 'a webhook''s name must have 1 to 32 lower-case letters, digits, "-" and "_", and begin with a letter or digit'
 			USING ERRCODE = '22023';
@@ -128,6 +129,7 @@ AS $$
 DECLARE
 	w refundx.webhook := refundx.webhook_find(name);
 BEGIN
+	PERFORM refundx.not_in_handler('webhook_set');
 	w.url := coalesce(webhook_set.url, w.url);
 	w.secret_file := coalesce(webhook_set.secret_file, w.secret_file);
 	w.old_secret_file := nullif(coalesce(webhook_set.old_secret_file, w.old_secret_file), '');
@@ -155,6 +157,7 @@ AS $$
 DECLARE
 	w refundx.webhook;
 BEGIN
+	PERFORM refundx.not_in_handler('webhook_pause');
 	IF coalesce(reason, '') = '' THEN
 		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
 	END IF;
@@ -176,6 +179,7 @@ AS $$
 DECLARE
 	w refundx.webhook;
 BEGIN
+	PERFORM refundx.not_in_handler('webhook_resume');
 	IF coalesce(reason, '') = '' THEN
 		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
 	END IF;
@@ -199,6 +203,7 @@ DECLARE
 	w refundx.webhook;
 	n bigint;
 BEGIN
+	PERFORM refundx.not_in_handler('webhook_remove');
 	IF coalesce(reason, '') = '' THEN
 		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
 	END IF;
@@ -225,6 +230,7 @@ DECLARE
 	w refundx.webhook;
 	n bigint;
 BEGIN
+	PERFORM refundx.not_in_handler('webhook_redrive');
 	IF coalesce(reason, '') = '' OR since IS NULL THEN
 		RAISE EXCEPTION '% must be given', CASE WHEN since IS NULL THEN 'since' ELSE 'reason' END USING ERRCODE = '22023';
 	END IF;

@@ -444,6 +444,7 @@ AS $$
 DECLARE
 	a refundx.desk_answer;
 BEGIN
+	PERFORM refundx.not_in_handler(action);
 	a.action := action;
 	a.subject := s.kind || ' ' || s.name;
 	a.before := refundx.desk_row(s);

@@ -40,7 +40,9 @@ CREATE VIEW refundx.desk_instructions AS
 		   i.kind::text AS what, i.instruction_no AS subject, c.name AS channel, i.state::text AS state,
 		   i.person_since AS since, (i.amount + i.fee)::bigint AS amount, i.currency, i.person_reason AS reason,
 		   refundx.desk_evidence(i.merchant_id, i.wire_no, i.kind) AS evidence, i.person_suggestion AS suggestion,
-		   CASE WHEN i.state = 'queued' AND i.cancel_requested_at IS NULL THEN refundx.desk_call('retry', i.instruction_no, 'why')
+		   CASE WHEN i.is_open AND EXISTS (SELECT FROM refundx.handler_run r WHERE r.instruction_id = i.instruction_id AND r.is_open AND r.blocks)
+				THEN format('SELECT refundx.handler_retry(%L, %L);', i.instruction_no, 'why')
+				WHEN i.state = 'queued' AND i.cancel_requested_at IS NULL THEN refundx.desk_call('retry', i.instruction_no, 'why')
 				ELSE refundx.desk_call('query_now', i.instruction_no, 'why') END AS call
 	  FROM refundx.instruction i
 	  JOIN refundx.channel c USING (channel_id)

@@ -11,13 +11,13 @@ REVOKE ALL ON SCHEMA refundx FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA refundx TO
 	refundx_app, refundx_operator, refundx_auditor, pg_monitor,
-	refundx_dispatcher, refundx_listener, refundx_settler, refundx_courier, refundx_clerk;
+	refundx_dispatcher, refundx_listener, refundx_settler, refundx_runner, refundx_courier, refundx_clerk;
 GRANT USAGE ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order TO refundx_app, refundx_operator, refundx_auditor;
 GRANT USAGE ON TYPE refundx.desk_answer TO refundx_operator;
 
 -- every worker
 GRANT EXECUTE ON FUNCTION refundx.armed(), refundx.this_installation() TO
-	refundx_dispatcher, refundx_listener, refundx_settler, refundx_courier, refundx_clerk;
+	refundx_dispatcher, refundx_listener, refundx_settler, refundx_runner, refundx_courier, refundx_clerk;
 
 -- The constraints of the tables that workers write.
 GRANT EXECUTE ON FUNCTION
@@ -30,7 +30,7 @@ GRANT EXECUTE ON FUNCTION
 	TO refundx_settler;
 
 -- dispatcher: claims what is due, calls, keeps the answers
-GRANT SELECT ON refundx.channel_settings, refundx.merchant, refundx.merchant_paused, refundx.pause, refundx.cap, refundx.payment,
+GRANT SELECT ON refundx.channel_settings, refundx.merchant, refundx.merchant_paused, refundx.pause, refundx.cap, refundx.breaker, refundx.pace_setting, refundx.payment,
 	refundx.instruction, refundx.payout,
 	refundx.request, refundx.attempt, refundx.event, refundx.evidence, refundx.installation
 	TO refundx_dispatcher;
@@ -38,14 +38,15 @@ GRANT SELECT (account_id, hold) ON refundx.account TO refundx_dispatcher, refund
 GRANT UPDATE (state, state_since, due_at, due_call, attempts, polls, first_attempt_at,
 			  detail, unexplained, last_attempt_at, person_reason, person_suggestion, person_since)
 	ON refundx.instruction TO refundx_dispatcher;
-GRANT INSERT ON refundx.attempt, refundx.request, refundx.event, refundx.evidence TO refundx_dispatcher;
+GRANT INSERT ON refundx.attempt, refundx.request, refundx.event, refundx.evidence, refundx.breaker TO refundx_dispatcher;
+GRANT UPDATE ON refundx.breaker TO refundx_dispatcher;
 GRANT EXECUTE ON FUNCTION refundx.recover_timeline(), refundx.stop_take(bigint[], timestamptz) TO refundx_dispatcher;
 
 -- listener: the one that strangers reach
 GRANT SELECT ON refundx.channel_settings TO refundx_listener;
 GRANT INSERT ON refundx.evidence, refundx.callback_count TO refundx_listener;
 
--- settler: the money
+-- settler: the money; and the runner, which is a member of it
 GRANT SELECT ON refundx.evidence, refundx.event, refundx.instruction, refundx.payment,
 	refundx.account, refundx.journal, refundx.merchant, refundx.channel,
 	refundx.channel_settings, refundx.notice_template, refundx.external_refund
@@ -55,7 +56,7 @@ GRANT SELECT (instruction_id, transition, sink) ON refundx.notice TO refundx_set
 GRANT UPDATE (refunding, refunded, returned, elsewhere, parts, hold, hold_since, hold_by) ON refundx.payment TO refundx_settler;
 GRANT UPDATE (state, is_open, detail, state_since, due_at, due_call, polls, unexplained, generation, refusal,
 			  last_attempt_at, person_reason, person_suggestion, person_since, payer_amount,
-			  channel_refund_id, received_by)
+			  channel_refund_id, received_by, wire_no, attempts, retries, reissues, first_attempt_at)
 	ON refundx.instruction TO refundx_settler;
 GRANT UPDATE (hold, hold_since, hold_by) ON refundx.account TO refundx_settler;
 GRANT SELECT, INSERT, UPDATE, DELETE ON refundx.merchant_pause TO refundx_settler;
@@ -67,6 +68,19 @@ GRANT SELECT, INSERT ON refundx.cap_line TO refundx_settler;
 GRANT UPDATE (counted) ON refundx.external_refund TO refundx_settler;
 GRANT INSERT ON refundx.journal, refundx.event, refundx.notice, refundx.external_refund TO refundx_settler;
 GRANT EXECUTE ON FUNCTION refundx.state_is_open(text) TO refundx_settler;
+GRANT SELECT ON refundx.failure_policy, refundx.failure_override, refundx.former_number TO refundx_settler;
+GRANT INSERT ON refundx.former_number TO refundx_settler;
+GRANT SELECT, INSERT ON refundx.handed TO refundx_settler;
+GRANT SELECT ON refundx.handler, refundx.handler_run TO refundx_settler;
+
+-- runner: what handlers follow; their functions it calls as their roles
+GRANT SELECT (payee_masked) ON refundx.payout TO refundx_runner;
+GRANT SELECT ON refundx.guard_lock, refundx.guard_trigger TO refundx_runner;
+GRANT DELETE ON refundx.handed TO refundx_runner;
+GRANT UPDATE (begun) ON refundx.handed TO refundx_runner;
+GRANT INSERT ON refundx.handler_run TO refundx_runner;
+GRANT UPDATE (blocks, state, tries, next_at, code, message, context, first_failed_at, failed_at, closed_at, begun)
+	ON refundx.handler_run TO refundx_runner;
 
 -- courier: whom to text, and what
 GRANT SELECT ON refundx.notice, refundx.notice_provider, refundx.notice_template,
@@ -99,6 +113,7 @@ GRANT SELECT ON refundx.instruction, refundx.payment, refundx.notice, refundx.me
 GRANT SELECT ON refundx.watermark, refundx.evidence_evidence_id_seq TO refundx_clerk;
 GRANT UPDATE (weighed_to, next_id, next_xid) ON refundx.watermark TO refundx_clerk;
 GRANT SELECT ON refundx.watermark TO refundx_settler;
+GRANT SELECT (instruction_id, is_open, blocks) ON refundx.handler_run TO refundx_clerk;
 GRANT SELECT (payment_id, recorded_at) ON refundx.payment_contact TO refundx_clerk;
 GRANT UPDATE (due_at, due_call) ON refundx.instruction TO refundx_clerk;
 GRANT SELECT (instruction_id, account_id, erased_at) ON refundx.payout TO refundx_clerk;
@@ -120,6 +135,9 @@ GRANT EXECUTE ON FUNCTION
 	refundx.withdraw_submit(text, text, bigint, text, jsonb, text, text, text, jsonb, jsonb),
 	refundx.withdraw_submit_many(refundx.withdrawal_order[]),
 	refundx.withdraw_cancel(text, text),
+	refundx.refund_continue(text, text, text),
+	refundx.withdraw_continue(text, text, text),
+	refundx.failure_policy_for(text, jsonb, text),
 	refundx.withdraw_package(text),
 	refundx.callback_ingest(text, jsonb, bytea),
 	refundx.account_open(text, text, int),
@@ -145,24 +163,30 @@ GRANT EXECUTE ON FUNCTION
 	TO refundx_app, refundx_operator, refundx_auditor;
 GRANT EXECUTE ON PROCEDURE refundx.refund_wait(text, interval, text), refundx.withdraw_wait(text, interval, text)
 	TO refundx_app, refundx_operator, refundx_auditor;
+GRANT EXECUTE ON PROCEDURE refundx.refund_now(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb, jsonb, interval, text)
+	TO refundx_app, refundx_operator;
+GRANT EXECUTE ON FUNCTION refundx.handler_running() TO refundx_app, refundx_operator;
 GRANT SELECT ON refundx.refunds, refundx.withdrawals, refundx.payments, refundx.accounts,
-	refundx.locks, refundx.guards
+	refundx.locks, refundx.guards, refundx.wire_numbers
 	TO refundx_app, refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.inflight, refundx.unknown, refundx.journal_lines, refundx.attempts,
 	refundx.evidence_log, refundx.events, refundx.notices, refundx.channels, refundx.merchants,
 	refundx.callbacks, refundx.external_refunds, refundx.desk, refundx.audit_log, refundx.incidents,
 	refundx.withdrawals_by_state, refundx.awaiting_approval, refundx.awaiting_payee, refundx.in_transit,
-	refundx.bounced, refundx.withdraw_policies, refundx.pauses, refundx.caps, refundx.merchant_paused
+	refundx.bounced, refundx.withdraw_policies, refundx.pauses, refundx.caps, refundx.merchant_paused, refundx.breakers, refundx.paces
 	TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.held_back(bigint), refundx.pause_subject(refundx.pause), refundx.pause_text(refundx.pause),
 	refundx.cap_used(refundx.cap, timestamptz), refundx.cap_text(refundx.cap),
 	refundx.cap_concerns(refundx.cap, refundx.instruction)
 	TO refundx_operator, refundx_auditor;
+GRANT SELECT ON refundx.failure_policies TO refundx_operator, refundx_auditor;
+GRANT SELECT ON refundx.handlers, refundx.handler_failures TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx.check_i04,
 	refundx.check_i05, refundx.check_i06, refundx.check_i08, refundx.check_i09, refundx.check_i10, refundx.check_i11,
 	refundx.check_i16, refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i23, refundx.check_i24, refundx.check_approval, refundx.check_orphans
 	TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.check(), refundx.mask_phone(text),
+	refundx.failure_defaults(), refundx.failure_policy_of(bigint),
 	refundx.callback_inspect(text, jsonb, bytea, timestamptz)
 	TO refundx_operator, refundx_auditor;
 
@@ -196,11 +220,20 @@ GRANT SELECT ON refundx.states, refundx.verdicts TO refundx_app, refundx_operato
 GRANT EXECUTE ON FUNCTION
 	refundx.refund_adopt(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb, jsonb),
 	refundx.refund_allow(text, text),
+	refundx.reissue(text, text, boolean),
+	refundx.failure_policy_set(text, jsonb, text),
 	refundx.approve(text, text),
 	refundx.reject(text, text),
 	refundx.withdraw_policy_set(text, jsonb, text),
 	refundx.forget_payee(text, text),
 	refundx.guard_lift(regclass, text, text),
+	refundx.handler_add(text, text, text, text, interval, interval, int, interval),
+	refundx.handler_set(text, text, text, text, interval, interval, int, interval),
+	refundx.handler_pause(text, text, text),
+	refundx.handler_resume(text, text, text),
+	refundx.handler_remove(text, text, text),
+	refundx.handler_retry(text, text, text),
+	refundx.handler_waive(text, text, text),
 	refundx.hold(text, text, text, text, boolean),
 	refundx.release(text, text, text, text, boolean),
 	refundx.query_now(text, text, boolean),
@@ -215,6 +248,7 @@ GRANT EXECUTE ON FUNCTION
 	refundx.resume(text, text, text, text),
 	refundx.cap_set(text, text, interval, bigint, bigint, text, text, text, numeric, boolean),
 	refundx.cap_remove(text, text, text, interval, text),
+	refundx.pace_set(text, text, text, int, int, numeric, interval),
 	refundx.channel_add(text, text, jsonb),
 	refundx.channel_set(text, jsonb, boolean),
 	refundx.channel_check(text, boolean),

@@ -1,6 +1,6 @@
 -- The shape of what is installed.
 BEGIN;
-SELECT plan(17);
+SELECT plan(18);
 
 -- Rights that a caller lends to a function end where search_path is his.
 SELECT is_empty($$
@@ -68,12 +68,12 @@ SELECT is_empty($$
 SELECT is_empty($$SELECT conrelid::regclass::text FROM pg_constraint
 	 WHERE connamespace = 'refundx'::regnamespace AND contype = 'f'
 	   AND conrelid NOT IN ('refundx.channel'::regclass, 'refundx.notice_template'::regclass,
-						'refundx.merchant_pause'::regclass, 'refundx.withdraw_policy'::regclass)$$,
+						'refundx.merchant_pause'::regclass, 'refundx.withdraw_policy'::regclass, 'refundx.failure_policy'::regclass)$$,
 	'no foreign key on the way of a refund or a withdrawal');
 
 -- The guards of what is written once fire always, also for a replica.
 SELECT is_empty($$
-	SELECT t FROM unnest(ARRAY['journal', 'event', 'evidence', 'attempt', 'request', 'audit', 'incident', 'outbox']) t
+	SELECT t FROM unnest(ARRAY['journal', 'event', 'evidence', 'attempt', 'request', 'audit', 'incident', 'outbox', 'former_number']) t
 	 WHERE (SELECT count(*) FROM pg_trigger g WHERE g.tgrelid = ('refundx.' || t)::regclass
 			   AND g.tgfoid = 'refundx.refuse_change()'::regprocedure AND g.tgenabled = 'A') <> 2$$,
 	'append-only tables are guarded against UPDATE, DELETE and TRUNCATE');
@@ -90,5 +90,13 @@ SELECT is_empty($$
 	   AND position('refundx.' || v.viewname IN (SELECT prosrc FROM pg_proc
 			WHERE oid = 'refundx.check()'::regprocedure)) = 0$$,
 	'check() asks every one of its views');
+-- An application's handler decides nothing that is a person's (those in C are called by 610).
+SELECT is_empty($$
+	SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+	 WHERE p.pronamespace = 'refundx'::regnamespace AND l.lanname <> 'c' AND p.provolatile = 'v'
+	   AND has_function_privilege('refundx_operator', p.oid, 'EXECUTE')
+	   AND NOT has_function_privilege('refundx_app', p.oid, 'EXECUTE') AND NOT has_function_privilege('refundx_auditor', p.oid, 'EXECUTE')
+	   AND p.prosrc !~ 'not_in_handler|desk_run'$$,
+	'every function of operators begins with refundx.not_in_handler()');
 SELECT * FROM finish();
 ROLLBACK;
