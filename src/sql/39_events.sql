@@ -260,13 +260,17 @@ Errors: RX025 there is none, 22023 no reason.';
 
 CREATE FUNCTION refundx.webhook_check(name text, OUT level text, OUT item text, OUT finding text)
 RETURNS SETOF record
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-	w refundx.webhook := refundx.webhook_find(name);
+	w refundx.webhook;
 	problem text;
 	n bigint;
 BEGIN
+	SELECT * INTO w FROM refundx.webhook h WHERE h.name = webhook_check.name AND h.removed_at IS NULL;
+	IF NOT FOUND THEN
+		RAISE EXCEPTION 'there is no webhook "%"', name USING ERRCODE = 'RX025', HINT = 'See refundx.webhooks.';
+	END IF;
 	problem := refundx.webhook_url_problem(w.url);
 	RETURN QUERY SELECT CASE WHEN problem IS NULL THEN 'ok' ELSE 'error' END, 'url', coalesce(problem, w.url);
 	problem := refundx.webhook_secret_problem(w.secret_file);
