@@ -92,7 +92,11 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 			/* what ended it was the refusal; the not-found only confirmed it */
 			i->detail = input == INPUT_REFUSED && i->refusal ? i->refusal : e->code;
 			if (!state_is_open(t->to))
+			{
 				from_person(i);
+				/* nothing is left to be sent, or to be resolved */
+				i->lift_hold |= i->held && !i->unproven;
+			}
 			break;
 		case REACTION_CONTRADICTION:
 			d->type = "contradiction";
@@ -114,6 +118,13 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 			break;
 		case REACTION_REFUSE:	/* evidence is never refused, only noted */
 			break;
+	}
+	if (i->unproven && input >= INPUT_REFUSED && input <= INPUT_REVERSED &&
+		t->reaction == REACTION_STAY)
+	{
+		/* the proof that was missing: this number is dead */
+		i->unproven = false;
+		i->lift_hold = true;
 	}
 	schedule(i, e, timing, now, t->reaction);
 }
@@ -213,10 +224,38 @@ input_of_not_found(Instruction *i, const EvidenceFacts *e, const Timing *timing,
 	return i->unapproved ? INPUT_NOT_FOUND_UNAPPROVED : INPUT_NOT_FOUND;
 }
 
+/* The word of an operator: what may be said, the state table was asked before. */
+static bool
+is_operators(const EvidenceFacts *e)
+{
+	return strcmp(e->source, "operator") == 0;
+}
+
+static Input
+input_of_operator(const EvidenceFacts *e)
+{
+	switch (e->verdict)
+	{
+		case VERDICT_SUCCEEDED:
+			return INPUT_RESOLVE_SUCCEEDED;
+		case VERDICT_REFUSED:
+			return INPUT_RESOLVE_FAILED;
+		case VERDICT_CANCELED:
+			return INPUT_RESOLVE_CANCELED;
+		case VERDICT_RETURNED:
+			return INPUT_RESOLVE_RETURNED;
+		default:
+			return INPUT_ASK;
+	}
+}
+
 static Input
 input_of(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, char **note)
 {
 	Input		input = state_weigh(e->verdict, e->proof);
+
+	if (is_operators(e))
+		return input_of_operator(e);
 
 	/* The attempt is over with its own answer: no other word will end it. */
 	if (i->state == STATE_SENDING && (input == INPUT_ASK || input == INPUT_NOT_FOUND) &&
@@ -259,6 +298,8 @@ learn(Instruction *i, const EvidenceFacts *e)
 	bool		answer = strcmp(e->source, "answer") == 0;
 	Input		says = state_weigh(e->verdict, e->proof);
 
+	if (is_operators(e))
+		return;					/* explains no attempt */
 	if (e->proof)
 	{
 		if (e->channel_refund_id)
@@ -351,6 +392,9 @@ repeats(const Instruction *i, const EvidenceFacts *e, const Timing *timing, int6
  * A finished one is asked about no more, unless the channel may still send back
  * what had arrived (a bank card's transfer): then a few times more, ever later.
  * It is no safeguard of money here, so it may end; a bill has the last word.
+ *
+ * What an operator has ended without proof is asked about until the channel's
+ * memory ends: it may have been paid all the same.
  */
 static void
 watch(Instruction *i, const Timing *timing, int64 now, bool query)
@@ -362,6 +406,14 @@ watch(Instruction *i, const Timing *timing, int64 now, bool query)
 		i->polls++;
 	i->due_at = 0;
 	i->due_call = NULL;
+	if (i->unproven && (i->state == STATE_FAILED || i->state == STATE_CANCELED))
+	{
+		if (WINDOW_OVER(timing->ask_window_us, i->first_attempt_at ? i->first_attempt_at : i->state_since, now))
+			return;
+		i->due_at = poll_due(timing, STATE_UNKNOWN, i->polls, now);
+		i->due_call = "query";
+		return;
+	}
 	if (i->state != STATE_SUCCEEDED || delays == NULL)
 		return;
 	while (n < i->polls && delays[n] != 0)

@@ -50,6 +50,8 @@ typedef struct Instruction
 	bool		may_send;
 	bool		cancel_requested;	/* the channel is asked to give it up */
 	bool		unapproved;		/* a second person has to agree, and has not */
+	bool		held;			/* an operator holds it, or resolves it */
+	bool		unproven;		/* it was ended without proof that it was not paid */
 	int			attempts;
 	int64		first_attempt_at;
 	/* changing */
@@ -70,6 +72,7 @@ typedef struct Instruction
 	int64		payer_amount;
 	char	   *channel_refund_id;
 	char	   *received_by;
+	bool		lift_hold;		/* its own hold is over */
 } Instruction;
 
 /* One row of refundx.evidence, without its raw bytes. */
