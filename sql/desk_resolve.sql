@@ -244,6 +244,12 @@ SELECT pg_temp.out('drw4', 1000);
 SELECT (refundx.withdraw_cancel('drw4')).state, pg_temp.says('drw4', 'callback', 'succeeded');
 SELECT pg_temp.answer(refundx.resolve('drw4', 'succeeded', 'the console has it', 'paid'));
 SELECT * FROM refundx.check() WHERE subject LIKE 'dr%';
+-- Waiting for approval is on the desk too.
+BEGIN;
+SELECT refundx.withdraw_policy_set('dr', '{"approve_above": 1}'), pg_temp.out('drw5', 1000);
+SELECT severity, what, subject, amount, reason, evidence, call FROM refundx.desk WHERE subject = 'drw5';
+SELECT pg_temp.fails($$SELECT refundx.resolve('drw5', 'failed', 'seen', 'why')$$);
+ROLLBACK;
 -- A second person above an amount; the request waits, and what became impossible meanwhile is refused.
 SELECT pg_temp.fails($$SELECT refundx.second_person_set('yuan', 5, 'why')$$);
 SELECT pg_temp.fails($$SELECT refundx.second_person_set('CNY', -5, 'why')$$);
@@ -276,6 +282,7 @@ RESET SESSION AUTHORIZATION;
 -- On the record.
 SELECT by_user, actor, action, subject, reason, detail->>'asked by' AS asked_by FROM refundx.audit_log
  WHERE subject LIKE 'dr%' AND action IN ('resolve', 'confirm', 'decline', 'hold', 'release') OR action IN ('suspense_settle', 'second_person_set') ORDER BY audit_id;
+SELECT kind, about, number, reason, done FROM refundx.incidents WHERE kind = 'resolved' ORDER BY incident_id;
 SELECT source, verdict, proof, message, outcome FROM refundx.evidence_log WHERE refund_no = 'dr-a' ORDER BY evidence_id;
 SELECT * FROM refundx.check() WHERE subject LIKE 'dr%' OR subject LIKE 'suspense%';
 SELECT refundx.withdraw_policy_set('dr', NULL) \g /dev/null

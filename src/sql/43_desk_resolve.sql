@@ -194,7 +194,7 @@ $$;
 COMMENT ON FUNCTION refundx.desk_say(refundx.desk_subject, refundx.instruction, text, text) IS 'Keeps an operator''s word as evidence, and settles it';
 
 CREATE FUNCTION refundx.desk_resolve(s refundx.desk_subject, arguments jsonb, reason text, confirms refundx.operator_request,
-	OUT note text, OUT waits text)
+	OUT note text, OUT waits text, OUT incident text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $$
 DECLARE
@@ -266,6 +266,11 @@ BEGIN
 	 WHERE j.instruction_id = s.id;
 	PERFORM refundx.desk_event(s, 'resolved', format('as %s: %s', outcome, arguments->>'evidence'));
 	SELECT -sum(l.d_available) INTO suspense FROM refundx.journal l WHERE l.instruction_id = s.id AND l.type = 'suspense';
+	IF i.state IN ('failed', 'canceled') AND t.reaction = 'move' THEN
+		incident := 'it was paid after its money had been released';
+	ELSIF unproven THEN
+		incident := 'it was ended without proof that it was not paid';
+	END IF;
 	note := concat_ws(' ',
 		CASE WHEN t.reaction = 'stay' THEN format('It stays %s, confirmed.', i.state) ELSE format('It is %s.', t.to_state) END,
 		CASE WHEN unproven THEN 'Without proof: it is never sent or reissued, and is asked about until the channel''s memory ends.' END,

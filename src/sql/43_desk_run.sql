@@ -54,6 +54,7 @@ DECLARE
 	waits text;			-- why it is not done now
 	asked boolean := false;	-- because the channel has to be asked before
 	open_one bigint;
+	incident text;		-- what went wrong, if something did
 BEGIN
 	a.action := action;
 	a.subject := s.kind || ' ' || s.name;
@@ -69,7 +70,7 @@ BEGIN
 	END IF;
 	BEGIN
 		IF action = 'resolve' THEN
-			SELECT r.note, r.waits INTO a.note, waits FROM refundx.desk_resolve(s, arguments, reason, confirms) r;
+			SELECT r.note, r.waits, r.incident INTO a.note, waits, incident FROM refundx.desk_resolve(s, arguments, reason, confirms) r;
 			asked := waits IS NOT NULL;
 		ELSE
 			a.note := CASE action
@@ -109,6 +110,9 @@ BEGIN
 			jsonb_strip_nulls(jsonb_build_object('about', s.kind, 'arguments', nullif(arguments, '{}'), 'before', a.before, 'after', a.after,
 				'asked for, as request', a.request, 'confirmed, of request', confirms.request_id,
 				'asked by', CASE WHEN confirms.request_id IS NOT NULL THEN coalesce(confirms.actor, confirms.by_user) END)));
+	IF a.done AND incident IS NOT NULL THEN
+		PERFORM refundx.incident_add('resolved', incident, format('%s resolved it: %s', refundx.desk_person(), a.note), s.id);
+	END IF;
 	PERFORM refundx.desk_wake();
 	RETURN a;
 END

@@ -190,6 +190,19 @@ CREATE VIEW refundx.desk_requests AS
 	 WHERE r.done_at IS NULL;
 COMMENT ON VIEW refundx.desk_requests IS 'The desk''s requests that a second person has to confirm';
 
+CREATE VIEW refundx.desk_approvals AS
+	SELECT 70 AS severity, 'approval' AS what, i.instruction_no::text AS subject, c.name::text AS channel, i.state::text AS state,
+		   i.submitted_at AS since, (i.amount + i.fee)::bigint AS amount, i.currency,
+		   coalesce(o.approval, 'a second person has to agree') AS reason,
+		   format('submitted by %s, to %s', coalesce(o.actor, i.submitted_by), coalesce(o.payee_masked, 'nobody known')) AS evidence,
+		   'Another person than who submitted it approves or rejects it.' AS suggestion,
+		   format('SELECT * FROM refundx.approve(%L, %L);  -- or reject', i.instruction_no, 'why') AS call
+	  FROM refundx.instruction i
+	  JOIN refundx.channel c USING (channel_id)
+	  JOIN refundx.payout o ON o.instruction_id = i.instruction_id
+	 WHERE i.is_open AND i.state = 'awaiting_approval';
+COMMENT ON VIEW refundx.desk_approvals IS 'The desk''s withdrawals that wait for a second person';
+
 CREATE VIEW refundx.desk_suspense AS
 	SELECT 15 AS severity, 'suspense account below zero' AS what, a.account_no::text AS subject, m.kind AS channel, NULL::text AS state,
 		   l.since, -b.available AS amount, a.currency::text AS currency,

@@ -14,6 +14,7 @@ CREATE VIEW refundx.desk AS
 		UNION ALL SELECT * FROM refundx.desk_external
 		UNION ALL SELECT * FROM refundx.desk_merchants
 		UNION ALL SELECT * FROM refundx.desk_pauses
+		UNION ALL SELECT * FROM refundx.desk_approvals
 		UNION ALL SELECT * FROM refundx.desk_notices
 	  ) d
 	 ORDER BY d.severity, d.since NULLS FIRST, d.subject;
