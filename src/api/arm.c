@@ -21,6 +21,7 @@
 
 #include "base/clock.h"
 #include "base/shmem.h"
+#include "money/handler.h"
 #include "money/money.h"
 #include "money/lost.h"
 #include "utils/builtins.h"
@@ -51,6 +52,7 @@ refundx_arm(PG_FUNCTION_ARGS)
 
 	shmem_require();
 	argument_text("reason", reason, REASON_MAX);
+	handler_refuse("arm");
 	SPI_connect();
 	values_text(&v, reason);
 	statement_run(&record, &v);

@@ -17,6 +17,7 @@
 #include "base/errors.h"
 #include "base/settings.h"
 #include "base/shmem.h"
+#include "money/handler.h"
 #include "money/money.h"
 #include "money/payee.h"
 #include "utils/builtins.h"
@@ -67,6 +68,7 @@ refundx_channel_add(PG_FUNCTION_ARGS)
 	config_check_name("the channel's name", name);
 	channel = channel_of_kind(kind);
 	merchant_no = judge_config(channel, config);
+	handler_refuse("channel_add");
 	SPI_connect();
 	if (channel_insert(name, channel, config, merchant_no))
 	{
@@ -233,6 +235,7 @@ refundx_channel_set(PG_FUNCTION_ARGS)
 	char	   *merchant_no;
 	bool		closed;
 
+	handler_refuse("channel_set");
 	SPI_connect();
 	channel_read(name, &row);
 	closed = PG_ARGISNULL(2) ? row.closed : PG_GETARG_BOOL(2);

@@ -60,6 +60,7 @@ typedef struct Facts
 	bool		handover;		/* the payee has something to confirm */
 	bool		cancel_requested;
 	char	   *approval;		/* why a second person has to agree */
+	const char *number;
 	char	   *ahead;			/* refund of the same payment that is undecided */
 	int64		last_start;		/* of a refund of the same payment */
 } Facts;
@@ -71,6 +72,7 @@ static void say_unknown(const Facts *f, StringInfo s);
 static void say_accepted(const Facts *f, StringInfo s);
 static void say_finished(const Facts *f, StringInfo s);
 static void say_person(const Facts *f, StringInfo s);
+static void say_handler(const Facts *f, StringInfo s);
 static const char *obstacle(const Facts *f);
 static char *in_time(int64 at);
 
@@ -131,6 +133,7 @@ explain(FunctionCallInfo fcinfo, ProductKind kind)
 			say_finished(&f, &s);
 			break;
 	}
+	say_handler(&f, &s);
 	say_person(&f, &s);
 	appendStringInfoChar(&s, '.');
 
@@ -193,6 +196,7 @@ facts_read(ProductKind kind, const char *number, Facts *f)
 	if (statement_run(&find, &v) != 1)
 		return false;
 	f->kind = kind;
+	f->number = number;
 	channel = channel_lookup(row_text(0, 2));
 	if (channel == NULL || !state_from_name(row_text(0, 1), &f->state))
 		elog(ERROR, "%s \"%s\" has a state or channel that is not built in", product_name(kind), number);
@@ -368,6 +372,34 @@ say_finished(const Facts *f, StringInfo s)
 								 f->since, f->detail ? ": " : "", f->detail ? f->detail : "");
 			break;
 	}
+}
+
+/* A handler that waits, if there is one; that it is with a person says say_person(). */
+static void
+say_handler(const Facts *f, StringInfo s)
+{
+	static Statement find = {
+		"SELECT h.function_schema || '.' || h.function_name, r.transition, r.blocks, r.state, r.next_at"
+		"  FROM refundx.handler_run r"
+		"  JOIN refundx.handler h USING (handler_id)"
+		"  JOIN refundx.instruction i USING (instruction_id)"
+		" WHERE i.instruction_no = $1 AND r.is_open ORDER BY r.run_id LIMIT 1", ARGS(TEXTOID)
+	};
+	char	   *state;
+	Values		v = {0};
+
+	values_text(&v, f->number);
+	if (statement_run(&find, &v) != 1)
+		return;
+	state = row_text(0, 4);
+	appendStringInfo(s, "; %s the handler %s, of %s, ", row_bool(0, 3) ? "the channel has answered, and it is settled after" : "its notice waits for",
+					 row_text(0, 1), row_text(0, 2));
+	if (strcmp(state, "paused") == 0)
+		appendStringInfoString(s, "which is paused");
+	else if (strcmp(state, "with_person") == 0)
+		appendStringInfoString(s, "which has failed and is not called again by itself (refundx.handler_failures)");
+	else
+		appendStringInfo(s, "which %s called %s", strcmp(state, "retrying") == 0 ? "has failed and is" : "is", in_time(row_time(0, 5)));
 }
 
 static void

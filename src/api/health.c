@@ -38,7 +38,7 @@ static void status_of_unseated(ReturnSetInfo *rsinfo, const DatabaseSlot *seated
  *		problem text)
  *
  * One row for each configured database and kind of worker; a listener only
- * where there is a port.  The state is one of
+ * where there is a port, a runner where there are handlers.  The state is one of
  *	  up, starting, waiting to restart, down	plain words
  *	  idle			the clerk between two rounds
  *	  held			a command such as DROP DATABASE needs it gone
@@ -77,7 +77,7 @@ status_of_database(ReturnSetInfo *rsinfo, const DatabaseSlot *db)
 	int			k;
 
 	for (k = 0; k < WORKER_KINDS; k++)
-		if (k != WORKER_LISTENER || db->port != 0 || db->worker[k].pid != 0)
+		if (db->worker[k].pid != 0 || (k == WORKER_LISTENER ? db->port != 0 : k == WORKER_RUNNER ? db->runner_wanted : true))
 			status_of_worker(rsinfo, db, (WorkerKind) k);
 }
 

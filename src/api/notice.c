@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/errors.h"
 #include "base/shmem.h"
+#include "money/handler.h"
 #include "money/money.h"
 #include "money/state.h"
 #include "notice/notice.h"
@@ -57,6 +58,7 @@ refundx_notice_provider_add(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("config must be given")));
 	provider_judge(provider, name, config);
+	handler_refuse("notice_provider_add");
 	SPI_connect();
 	values_text(&v, name);
 	values_text(&v, kind);
@@ -96,6 +98,7 @@ refundx_notice_provider_set(PG_FUNCTION_ARGS)
 	char	   *config;
 	Values		v = {0};
 
+	handler_refuse("notice_provider_set");
 	SPI_connect();
 	provider = provider_read(name, &config);
 	if (change != NULL && change[0] != '{')
@@ -185,6 +188,7 @@ refundx_notice_template_set(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("about must be refund or withdrawal")));
+	handler_refuse("notice_template_set");
 	SPI_connect();
 	values_text(&v, about);
 	values_text(&v, transition);

@@ -16,6 +16,7 @@
 #include "base/sql.h"
 
 #include "access/htup_details.h"
+#include "api/wait.h"
 #include "base/errors.h"
 #include "base/shmem.h"
 #include "money/money.h"
@@ -33,7 +34,6 @@ static Datum wait_for(FunctionCallInfo fcinfo, ProductKind kind);
 static char *look(ProductKind kind, const char *number);
 static bool is_undecided(const char *state_text);
 static void sleep_until_settled(DatabaseSlot *db, TimestampTz deadline);
-static Datum state_row(const char *state);
 
 /*
  * SQL: PROCEDURE refund_wait(refund_no text, timeout interval, INOUT state text)
@@ -53,29 +53,45 @@ refundx_withdraw_wait(PG_FUNCTION_ARGS)
 	return wait_for(fcinfo, PRODUCT_TRANSFER);
 }
 
+void
+wait_refuse_in_transaction(FunctionCallInfo fcinfo, const char *procedure, ProductKind kind)
+{
+	if (!castNode(CallContext, fcinfo->context)->atomic)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
+			 errmsg("%s cannot run inside a transaction block", procedure),
+			 errdetail("The %s is sent after its transaction has committed, and what happens to it is seen by a new one only.",
+					   product_name(kind)),
+			 strcmp(procedure, "refund_now") == 0 ?
+			 errhint("CALL refundx.refund_now() by itself; or call refundx.refund_submit() in your transaction, commit, then CALL refundx.refund_wait().") :
+			 errhint("Commit first, then CALL refundx.%s() by itself.", procedure)));
+}
+
 static Datum
 wait_for(FunctionCallInfo fcinfo, ProductKind kind)
 {
-	const char *verb = kind == PRODUCT_REFUND ? "refund" : "withdraw";
 	char	   *number = PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0));
 	TimestampTz deadline = GetCurrentTimestamp();
-	CallContext *context = castNode(CallContext, fcinfo->context);
-	DatabaseSlot *db = shmem_my_database();
 	char	   *state;
 
-	if (context->atomic)
-		ereport(ERROR,
-				(errcode(ERRCODE_ACTIVE_SQL_TRANSACTION),
-				 errmsg("%s_wait cannot run inside a transaction block", verb),
-				 errdetail("The %s is sent after its transaction has committed, and what happens to it is seen by a new one only.",
-						   product_name(kind)),
-				 errhint("Commit first, then CALL refundx.%s_wait() by itself.", verb)));
+	wait_refuse_in_transaction(fcinfo, kind == PRODUCT_REFUND ? "refund_wait" : "withdraw_wait", kind);
 	argument_text(kind == PRODUCT_REFUND ? "refund_no" : "withdrawal_no", number, CHANNEL_NO_MAX);
 	if (!PG_ARGISNULL(1))
 		deadline = DatumGetTimestampTz(DirectFunctionCall2(timestamptz_pl_interval,
 														   TimestampTzGetDatum(deadline),
 														   PG_GETARG_DATUM(1)));
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	state = wait_until_decided(kind, number, deadline);
+	SPI_finish();
+	return wait_state_row(state);
+}
+
+char *
+wait_until_decided(ProductKind kind, const char *number, TimestampTz deadline)
+{
+	DatabaseSlot *db = shmem_my_database();
+	char	   *state;
 
 	/* on the list before we look, so that no wake-up falls in between */
 	if (db != NULL)
@@ -90,8 +106,7 @@ wait_for(FunctionCallInfo fcinfo, ProductKind kind)
 		sleep_until_settled(db, deadline);
 	}
 	ConditionVariableCancelSleep();
-	SPI_finish();
-	return state_row(state);
+	return state;
 }
 
 static char *
@@ -136,8 +151,8 @@ sleep_until_settled(DatabaseSlot *db, TimestampTz deadline)
 	CHECK_FOR_INTERRUPTS();
 }
 
-static Datum
-state_row(const char *state)
+Datum
+wait_state_row(const char *state)
 {
 	TupleDesc	desc = CreateTemplateTupleDesc(1);
 	Datum		value = CStringGetTextDatum(state);

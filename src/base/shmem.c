@@ -35,7 +35,7 @@ const char *
 worker_kind_name(WorkerKind kind)
 {
 	static const char *const names[WORKER_KINDS] = {
-		"dispatcher", "listener", "settler", "courier", "clerk"
+		"dispatcher", "listener", "settler", "runner", "courier", "clerk"
 	};
 
 	return names[kind];

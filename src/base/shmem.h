@@ -28,6 +28,7 @@ typedef enum WorkerKind
 	WORKER_DISPATCHER,
 	WORKER_LISTENER,
 	WORKER_SETTLER,
+	WORKER_RUNNER,
 	WORKER_COURIER,
 	WORKER_CLERK
 } WorkerKind;
@@ -67,6 +68,20 @@ typedef struct WorkerSlot
 
 #define WORKER_NO_PROC	PG_UINT32_MAX
 
+/*
+ * The handler that the runner is calling: for the launcher, which ends a call that
+ * does not end, and for the next runner, which hears of it here.
+ */
+typedef struct HandlerCallSlot
+{
+	int64		instruction_id; /* 0 = none */
+	int64		evidence_id;
+	int64		run_id;
+	int32		handler_id;
+	TimestampTz end_at;			/* the process is ended then */
+	bool		ended;			/* and has been, by the launcher */
+} HandlerCallSlot;
+
 typedef struct DatabaseSlot
 {
 	bool		used;
@@ -77,6 +92,8 @@ typedef struct DatabaseSlot
 	pid_t		held_by;		/* a backend that needs the workers gone (DROP
 								 * DATABASE); 0 = nobody */
 	bool		present;		/* the extension is installed there */
+	bool		runner_wanted;	/* there are handlers, as the settler knows */
+	HandlerCallSlot call;
 	char		problem[256];	/* why nothing runs there; "" = fine */
 	WorkerSlot	worker[WORKER_KINDS];
 	ConditionVariable settled;	/* broadcast after each commit of the settler */

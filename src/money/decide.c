@@ -24,6 +24,7 @@
 #include "base/errors.h"
 #include "base/shmem.h"
 #include "funcapi.h"
+#include "money/handler.h"
 #include "money/instruction.h"
 #include "money/journal.h"
 #include "money/policy.h"
@@ -170,6 +171,7 @@ end_unsent(const Locked *l, const Transition *t, const char *event, const char *
 	}
 	if (l->account_id != 0)
 		journal_post(l->account_id, JOURNAL_RELEASE, l->amount, l->instruction_id, NULL, NULL);
+	handlers_after(l->instruction_id, l->kind, t->to);
 	wake_at_commit(WORKER_DISPATCHER);
 }
 
@@ -302,6 +304,7 @@ decide(FunctionCallInfo fcinfo, Input input, const char *verb)
 	Datum		result;
 
 	shmem_require();
+	handler_refuse(input == INPUT_APPROVE ? "approve" : "reject");
 	argument_text("withdrawal_no", withdrawal_no, CHANNEL_NO_MAX);
 	argument_text("reason", reason, 1000);
 	SPI_connect();

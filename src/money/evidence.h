@@ -12,6 +12,7 @@
 
 #include "base/sql.h"
 #include "channel/channel.h"
+#include "money/state.h"
 #include "utils/jsonb.h"
 
 typedef struct EvidenceRow
@@ -48,6 +49,9 @@ typedef struct SettleResult
 	int			applied;		/* weighed: each has its event now */
 	int			known;			/* had been weighed before */
 	Column		waiting;		/* evidence ids whose rows somebody else holds */
+	int			handed;			/* left to the runner, for a handler follows */
+	bool		moved;			/* the last one made a transition ... */
+	State		moved_to;		/* ... to this state */
 } SettleResult;
 
 /*
@@ -55,5 +59,8 @@ typedef struct SettleResult
  * transaction, for any number of evidence ids.
  */
 extern void settle(Column *evidence_ids, SettleResult *result);
+
+/* One piece, for the runner, which then calls the handlers and writes the notice. */
+extern void settle_for_runner(int64 evidence_id, SettleResult *result);
 
 #endif							/* REFUNDX_EVIDENCE_H */

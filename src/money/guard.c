@@ -57,6 +57,7 @@
 #include "catalog/namespace.h"
 #include "catalog/pg_trigger.h"
 #include "commands/trigger.h"
+#include "money/handler.h"
 #include "money/state.h"
 #include "utils/builtins.h"
 #include "utils/datum.h"
@@ -185,7 +186,9 @@ row_is_locked(int32 guard_id, const char *key, bool stays, OpenLock *first, int 
 		bool		isnull;
 		int64		id = DatumGetInt64(heap_getattr(lock, LOCK_INSTRUCTION_ID, desc, &isnull));
 
-		if (!heap_attisnull(lock, LOCK_LIFTED_AT, desc) || !is_open(id))
+		/* that of a handler, which has ended perhaps, for it is settled already */
+		passes = stays && handler_instruction() == id;
+		if (passes || !heap_attisnull(lock, LOCK_LIFTED_AT, desc) || !is_open(id))
 			continue;
 		if (n++ == 0)
 			first->instruction_id = id;
@@ -202,8 +205,7 @@ row_is_locked(int32 guard_id, const char *key, bool stays, OpenLock *first, int 
 /*
  * Whose lock lets a change through, whatever other locks the row has: the
  * transaction's own, for an ORM writes what it holds at commit, when the refund
- * has been submitted.  (What runs at an instruction's settlement will pass here by
- * the same rule: the lock is that instruction's.)
+ * has been submitted.  (And that of the instruction whose handler runs: see above.)
  *
  * It may change the row, not take it away: the key is what the refund knows.
  */

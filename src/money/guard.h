@@ -63,6 +63,12 @@ extern void guard_lock_rows(Jsonb *given, const char *payment_no, const char *nu
 /* Remember that the instruction, which is new, has locked them. */
 extern void guard_record(const GuardedRows *rows, int64 instruction_id);
 
+/*
+ * For the runner, which goes by the order of locks too: those of the instruction, that
+ * are still there.  False if somebody else holds one; it waits for nobody.
+ */
+extern bool guard_lock_again(int64 instruction_id);
+
 /* ---- what guards a table: guard.c ---- */
 extern bool guard_of_relation(Oid relid, Guard *g);
 

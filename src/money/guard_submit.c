@@ -517,3 +517,73 @@ compare_column(StringInfo s, Oid relid, const char *column)
 					 quote_literal_cstr(column), quote_identifier(column), text,
 					 quote_literal_cstr(column), as, text);
 }
+
+/* ------------------------------------------------------------------------
+ * Locking them again, to settle
+ * ------------------------------------------------------------------------
+ */
+
+/* False if somebody else has the row; one that is gone is nobody's. */
+static bool
+lock_if_free(Oid relid, const Guard *g, const char *key)
+{
+	AttrNumber	attnum = get_attnum(relid, g->key_column);
+	StringInfoData s;
+	Oid			user;
+	int			context;
+	Oid			type = TEXTOID;
+	Datum		value = CStringGetTextDatum(key);
+	bool		locked;
+
+	if (attnum <= 0 || !ConditionalLockRelationOid(relid, RowExclusiveLock))
+		return attnum <= 0;
+	initStringInfo(&s);
+	appendStringInfo(&s, "SELECT FROM %s %s t WHERE t.%s = $1::%s",
+					 get_rel_relkind(relid) == RELKIND_PARTITIONED_TABLE ? "" : "ONLY",
+					 guard_table_name(relid), quote_identifier(g->key_column),
+					 format_type_extended(get_atttype(relid, attnum), -1, FORMAT_TYPE_TYPEMOD_GIVEN | FORMAT_TYPE_FORCE_QUALIFY));
+	GetUserIdAndSecContext(&user, &context);
+	SetUserIdAndSecContext(owner_of(relid),
+						   context | SECURITY_LOCAL_USERID_CHANGE | SECURITY_NOFORCE_RLS);
+	locked = SPI_execute_with_args(psprintf("%s FOR NO KEY UPDATE SKIP LOCKED", s.data), 1, &type, &value, NULL, false, 0) >= 0 &&
+		SPI_processed > 0;
+	if (!locked)
+		locked = SPI_execute_with_args(s.data, 1, &type, &value, NULL, false, 0) >= 0 && SPI_processed == 0;
+	SetUserIdAndSecContext(user, context);
+	return locked;
+}
+
+bool
+guard_lock_again(int64 instruction_id)
+{
+	static Statement find = {
+		"SELECT l.key, x.relid::oid::int8, l.guard_id"
+		"  FROM refundx.guard_lock l"
+		"  JOIN refundx.guard_trigger x ON x.guard_id = l.guard_id AND x.root AND x.event = 'update'"
+		" WHERE l.instruction_id = $1 ORDER BY l.guard_id, l.key", ARGS(INT8OID)
+	};
+	Values		v = {0};
+	uint64		n;
+	uint64		row;
+	GuardedRow *rows;
+
+	values_int8(&v, instruction_id);
+	n = statement_run(&find, &v);
+	rows = palloc0(Max(n, 1) * sizeof(GuardedRow));
+	for (row = 0; row < n; row++)
+	{
+		rows[row].key = row_text(row, 1);
+		rows[row].relid = (Oid) row_int8(row, 2);
+		rows[row].guard_id = row_int4(row, 3);
+	}
+	for (row = 0; row < n; row++)
+	{
+		Guard		g;
+
+		if (!guard_of_relation(rows[row].relid, &g) || g.guard_id != rows[row].guard_id)
+			continue;			/* it was taken off meanwhile */
+		if (!lock_if_free(rows[row].relid, &g, rows[row].key))
+			return false;
+	}
+	return true;
+}

@@ -14,7 +14,8 @@
  *	   application that sits on a row holds up that row and nothing else.
  *	   Each lock is followed by a statement of its own, whose snapshot is
  *	   younger than the lock.
- *	3. Decide in memory, in the order of arrival (weigh.c, state.c).
+ *	3. Decide in memory, in the order of arrival (weigh.c, state.c).  What a handler
+ *	   of the application's follows is left to the runner (handler.h).
  *	4. Write journal, payments, instructions, events and notices.
  *
  * The event of each piece of evidence is its receipt: evidence_id is unique
@@ -30,6 +31,7 @@
 #include "base/clock.h"
 #include "base/shmem.h"
 #include "money/external.h"
+#include "money/handler.h"
 #include "money/journal.h"
 #include "money/payment_hint.h"
 #include "money/settle.h"
@@ -40,16 +42,34 @@
 static void batch_read(Batch *b, Column *evidence_ids, SettleResult *result);
 static void batch_lock_payments(Batch *b);
 static void batch_lock_instructions(Batch *b);
+static void batch_find_handed(Batch *b);
 static void batch_lock_accounts(Batch *b);
 static void batch_decide(Batch *b, SettleResult *result);
+static void settle_batch(Column *evidence_ids, bool for_runner, SettleResult *result);
 
 void
 settle(Column *evidence_ids, SettleResult *result)
 {
-	Batch		b = {0};
+	settle_batch(evidence_ids, false, result);
+}
+
+void
+settle_for_runner(int64 evidence_id, SettleResult *result)
+{
+	Column		ids;
+
+	column_init(&ids, INT8OID);
+	column_int8(&ids, evidence_id);
+	settle_batch(&ids, true, result);
+}
+
+static void
+settle_batch(Column *evidence_ids, bool for_runner, SettleResult *result)
+{
+	Batch		b = {.for_runner = for_runner};
 	int			i;
 
-	result->applied = result->known = 0;
+	memset(result, 0, sizeof(*result));
 	column_init(&result->waiting, INT8OID);
 	if (evidence_ids->n == 0)
 		return;
@@ -61,6 +81,7 @@ settle(Column *evidence_ids, SettleResult *result)
 	timings_load(&b);
 	batch_lock_payments(&b);
 	batch_lock_instructions(&b);
+	batch_find_handed(&b);
 	batch_lock_accounts(&b);
 	batch_decide(&b, result);
 	settle_write(&b);
@@ -313,6 +334,40 @@ suspense_account(const Instruction *i, const EvidenceFacts *e)
 }
 
 /*
+ * What comes for an instruction while the runner has something of it waits behind
+ * that: otherwise a later word could take it past the transition that a handler
+ * follows.
+ */
+static void
+batch_find_handed(Batch *b)
+{
+	static Statement find = {
+		"SELECT DISTINCT h.instruction_id FROM refundx.handed h WHERE h.instruction_id = ANY ($1)",
+		ARGS(INT8ARRAYOID)
+	};
+	Column		ids;
+	Values		v = {0};
+	uint64		n;
+	uint64		row;
+	int			i;
+
+	if (b->for_runner || b->nsubjects == 0 || !handlers_any())
+		return;
+	column_init(&ids, INT8OID);
+	for (i = 0; i < b->nsubjects; i++)
+		column_int8(&ids, b->subjects[i].instruction_id);
+	values_column(&v, &ids);
+	n = statement_run(&find, &v);
+	for (row = 0; row < n; row++)
+	{
+		int64		id = row_int8(row, 1);
+		Subject    *s = find_by_key(b->subjects, b->nsubjects, sizeof(Subject), id);
+
+		s->handed = true;
+	}
+}
+
+/*
  * Which accounts will be moved is known only after weighing, and weighing for
  * good must wait for the accounts' locks: so weigh copies first.
  */
@@ -457,6 +512,29 @@ post_effect(Batch *b, const Instruction *i, const Decision *d, AccountBalance *b
 		journal_batch_add(&b->journal, balance, JOURNAL_FEE_RETURN, i->fee, i->instruction_id);
 }
 
+/* False: it brings a transition that a handler follows, and nothing is changed. */
+static bool
+weigh_or_hand(Batch *b, Subject *s, const EvidenceFacts *e, Decision *d)
+{
+	const Timing *timing = timing_of(b, s->row.channel_id, s->row.product);
+	Instruction before;
+
+	if (b->for_runner || !handlers_any())
+	{
+		weigh(&s->row, e, timing, b->now, d);
+		return true;
+	}
+	if (s->handed)
+		return false;
+	before = s->row;
+	weigh(&s->row, e, timing, b->now, d);
+	if (d->from == d->to || !handlers_follow(s->row.product, d->to))
+		return true;
+	s->row = before;
+	s->handed = true;
+	return false;
+}
+
 static void
 batch_decide(Batch *b, SettleResult *result)
 {
@@ -506,12 +584,21 @@ batch_decide(Batch *b, SettleResult *result)
 			column_int8(&result->waiting, p->facts.evidence_id);
 			continue;
 		}
-		weigh(&s->row, &p->facts, timing_of(b, s->row.channel_id, s->row.product), b->now, d);
+		if (!weigh_or_hand(b, s, &p->facts, d))
+		{
+			p->state = PIECE_HANDED;
+			result->handed++;
+			continue;
+		}
 		p->state = PIECE_WEIGHED;
 		s->touched = true;
 		s->hold |= d->hold;
 		if (d->from != d->to)
+		{
 			b->moves++;
+			result->moved_to = d->to;
+			result->moved = true;
+		}
 		payment_delta(find_by_key(b->payments, b->npayments, sizeof(PaymentDelta), s->row.payment_id),
 					  &s->row, d->effect, &p->facts);
 		if (s->row.account_id != 0)

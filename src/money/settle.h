@@ -18,7 +18,8 @@ typedef enum PieceState
 	PIECE_WAITING,				/* somebody else holds a row that it needs */
 	PIECE_WEIGHED,
 	PIECE_UNKNOWN_NUMBER,
-	PIECE_PAYMENT_HINT			/* names a payment, and no refund of it */
+	PIECE_PAYMENT_HINT,			/* names a payment, and no refund of it */
+	PIECE_HANDED				/* a handler follows what it brings: the runner's */
 } PieceState;
 
 /* One piece of evidence. */
@@ -51,6 +52,7 @@ typedef struct Subject
 	bool		touched;
 	bool		hold;
 	bool		needs_account;
+	bool		handed;			/* to the runner, and so is what comes after */
 } Subject;
 
 typedef struct ChannelTiming
@@ -78,6 +80,7 @@ typedef struct Batch
 	ChannelTiming *timings;
 	int			ntimings;
 	int			moves;
+	bool		for_runner;		/* which settles what handlers follow */
 } Batch;
 
 /* timing.c */

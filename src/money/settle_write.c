@@ -14,6 +14,9 @@
  */
 #include "base/sql.h"
 
+#include "base/shmem.h"
+#include "money/handler.h"
+#include "money/notices.h"
 #include "money/incident.h"
 #include "money/settle.h"
 #include "utils/builtins.h"
@@ -27,6 +30,7 @@ static void write_holds(Batch *b);
 static void write_events(Batch *b);
 static void write_notices(Batch *b);
 static void write_merchants(Batch *b);
+static void write_handed(Batch *b);
 static void write_incidents(const Batch *b);
 
 void
@@ -41,6 +45,7 @@ settle_write(Batch *b)
 	write_holds(b);
 	write_merchants(b);
 	write_notices(b);
+	write_handed(b);
 	write_events(b);
 	write_incidents(b);
 }
@@ -100,7 +105,11 @@ write_payments(Batch *b)
 	static Statement update = {
 		"UPDATE refundx.payment p"
 		"   SET refunding = p.refunding + u.refunding, refunded = p.refunded + u.refunded,"
-		"       returned = p.returned + u.returned, overpaid = p.overpaid + u.overpaid, parts = p.parts + u.parts"
+		"       returned = p.returned + u.returned, overpaid = p.overpaid + u.overpaid, parts = p.parts + u.parts,"
+		/* it had been given out again before it turned out to be paid: nothing more, for now */
+		"       hold = CASE WHEN u.overpaid > 0 THEN format('more was refunded of it than was paid, by %s (minor units): an amount had been given out again before it turned out to be paid', p.overpaid + u.overpaid) ELSE p.hold END,"
+		"       hold_since = CASE WHEN u.overpaid > 0 THEN clock_timestamp() ELSE p.hold_since END,"
+		"       hold_by = CASE WHEN u.overpaid > 0 THEN 'overpaid' ELSE p.hold_by END"
 		"  FROM unnest($1, $2, $3, $4, $5, $6) u(id, refunding, refunded, returned, overpaid, parts)"
 		" WHERE p.payment_id = u.id",
 		ARGS(INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID)
@@ -298,7 +307,7 @@ write_events(Batch *b)
 		Decision   *d = &b->decisions[n];
 		bool		ours = p->state == PIECE_WEIGHED;
 
-		if (p->state == PIECE_WAITING)
+		if (p->state == PIECE_WAITING || p->state == PIECE_HANDED)
 			continue;
 		if (ours)
 			column_int8(&c[0], p->instruction_id);
@@ -317,31 +326,12 @@ write_events(Batch *b)
 	statement_run(&insert, &v);
 }
 
-/*
- * In the settling transaction, so that a notice exists exactly if the
- * transition does; at most one per instruction and transition by its key.
- */
+/* Not where a handler follows: then they come after it. */
 static void
 write_notices(Batch *b)
 {
-	static Statement insert = {
-		"INSERT INTO refundx.notice (instruction_id, transition, provider)"
-		" SELECT u.instruction_id, u.transition, t.provider"
-		"   FROM unnest($1, $2) u(instruction_id, transition)"
-		"   JOIN refundx.instruction i ON i.instruction_id = u.instruction_id"
-		"   LEFT JOIN refundx.payment_contact c ON c.payment_id = i.payment_id"
-		"   LEFT JOIN refundx.payout_contact d ON d.instruction_id = i.instruction_id"
-		"   JOIN LATERAL (SELECT provider FROM refundx.notice_template"
-		"                  WHERE about = i.kind AND transition = u.transition"
-		"                    AND language IN (coalesce(c.language, d.language), '*')"
-		"                  ORDER BY language = '*' LIMIT 1) t ON true"
-		"  WHERE coalesce(c.language, d.language) IS NOT NULL"
-		" ON CONFLICT (instruction_id, transition, sink) DO NOTHING",
-		ARGS(INT8ARRAYOID, TEXTARRAYOID)
-	};
 	Column		id,
 				transition;
-	Values		v = {0};
 	int			n;
 
 	column_init(&id, INT8OID);
@@ -350,20 +340,48 @@ write_notices(Batch *b)
 	{
 		Decision   *d = &b->decisions[n];
 
-		if (b->pieces[n].state != PIECE_WEIGHED || d->from == d->to)
+		if (b->pieces[n].state != PIECE_WEIGHED || d->from == d->to || !notice_follows(d->to) ||
+			(b->for_runner && handlers_follow(b->pieces[n].facts.about, d->to)))
 			continue;
-		if (d->to == STATE_SUCCEEDED || d->to == STATE_FAILED || d->to == STATE_ABNORMAL ||
-			d->to == STATE_RETURNED)
-		{
-			column_int8(&id, b->pieces[n].instruction_id);
-			column_text(&transition, state_name(d->to));
-		}
+		column_int8(&id, b->pieces[n].instruction_id);
+		column_text(&transition, state_name(d->to));
 	}
-	if (id.n == 0)
+	notices_add(&id, &transition);
+}
+
+/*
+ * What a handler follows is the runner's to settle.  Once: a settler that starts
+ * finds it among what was never weighed, and hands it over again.
+ */
+static void
+write_handed(Batch *b)
+{
+	static Statement insert = {
+		"INSERT INTO refundx.handed (evidence_id, instruction_id)"
+		" SELECT u.evidence_id, u.instruction_id"
+		"   FROM unnest($1, $2) u(evidence_id, instruction_id)"
+		" ON CONFLICT (evidence_id) DO NOTHING", ARGS(INT8ARRAYOID, INT8ARRAYOID)
+	};
+	Column		evidence,
+				instruction;
+	Values		v = {0};
+	int			n;
+
+	column_init(&evidence, INT8OID);
+	column_init(&instruction, INT8OID);
+	for (n = 0; n < b->npieces; n++)
+	{
+		if (b->pieces[n].state != PIECE_HANDED)
+			continue;
+		column_int8(&evidence, b->pieces[n].facts.evidence_id);
+		column_int8(&instruction, b->pieces[n].instruction_id);
+	}
+	if (evidence.n == 0)
 		return;
-	values_column(&v, &id);
-	values_column(&v, &transition);
+	values_column(&v, &evidence);
+	values_column(&v, &instruction);
 	statement_run(&insert, &v);
+	wake_at_commit(WORKER_RUNNER);
 }
 
 /*

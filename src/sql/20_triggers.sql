@@ -47,7 +47,7 @@ BEGIN
 		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER append_only', t);
 		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER append_only_truncate', t);
 	END LOOP;
-	FOREACH t IN ARRAY ARRAY['merchant', 'channel', 'account', 'payment', 'instruction', 'payout', 'external_refund', 'guard', 'guard_lock', 'operator_request'] LOOP
+	FOREACH t IN ARRAY ARRAY['merchant', 'channel', 'account', 'payment', 'instruction', 'payout', 'external_refund', 'guard', 'guard_lock', 'operator_request', 'handler', 'handler_run'] LOOP
 		EXECUTE format('CREATE TRIGGER never_deleted BEFORE DELETE ON refundx.%I
 						FOR EACH ROW EXECUTE FUNCTION refundx.refuse_change()', t);
 		EXECUTE format('CREATE TRIGGER never_truncated BEFORE TRUNCATE ON refundx.%I
@@ -55,7 +55,7 @@ BEGIN
 		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER never_deleted', t);
 		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER never_truncated', t);
 	END LOOP;
-	FOREACH t IN ARRAY ARRAY['event', 'evidence', 'notice', 'incident'] LOOP
+	FOREACH t IN ARRAY ARRAY['event', 'evidence', 'notice', 'incident', 'handed', 'handler_run'] LOOP
 		EXECUTE format('CREATE TRIGGER stamp_xid BEFORE INSERT ON refundx.%I
 						FOR EACH ROW EXECUTE FUNCTION refundx.stamp_xid()', t);
 		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER stamp_xid', t);

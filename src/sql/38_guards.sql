@@ -207,6 +207,7 @@ DECLARE
 	canonical text;
 	lifted bigint[];
 BEGIN
+	PERFORM refundx.not_in_handler('guard_lift');
 	IF coalesce(reason, '') = '' THEN
 		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
 	END IF;

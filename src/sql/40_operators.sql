@@ -51,6 +51,7 @@ AS $$
 DECLARE
 	i record;
 BEGIN
+	PERFORM refundx.not_in_handler('refund_allow');
 	IF coalesce(reason, '') = '' THEN
 		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
 	END IF;
@@ -93,6 +94,7 @@ DECLARE
 	a record;
 	b record;
 BEGIN
+	PERFORM refundx.not_in_handler('account_close');
 	IF coalesce(account, '') = '' THEN
 		RAISE EXCEPTION 'account must be given' USING ERRCODE = '22023';
 	END IF;
@@ -141,6 +143,7 @@ DECLARE
 	own_id bigint;
 	ids bigint[];
 BEGIN
+	PERFORM refundx.not_in_handler('account_reopen');
 	IF coalesce(account, '') = '' THEN
 		RAISE EXCEPTION 'account must be given' USING ERRCODE = '22023';
 	END IF;

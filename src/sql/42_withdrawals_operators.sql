@@ -15,6 +15,7 @@ DECLARE
 	given jsonb := policy - 'fee_percent';
 	r refundx.withdraw_policy;
 BEGIN
+	PERFORM refundx.not_in_handler('withdraw_policy_set');
 	-- locked, so that two who set the first rules of a channel come one after the other
 	SELECT c.channel_id INTO of_channel FROM refundx.channel c WHERE c.name = withdraw_policy_set.channel
 	   FOR NO KEY UPDATE;
@@ -86,6 +87,7 @@ DECLARE
 	erased bigint;
 	still_open bigint;
 BEGIN
+	PERFORM refundx.not_in_handler('forget_payee');
 	IF coalesce(reason, '') = '' THEN
 		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
 	END IF;

@@ -374,6 +374,7 @@ BEGIN
 	SELECT string_agg(format('%s (%s)', x.type, x.note), '; ' ORDER BY x.seq) INTO came_to
 	  FROM refundx.event x WHERE x.evidence_id = ANY (copies);
 	RETURN concat_ws(' ', 'It came to: ' || came_to || '.',
+					 CASE WHEN EXISTS (SELECT FROM refundx.handed h WHERE h.evidence_id = ANY (copies)) THEN 'The runner settles it, with the application''s handler.' END,
 					 CASE WHEN waiting > 0 THEN 'Somebody else holds a row: the settler comes back to it.' END);
 END
 $$;

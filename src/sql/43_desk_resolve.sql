@@ -81,7 +81,8 @@ BEGIN
 		RETURN;
 	END IF;
 	SELECT b.available INTO has FROM refundx.desk_balance(s.account_id) b;
-	IF has < i.amount + i.fee THEN
+	-- where a handler follows, the runner settles it, when there may be less
+	IF has < i.amount + i.fee OR EXISTS (SELECT FROM refundx.handler) THEN
 		suspense := refundx.desk_suspense(i);
 		PERFORM FROM refundx.account a WHERE a.account_id = suspense FOR NO KEY UPDATE;
 	END IF;
@@ -148,11 +149,6 @@ DECLARE
 BEGIN
 	SELECT * INTO p FROM refundx.payment q WHERE q.payment_id = s.payment_id;
 	IF p.overpaid > overpaid_before THEN
-		UPDATE refundx.payment q
-		   SET hold = format('%s "%s" was paid after its amount had been given out again: %s more than was paid', s.kind, s.name,
-							 refundx.format_amount(p.overpaid, p.currency)),
-			   hold_since = clock_timestamp(), hold_by = 'overpaid'
-		 WHERE q.payment_id = p.payment_id;
 		said := said || format('More of the payment is refunded than was paid, by %s: it stays on hold.', refundx.format_amount(p.overpaid, p.currency));
 	ELSIF p.hold_by = 'contradiction' THEN
 		SELECT * INTO other FROM refundx.desk_contradicted(p.payment_id, NULL) LIMIT 1;
@@ -175,8 +171,9 @@ END
 $$;
 COMMENT ON FUNCTION refundx.desk_unhold(refundx.desk_subject, bigint) IS 'Lifts what a contradiction has put on hold, where nothing else keeps it';
 
--- What a person has said, as evidence; weighed at once.
-CREATE FUNCTION refundx.desk_say(s refundx.desk_subject, i refundx.instruction, verdict text, seen text) RETURNS void
+-- What a person has said, as evidence; weighed at once.  False if an application's
+-- handler follows: then the runner settles it, with the handler.
+CREATE FUNCTION refundx.desk_say(s refundx.desk_subject, i refundx.instruction, verdict text, seen text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $$
 DECLARE
@@ -189,6 +186,7 @@ BEGIN
 	IF refundx.desk_settle(ARRAY[id]) > 0 THEN
 		RAISE EXCEPTION 'somebody else holds a row of % "%"', s.kind, s.name USING ERRCODE = '55P03', HINT = 'Try again.';
 	END IF;
+	RETURN NOT EXISTS (SELECT FROM refundx.handed h WHERE h.evidence_id = id);
 END
 $$;
 COMMENT ON FUNCTION refundx.desk_say(refundx.desk_subject, refundx.instruction, text, text) IS 'Keeps an operator''s word as evidence, and settles it';
@@ -206,6 +204,7 @@ DECLARE
 	overpaid bigint;
 	suspense bigint;
 	unproven boolean;
+	settled boolean := true;
 	doubted boolean;	-- evidence contradicts that it was not paid
 BEGIN
 	-- what has arrived and nobody has weighed comes first
@@ -217,6 +216,10 @@ BEGIN
 	IF known IS NOT NULL THEN
 		PERFORM refundx.desk_settle(known);
 		SELECT * INTO i FROM refundx.instruction j WHERE j.instruction_id = s.id;
+	END IF;
+	IF EXISTS (SELECT FROM refundx.handed h WHERE h.instruction_id = i.instruction_id) THEN
+		RAISE EXCEPTION 'what became of % "%" is known, and waits for a handler of the application', s.kind, s.name USING ERRCODE = 'RX006',
+			HINT = 'If that fails, refundx.desk says why: mend it and call handler_retry(), or handler_waive().';
 	END IF;
 
 	SELECT reaction, to_state, comment INTO t FROM refundx.state_table() WHERE from_state = i.state AND input = 'resolve_' || outcome;
@@ -253,8 +256,8 @@ BEGIN
 		IF i.state IN ('failed', 'canceled') THEN
 			PERFORM refundx.desk_lock_accounts(s, i, true);
 		END IF;
-		PERFORM refundx.desk_say(s, i, CASE outcome WHEN 'failed' THEN 'refused' ELSE outcome END, arguments->>'evidence');
-		IF NOT EXISTS (SELECT FROM refundx.instruction j WHERE j.instruction_id = s.id AND j.state = t.to_state) THEN
+		settled := refundx.desk_say(s, i, CASE outcome WHEN 'failed' THEN 'refused' ELSE outcome END, arguments->>'evidence');
+		IF settled AND NOT EXISTS (SELECT FROM refundx.instruction j WHERE j.instruction_id = s.id AND j.state = t.to_state) THEN
 			RAISE EXCEPTION '% "%" did not become %', s.kind, s.name, t.to_state;
 		END IF;
 	END IF;
@@ -272,7 +275,9 @@ BEGIN
 		incident := 'it was ended without proof that it was not paid';
 	END IF;
 	note := concat_ws(' ',
-		CASE WHEN t.reaction = 'stay' THEN format('It stays %s, confirmed.', i.state) ELSE format('It is %s.', t.to_state) END,
+		CASE WHEN t.reaction = 'stay' THEN format('It stays %s, confirmed.', i.state) 
+			 WHEN NOT settled THEN format('It becomes %s as soon as the application''s handler has followed.', t.to_state)
+			 ELSE format('It is %s.', t.to_state) END,
 		CASE WHEN unproven THEN 'Without proof: it is never sent or reissued, and is asked about until the channel''s memory ends.' END,
 		CASE WHEN i.state IN ('failed', 'canceled') AND suspense > 0
 			 THEN format('The account did not have all of it: %s is on the merchant''s suspense account.', refundx.format_amount(suspense, i.currency)) END,

@@ -56,6 +56,7 @@ DECLARE
 	open_one bigint;
 	incident text;		-- what went wrong, if something did
 BEGIN
+	PERFORM refundx.not_in_handler(action);
 	a.action := action;
 	a.subject := s.kind || ' ' || s.name;
 	a.before := refundx.desk_row(s);

@@ -243,6 +243,8 @@ CREATE VIEW refundx.check_i18 AS
 	 CROSS JOIN (SELECT clock_timestamp() + current_setting('refundx.clock_offset')::interval
 						- interval '15 min' AS at) late
 	 WHERE i.is_open AND i.person_since IS NULL AND i.state <> 'awaiting_approval'
+	   -- the runner has it, and a time for it
+	   AND NOT EXISTS (SELECT FROM refundx.handler_run r WHERE r.instruction_id = i.instruction_id AND r.is_open AND r.blocks)
 	   AND (i.due_at IS NULL AND (i.state <> 'sending' OR i.state_since < late.at)
 			AND NOT (i.state <> 'sending' AND EXISTS (
 				-- a query of it is under way

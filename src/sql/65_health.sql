@@ -62,7 +62,7 @@ AS $$
 			SELECT FROM pg_catalog.pg_locks l
 			 WHERE l.pid IS NULL AND l.virtualtransaction = b.virtualtransaction
 			   AND l.locktype = 'transactionid' AND l.transactionid = x.transaction)
-	 WHERE s.backend_type IS DISTINCT FROM 'refundx settler' AND b.pid IS DISTINCT FROM pg_backend_pid()
+	 WHERE coalesce(s.backend_type, '') NOT IN ('refundx settler', 'refundx runner') AND b.pid IS DISTINCT FROM pg_backend_pid()
 $$;
 COMMENT ON FUNCTION refundx.blockers() IS
 'Sessions and prepared transactions that hold rows which evidence waits for (waiting: how many pieces), or have been idle for ten seconds in a transaction that has rows of refundx locked';
@@ -118,6 +118,12 @@ CREATE VIEW refundx.health AS
 				  c.within,
 				  CASE c.level WHEN 'full' THEN '; what is over that waits for room: see refundx.caps' ELSE '' END)
 	  FROM refundx.caps c WHERE c.level <> 'ok'
+	UNION ALL
+	SELECT 'handlers', CASE WHEN count(*) FILTER (WHERE r.state = 'with_person' OR r.blocks) > 0 THEN 'error' ELSE 'warning' END,
+		   NULL, min(r.first_failed_at), NULL, count(*),
+		   format('calls of handlers have failed or wait, %s of them for a person, %s of them settlements: see refundx.handler_failures',
+				  count(*) FILTER (WHERE r.state = 'with_person'), count(*) FILTER (WHERE r.blocks))
+	  FROM refundx.handler_run r WHERE r.is_open HAVING count(*) > 0
 	UNION ALL
 	SELECT 'overdue', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END, NULL, min(i.due_at),
 		   clock_timestamp() - min(i.due_at), count(*),

@@ -51,7 +51,9 @@ CREATE VIEW refundx.desk_instructions AS
 		   i.kind::text AS what, i.instruction_no AS subject, c.name AS channel, i.state::text AS state,
 		   i.person_since AS since, (i.amount + i.fee)::bigint AS amount, i.currency, i.person_reason AS reason,
 		   refundx.desk_evidence(i.merchant_id, i.wire_no, i.kind) AS evidence, i.person_suggestion AS suggestion,
-		   CASE WHEN k.contradicted THEN refundx.desk_call('resolve', i.instruction_no,
+		   CASE WHEN i.is_open AND EXISTS (SELECT FROM refundx.handler_run r WHERE r.instruction_id = i.instruction_id AND r.is_open AND r.blocks)
+				THEN format('SELECT refundx.handler_retry(%L, %L);', i.instruction_no, 'why')
+				WHEN k.contradicted THEN refundx.desk_call('resolve', i.instruction_no,
 						CASE WHEN i.state IN ('failed', 'canceled') THEN 'succeeded' ELSE i.state END, 'what you saw', 'why')
 				WHEN i.state = 'queued' AND i.cancel_requested_at IS NOT NULL THEN refundx.desk_call('resolve', i.instruction_no, 'canceled', 'what you saw', 'why')
 				WHEN NOT i.may_send AND i.state = 'unknown' THEN refundx.desk_call('resolve', i.instruction_no, 'succeeded', 'what you saw', 'why')

@@ -16,6 +16,7 @@ CREATE VIEW refundx.desk AS
 		UNION ALL SELECT * FROM refundx.desk_pauses
 		UNION ALL SELECT * FROM refundx.desk_approvals
 		UNION ALL SELECT * FROM refundx.desk_notices
+		UNION ALL SELECT * FROM refundx.desk_handlers
 	  ) d
 	 ORDER BY d.severity, d.since NULLS FIRST, d.subject;
 COMMENT ON VIEW refundx.desk IS 'Everything that waits for a person, worst first: what happened, since when, how much, what it is known from, what to do';

@@ -11,13 +11,13 @@ REVOKE ALL ON SCHEMA refundx FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA refundx TO
 	refundx_app, refundx_operator, refundx_auditor, pg_monitor,
-	refundx_dispatcher, refundx_listener, refundx_settler, refundx_courier, refundx_clerk;
+	refundx_dispatcher, refundx_listener, refundx_settler, refundx_runner, refundx_courier, refundx_clerk;
 GRANT USAGE ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order TO refundx_app, refundx_operator, refundx_auditor;
 GRANT USAGE ON TYPE refundx.desk_answer TO refundx_operator;
 
 -- every worker
 GRANT EXECUTE ON FUNCTION refundx.armed(), refundx.this_installation() TO
-	refundx_dispatcher, refundx_listener, refundx_settler, refundx_courier, refundx_clerk;
+	refundx_dispatcher, refundx_listener, refundx_settler, refundx_runner, refundx_courier, refundx_clerk;
 
 -- The constraints of the tables that workers write.
 GRANT EXECUTE ON FUNCTION
@@ -45,7 +45,7 @@ GRANT EXECUTE ON FUNCTION refundx.recover_timeline(), refundx.stop_take(bigint[]
 GRANT SELECT ON refundx.channel_settings TO refundx_listener;
 GRANT INSERT ON refundx.evidence, refundx.callback_count TO refundx_listener;
 
--- settler: the money
+-- settler: the money; and the runner, which is a member of it
 GRANT SELECT ON refundx.evidence, refundx.event, refundx.instruction, refundx.payment,
 	refundx.account, refundx.journal, refundx.merchant, refundx.channel,
 	refundx.channel_settings, refundx.notice_template, refundx.external_refund
@@ -67,6 +67,16 @@ GRANT SELECT, INSERT ON refundx.cap_line TO refundx_settler;
 GRANT UPDATE (counted) ON refundx.external_refund TO refundx_settler;
 GRANT INSERT ON refundx.journal, refundx.event, refundx.notice, refundx.external_refund TO refundx_settler;
 GRANT EXECUTE ON FUNCTION refundx.state_is_open(text) TO refundx_settler;
+GRANT SELECT, INSERT ON refundx.handed TO refundx_settler;
+GRANT SELECT ON refundx.handler, refundx.handler_run TO refundx_settler;
+
+-- runner: what handlers follow; their functions it calls as their roles
+GRANT SELECT (payee_masked) ON refundx.payout TO refundx_runner;
+GRANT SELECT ON refundx.guard_lock, refundx.guard_trigger TO refundx_runner;
+GRANT DELETE ON refundx.handed TO refundx_runner;
+GRANT INSERT ON refundx.handler_run TO refundx_runner;
+GRANT UPDATE (blocks, state, tries, next_at, code, message, context, first_failed_at, failed_at, closed_at)
+	ON refundx.handler_run TO refundx_runner;
 
 -- courier: whom to text, and what
 GRANT SELECT ON refundx.notice, refundx.notice_provider, refundx.notice_template,
@@ -94,6 +104,7 @@ GRANT SELECT ON refundx.instruction, refundx.payment, refundx.notice, refundx.me
 GRANT SELECT ON refundx.watermark, refundx.evidence_evidence_id_seq TO refundx_clerk;
 GRANT UPDATE (weighed_to, next_id, next_xid) ON refundx.watermark TO refundx_clerk;
 GRANT SELECT ON refundx.watermark TO refundx_settler;
+GRANT SELECT (instruction_id, is_open, blocks) ON refundx.handler_run TO refundx_clerk;
 GRANT SELECT (payment_id, recorded_at) ON refundx.payment_contact TO refundx_clerk;
 GRANT UPDATE (due_at, due_call) ON refundx.instruction TO refundx_clerk;
 GRANT SELECT (instruction_id, account_id, erased_at) ON refundx.payout TO refundx_clerk;
@@ -140,6 +151,9 @@ GRANT EXECUTE ON FUNCTION
 	TO refundx_app, refundx_operator, refundx_auditor;
 GRANT EXECUTE ON PROCEDURE refundx.refund_wait(text, interval, text), refundx.withdraw_wait(text, interval, text)
 	TO refundx_app, refundx_operator, refundx_auditor;
+GRANT EXECUTE ON PROCEDURE refundx.refund_now(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb, jsonb, interval, text)
+	TO refundx_app, refundx_operator;
+GRANT EXECUTE ON FUNCTION refundx.handler_running() TO refundx_app, refundx_operator;
 GRANT SELECT ON refundx.refunds, refundx.withdrawals, refundx.payments, refundx.accounts,
 	refundx.locks, refundx.guards
 	TO refundx_app, refundx_operator, refundx_auditor;
@@ -153,6 +167,7 @@ GRANT EXECUTE ON FUNCTION refundx.held_back(bigint), refundx.pause_subject(refun
 	refundx.cap_used(refundx.cap, timestamptz), refundx.cap_text(refundx.cap),
 	refundx.cap_concerns(refundx.cap, refundx.instruction)
 	TO refundx_operator, refundx_auditor;
+GRANT SELECT ON refundx.handlers, refundx.handler_failures TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx.check_i04,
 	refundx.check_i05, refundx.check_i06, refundx.check_i08, refundx.check_i09, refundx.check_i10, refundx.check_i11,
 	refundx.check_i16, refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i23, refundx.check_i24, refundx.check_approval, refundx.check_orphans
@@ -190,6 +205,13 @@ GRANT EXECUTE ON FUNCTION
 	refundx.withdraw_policy_set(text, jsonb, text),
 	refundx.forget_payee(text, text),
 	refundx.guard_lift(regclass, text, text),
+	refundx.handler_add(text, text, text, text, interval, interval, int, interval),
+	refundx.handler_set(text, text, text, text, interval, interval, int, interval),
+	refundx.handler_pause(text, text, text),
+	refundx.handler_resume(text, text, text),
+	refundx.handler_remove(text, text, text),
+	refundx.handler_retry(text, text, text),
+	refundx.handler_waive(text, text, text),
 	refundx.hold(text, text, text, text, boolean),
 	refundx.release(text, text, text, text, boolean),
 	refundx.query_now(text, text, boolean),

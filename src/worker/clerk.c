@@ -63,6 +63,8 @@ overdue(void *arg)
 		"                      WHERE p.payment_id = i.payment_id AND p.hold IS NOT NULL)"
 		"     AND NOT EXISTS (SELECT FROM refundx.payout o JOIN refundx.account a ON a.account_id = o.account_id"
 		"                      WHERE o.instruction_id = i.instruction_id AND a.hold IS NOT NULL)"
+		"     AND NOT EXISTS (SELECT FROM refundx.handler_run r"
+		"                      WHERE r.instruction_id = i.instruction_id AND r.is_open AND r.blocks)"
 		"   ORDER BY instruction_id LIMIT 1000 FOR NO KEY UPDATE OF i SKIP LOCKED),"
 		" due AS ("
 		"  UPDATE refundx.instruction i"
@@ -137,7 +139,7 @@ raise_watermark(void *arg)
 
 /*
  * A number is needed while a refund of its payment is open, while a notice is
- * to be sent, and as long as the payment can still be refunded.
+ * to be sent, or waits for a handler, and as long as the payment can still be refunded.
  */
 static void
 erase_contacts(void *arg)
@@ -150,7 +152,9 @@ erase_contacts(void *arg)
 		"   AND NOT EXISTS (SELECT FROM refundx.instruction i"
 		"                    WHERE i.payment_id = p.payment_id"
 		"                      AND (i.is_open OR EXISTS (SELECT FROM refundx.notice n"
-		"                                                 WHERE n.instruction_id = i.instruction_id AND n.is_open)))",
+		"                                                 WHERE n.instruction_id = i.instruction_id AND n.is_open)"
+		"                           OR EXISTS (SELECT FROM refundx.handler_run r"
+		"                                       WHERE r.instruction_id = i.instruction_id AND r.is_open)))",
 		ARGS(TIMESTAMPTZOID)
 	};
 	Values		v = {0};
@@ -178,6 +182,8 @@ erase_payees(void *arg)
 		"     AND i.state_since < $1 - make_interval(days => $2)"
 		"     AND NOT EXISTS (SELECT FROM refundx.notice n"
 		"                      WHERE n.instruction_id = i.instruction_id AND n.is_open)"
+		"     AND NOT EXISTS (SELECT FROM refundx.handler_run r"
+		"                      WHERE r.instruction_id = i.instruction_id AND r.is_open)"
 		"   ORDER BY o.instruction_id LIMIT 10000 FOR NO KEY UPDATE OF o SKIP LOCKED),"
 		" contacts AS ("
 		"  DELETE FROM refundx.payout_contact c USING over v WHERE c.instruction_id = v.instruction_id)"

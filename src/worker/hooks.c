@@ -212,6 +212,7 @@ wake_after_commit_prepared(void)
 		return;
 	wake_worker(db, WORKER_DISPATCHER);
 	wake_worker(db, WORKER_SETTLER);
+	wake_worker(db, WORKER_RUNNER);
 	wake_worker(db, WORKER_COURIER);
 	probe_my_database();		/* it may have been CREATE EXTENSION */
 }

@@ -28,6 +28,7 @@
  *	 looked at again; never an error.
  * - its own end (pg_terminate_backend): the workers go on; the postmaster
  *	 starts a new launcher, which finds them in shared memory.
+ * - a handler of the application's that does not end: the runner is terminated.
  * - a crash of the server: shared memory and the dynamic workers are gone, it
  *	 starts from nothing.
  * - a standby: it is not started before the promotion.
@@ -40,6 +41,8 @@
  *-------------------------------------------------------------------------
  */
 #include "base/pg_compat.h"
+
+#include <signal.h>
 
 #include "access/heapam.h"
 #include "access/htup_details.h"
@@ -106,6 +109,7 @@ static void refresh_slot(DatabaseSlot *db, Target *t);
 static TimestampTz tend_seat(int slot, WorkerKind kind);
 static bool seat_alive(int slot, WorkerKind kind);
 static bool seat_wanted(DatabaseSlot *db, WorkerKind kind);
+static TimestampTz watch_call(DatabaseSlot *db);
 static TimestampTz seat_due(int slot, WorkerKind kind);
 static void account_for_end(int slot, WorkerKind kind);
 static void start_worker(int slot, WorkerKind kind);
@@ -234,6 +238,10 @@ launcher_round(void)
 
 	for (i = 0; i < rx_shared->ndatabases; i++)
 	{
+		TimestampTz end_at = watch_call(&rx_shared->database[i]);
+
+		if (end_at != 0 && end_at < next)
+			next = end_at;
 		for (k = 0; k < WORKER_KINDS; k++)
 		{
 			TimestampTz due = tend_seat(i, (WorkerKind) k);
@@ -448,6 +456,8 @@ fill_slots(Target *targets, int n)
 		db->bound_port = 0;
 		db->held_by = 0;
 		db->present = false;
+		db->runner_wanted = false;
+		memset(&db->call, 0, sizeof(db->call));
 		db->problem[0] = '\0';
 		namestrcpy(&db->name, targets[j].setting.name);
 		db->dboid = targets[j].dboid;
@@ -556,7 +566,34 @@ seat_wanted(DatabaseSlot *db, WorkerKind kind)
 		return false;
 	if (!db->present)
 		return kind == WORKER_DISPATCHER && OidIsValid(role_oid[kind]);
+	if (kind == WORKER_RUNNER)
+		return db->runner_wanted;
 	return kind != WORKER_LISTENER || db->port != 0;
+}
+
+/*
+ * A handler that has caught the cancel at its time limit is ended with its process at
+ * twice that.  Returns when that is, 0 if none is called.
+ */
+static TimestampTz
+watch_call(DatabaseSlot *db)
+{
+	TimestampTz end_at;
+	bool		over;
+
+	/* a glance without the lock: only the runner writes it, and we look again */
+	if (db->call.end_at == 0)
+		return 0;
+	LWLockAcquire(rx_shared->lock, LW_EXCLUSIVE);
+	end_at = db->call.end_at;
+	over = end_at != 0 && end_at <= GetCurrentTimestamp();
+	if (over && db->worker[WORKER_RUNNER].pid != 0)
+	{
+		db->call.ended = true;
+		kill(db->worker[WORKER_RUNNER].pid, SIGTERM);
+	}
+	LWLockRelease(rx_shared->lock);
+	return over ? TimestampTzPlusMilliseconds(GetCurrentTimestamp(), RESPAWN_GAP_MS) : end_at;
 }
 
 static TimestampTz

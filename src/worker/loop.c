@@ -61,7 +61,7 @@
 #define SAME_ERROR_EVERY_MS		60000	/* logged once in this time */
 
 static void (*const bodies[WORKER_KINDS]) (Worker *self) = {
-	dispatcher_run, listener_run, settler_run, courier_run, clerk_run
+	dispatcher_run, listener_run, settler_run, runner_run, courier_run, clerk_run
 };
 
 static Worker me;
@@ -582,7 +582,7 @@ transaction_failed(const char *what, MemoryContext context)
 		logged_at = now;
 	}
 	FreeErrorData(error);
-	AbortCurrentTransaction();
+	AbortOutOfAnyTransaction(); /* also out of a subtransaction */
 	MemoryContextSwitchTo(context);
 	FlushErrorState();
 

@@ -5,7 +5,8 @@
  *
  * It finds what to do by reading refundx.evidence as a queue, hands it to
  * settle() in batches, and comes back to what somebody else has locked.  It
- * never runs application code, and nothing of it knows the network.
+ * never runs application code, and nothing of it knows the network: what a handler of
+ * the application's follows, it hands over to the runner.
  *
  * Must survive: a crash at any line (evidence without an event is found
  * again at start), one piece of evidence that raises an error (the rest of
@@ -22,6 +23,7 @@
 #include "base/testpoint.h"
 #include "money/arrival.h"
 #include "money/evidence.h"
+#include "money/handler.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -49,6 +51,7 @@ typedef struct Settler
 	TimestampTz locked_since;	/* the oldest wait, for the health view */
 	int			batch;			/* how many of pending to take now */
 	int64		settled;
+	uint64		handlers;		/* their revision at our last look */
 } Settler;
 
 static void list_add(IdList *l, int64 id);
@@ -62,7 +65,7 @@ static void settler_retry(Settler *s);
 void
 settler_run(Worker *self)
 {
-	Settler		s = {.self = self};
+	Settler		s = {.self = self,.handlers = PG_UINT64_MAX};
 
 	while (!worker_transaction(self, "refundx: looking for evidence", settler_start, &s))
 		worker_wait(self, 1000);
@@ -153,6 +156,7 @@ settler_start(void *arg)
 		"SELECT e.evidence_id FROM refundx.evidence e"
 		" WHERE e.evidence_id > coalesce((SELECT weighed_to FROM refundx.watermark), 0)"
 		"   AND NOT EXISTS (SELECT FROM refundx.event x WHERE x.evidence_id = e.evidence_id)"
+		"   AND NOT EXISTS (SELECT FROM refundx.handed h WHERE h.evidence_id = e.evidence_id)"
 		" ORDER BY e.evidence_id", NO_ARGS
 	};
 	Settler    *s = arg;
@@ -168,6 +172,24 @@ settler_start(void *arg)
 		ereport(LOG,
 				(errmsg("refundx: %llu pieces of evidence were kept before the restart and are settled now",
 						(unsigned long long) n)));
+}
+
+/*
+ * Where there are handlers a runner is needed.  The launcher reads no table, so it is
+ * told; without handlers this compares two numbers.
+ */
+static void
+settler_look_for_handlers(Settler *s)
+{
+	DatabaseSlot *db = s->self->db;
+
+	if (s->handlers == handlers_revision() && (db->runner_wanted || !handlers_any()))
+		return;
+	s->handlers = handlers_revision();
+	if (db->runner_wanted || !handlers_need_runner())
+		return;
+	db->runner_wanted = true;
+	wake_launcher();
 }
 
 /* Put what has arrived on the list. */
@@ -197,6 +219,7 @@ settler_round(void *arg)
 	Column		ids;
 	int			i;
 
+	settler_look_for_handlers(s);
 	settler_look(s);
 	s->batch = Min(s->batch, s->pending.n);
 	if (s->batch == 0)
@@ -207,7 +230,7 @@ settler_round(void *arg)
 	settle(&ids, &result);
 	for (i = 0; i < result.waiting.n; i++)
 		list_add(&s->locked, DatumGetInt64(result.waiting.value[i]));
-	s->settled += result.applied;
+	s->settled += result.applied + result.handed;
 	TESTPOINT("settler-before-commit");
 }
 

@@ -59,11 +59,12 @@ typedef struct Worker
  * under their role, with the settings they rely on forced and the extension
  * known to be present, outside any transaction.  They loop until told to stop
  * (worker_wait() and CHECK_FOR_INTERRUPTS leave by proc_exit); the clerk
- * returns when it is done.
+ * returns when it is done, the runner when there is no handler any more.
  */
 extern void dispatcher_run(Worker *self);
 extern void listener_run(Worker *self);
 extern void settler_run(Worker *self);
+extern void runner_run(Worker *self);
 extern void courier_run(Worker *self);
 extern void clerk_run(Worker *self);
 

@@ -1,7 +1,7 @@
 -- Who may do what: every role against every table, view and function.  What
 -- is not listed here is not granted, so a new right has to be written down.
 BEGIN;
-SELECT plan(27);
+SELECT plan(25);
 
 CREATE TEMP TABLE may (role text, object text, privilege text);
 
@@ -25,6 +25,15 @@ SELECT pg_temp.allow('refundx_settler', 'INSERT', 'journal', 'event', 'notice', 
 SELECT pg_temp.allow('refundx_settler', 'UPDATE', 'merchant_pause');
 SELECT pg_temp.allow('refundx_settler', 'DELETE', 'merchant_pause');
 SELECT pg_temp.allow('refundx_settler', 'UPDATE some columns', 'payment', 'instruction', 'account', 'external_refund');
+SELECT pg_temp.allow('refundx_settler', 'SELECT', 'handler', 'handler_run', 'handed');
+SELECT pg_temp.allow('refundx_settler', 'INSERT', 'handed');
+-- The runner is a settler, in whose transactions an application's functions are called.
+INSERT INTO may SELECT 'refundx_runner', object, privilege FROM may WHERE role = 'refundx_settler';
+SELECT pg_temp.allow('refundx_runner', 'SELECT', 'guard_lock', 'guard_trigger');
+SELECT pg_temp.allow('refundx_runner', 'DELETE', 'handed');
+SELECT pg_temp.allow('refundx_runner', 'INSERT', 'handler_run');
+SELECT pg_temp.allow('refundx_runner', 'UPDATE some columns', 'handler_run');
+SELECT pg_temp.allow('refundx_clerk', 'SELECT some columns', 'handler_run');
 SELECT pg_temp.allow('refundx_courier', 'SELECT', 'notice', 'notice_provider', 'notice_template', 'payment_contact', 'payout_contact', 'instruction',
 					 'payment', 'channel', 'channel_settings', 'merchant', 'installation', 'incident', 'relay', 'event', 'outbox', 'outbox_position');
 SELECT pg_temp.allow('refundx_courier', 'SELECT some columns', 'evidence', 'payout', 'account');
@@ -42,6 +51,7 @@ SELECT pg_temp.allow('refundx_clerk', 'DELETE', 'payment_contact', 'payout_conta
 -- People and applications: views.
 SELECT pg_temp.allow(r, 'SELECT', 'refunds', 'withdrawals', 'payments', 'accounts', 'locks', 'guards', 'states', 'verdicts')
   FROM unnest(ARRAY['refundx_app', 'refundx_operator', 'refundx_auditor']) r;
+SELECT pg_temp.allow(r, 'SELECT', 'handlers', 'handler_failures') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'outbox') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'inflight', 'unknown', 'journal_lines', 'attempts', 'evidence_log', 'events', 'notices',
 					 'channels', 'merchants', 'callbacks', 'external_refunds', 'desk', 'operator_requests', 'audit_log', 'incidents', 'health',
@@ -65,7 +75,7 @@ SELECT set_eq(
 	format('SELECT object, privilege FROM does WHERE role = %L', r),
 	format('SELECT object, privilege FROM may WHERE role = %L', r),
 	r || ' has exactly the rights that it needs')
-  FROM unnest(ARRAY['refundx_dispatcher', 'refundx_listener', 'refundx_settler', 'refundx_courier', 'refundx_clerk',
+  FROM unnest(ARRAY['refundx_dispatcher', 'refundx_listener', 'refundx_settler', 'refundx_runner', 'refundx_courier', 'refundx_clerk',
 					'refundx_app', 'refundx_operator', 'refundx_auditor', 'refundx_delegate', 'pg_monitor']) r;
 
 -- Whom a withdrawal pays is sealed; only the dispatcher, which has to send it, reads the seal.
@@ -94,8 +104,9 @@ CREATE TEMP VIEW calls AS
 	   AND p.pronamespace = 'refundx'::regnamespace AND has_function_privilege(r.oid, p.oid, 'EXECUTE');
 CREATE TEMP TABLE may_call (role text, function text);
 INSERT INTO may_call
-	SELECT r, f FROM unnest(ARRAY['refundx_dispatcher', 'refundx_listener', 'refundx_settler', 'refundx_courier', 'refundx_clerk']) r,
+	SELECT r, f FROM unnest(ARRAY['refundx_dispatcher', 'refundx_listener', 'refundx_settler', 'refundx_runner', 'refundx_courier', 'refundx_clerk']) r,
 		   unnest(ARRAY['armed', 'this_installation']) f
+	UNION ALL SELECT 'refundx_runner', f FROM unnest(ARRAY['state_is_open', 'payment_covers', 'journal_line_good', 'instruction_whole']) f
 	UNION ALL VALUES ('refundx_settler', 'state_is_open'), ('refundx_settler', 'payment_covers'),
 		   ('refundx_settler', 'journal_line_good'), ('refundx_settler', 'instruction_whole'),
 		   ('refundx_dispatcher', 'instruction_whole'), ('refundx_clerk', 'instruction_whole')
@@ -106,7 +117,7 @@ INSERT INTO may_call
 	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator']) r,
 		   unnest(ARRAY['payment_record', 'refund_submit', 'refund_cancel', 'withdraw_submit', 'withdraw_submit_many',
 						'withdraw_cancel', 'withdraw_package', 'callback_ingest', 'account_open', 'account_credit',
-						'account_debit', 'guard_add', 'guard_drop']) f
+						'account_debit', 'guard_add', 'guard_drop', 'refund_now', 'handler_running']) f
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator', 'refundx_auditor']) r,
 		   unnest(ARRAY['refund_get', 'refund_state', 'refund_timeline', 'refund_explain', 'refund_wait', 'format_amount', 'reads_all',
@@ -118,6 +129,8 @@ INSERT INTO may_call
 	UNION ALL SELECT 'pg_monitor', f FROM unnest(ARRAY['state_table', 'verdict_table', 'channel_kinds', 'format_amount']) f
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone', 'callback_inspect', 'desk_evidence', 'desk_call', 'desk_balance', 'desk_contradiction_call']) f
+	UNION ALL
+	SELECT 'refundx_operator', f FROM unnest(ARRAY['handler_add', 'handler_set', 'handler_pause', 'handler_resume', 'handler_remove', 'handler_retry', 'handler_waive']) f
 	UNION ALL
 	SELECT 'refundx_operator', f
 	  FROM unnest(ARRAY['refund_adopt', 'refund_allow', 'approve', 'reject', 'withdraw_policy_set', 'forget_payee', 'guard_lift', 'hold', 'release', 'query_now', 'retry', 'callback_replay', 'notice_resend', 'external_ignore', 'resolve', 'suspense_settle', 'confirm', 'decline', 'second_person_set', 'pause', 'resume', 'cap_set', 'cap_remove', 'account_close', 'account_reopen', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
@@ -138,7 +151,7 @@ SELECT is_empty($$
 -- The workers' roles let nobody in.
 SELECT is_empty($$
 	SELECT rolname FROM pg_authid
-	 WHERE rolname IN ('refundx_dispatcher', 'refundx_listener', 'refundx_settler', 'refundx_courier', 'refundx_clerk')
+	 WHERE rolname IN ('refundx_dispatcher', 'refundx_listener', 'refundx_settler', 'refundx_runner', 'refundx_courier', 'refundx_clerk')
 	   AND (rolconnlimit <> 0 OR rolpassword IS NOT NULL OR rolsuper OR rolcreaterole OR rolcreatedb OR rolreplication OR rolbypassrls)$$,
 	'the workers'' roles have no password, no connections and no powers');
 -- A stranger's own attempt, for the one that strangers reach.
