@@ -192,6 +192,35 @@ subtest 'paid after all, and the account is empty' => sub {
 	$rx->set('refundx.dispatch' => 'on');
 };
 
+# ---- the application's handler follows an operator's word as well ----
+
+subtest 'resolved, and a handler follows' => sub {
+	my $before;
+
+	$rx->sql("CREATE TABLE told (no text, state text);
+		CREATE FUNCTION on_end(r refundx.refund) RETURNS void LANGUAGE sql SET search_path = public, pg_temp AS
+			'INSERT INTO told VALUES (r.refund_no, r.state)'");
+	$rx->sql("SELECT refundx.handler_add('refund.$_', 'public.on_end(refundx.refund)', mode => 'required')") foreach qw(succeeded failed);
+	lost('H', 9019);
+	like(desk('li', "resolve('H', 'failed', 'the console does not know it', 'the customer waits')"), qr/^f\|/, 'asked for');
+	ok($rx->poll("SELECT (" . status('H') . ") = 'waits for a second person'"), 'the channel does not know it');
+	like(desk('wang', 'confirm(' . request('H') . ", 'looked myself')"), qr/^t\|It becomes failed as soon as/, 'the handler comes first');
+	$rx->wait_state('H', 'failed');
+	is($rx->sql("SELECT string_agg(state, ' ') FROM told WHERE no = 'H'"), 'failed', 'the handler was called');
+	$before = last_evidence();
+	ok($rx->poll(evidence_since('H', $before, 'query', 'true')), 'it is asked about all the same');
+	$rx->sql("SELECT refundx.account_debit('AH', 45000, 'spent')");
+	$sandbox->ctl('release', 'H');
+	ok($rx->poll("SELECT hold IS NOT NULL FROM refundx.payment WHERE payment_no = 'PH'"), 'paid after all: a contradiction');
+	like(desk('li', "resolve('H', 'succeeded', 'the console has it', 'paid')"), qr/^t\|It becomes succeeded as soon as/, 'resolved');
+	$rx->wait_state('H', 'succeeded');
+	is($rx->sql("SELECT string_agg(state, ' ') FROM told WHERE no = 'H'"), 'failed succeeded', 'the handler was called again');
+	is($rx->sql("SELECT sum(available) FROM refundx.accounts WHERE account IN ('AH') OR account LIKE 'suspense%'"), -4019, 'and the money is where it belongs');
+	is($rx->sql("SELECT hold IS NULL FROM refundx.payment WHERE payment_no = 'PH'"), 't', 'nothing is on hold');
+	$rx->sql("SELECT refundx.handler_remove(handler_id, 'over') FROM refundx.handlers") if 0;
+	$rx->check_ok('with a handler');
+};
+
 # ---- messages ----
 
 subtest 'a message that may have been sent' => sub {
