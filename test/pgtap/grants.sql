@@ -1,7 +1,7 @@
 -- Who may do what: every role against every table, view and function.  What
 -- is not listed here is not granted, so a new right has to be written down.
 BEGIN;
-SELECT plan(25);
+SELECT plan(28);
 
 CREATE TEMP TABLE may (role text, object text, privilege text);
 
