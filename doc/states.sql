@@ -24,10 +24,12 @@ Refunds and withdrawals go through the same table. What only a withdrawal does:
 What happens, in the order of the table:
 
 - commands: `approve`, `cancel` (the caller's), `claim` (the dispatcher's, before
-  any I/O), `lost` (a new timeline, an arming, or a worker that died);
+  any I/O), `lost` (a new timeline, an arming, or a worker that died), `reissue` (another
+  number, by the failure policy or a person: [failures.md](failures.md));
 - proof: `accepted`, `succeeded`, `refused`, `dead`, `abnormal`, `returned`,
   `channel_canceled`, `reversed` (the channel gave it up and the merchant has the
-  money: failed if it had not been paid, returned if it had);
+  money: failed if it had not been paid, returned if it had), `stopped` (refused, dead or
+  reversed, where the failure policy does not let it end there);
 - answers that move no money: `not_executed`, `hold`, `config`, `not_found`,
   `not_found_unapproved` (the same, of a withdrawal that nobody had agreed to), `unanswered`;
 - hints: `refusal_hint` (an unsigned no), `ask`;

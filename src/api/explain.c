@@ -129,6 +129,10 @@ explain(FunctionCallInfo fcinfo, ProductKind kind)
 			appendStringInfo(&s, "%s has had the money since %s, but the payee cannot receive it; it stays frozen here",
 							 f.label, f.since);
 			break;
+		case STATE_STOPPED:
+			appendStringInfo(&s, "%s ended its number at %s%s%s%s; nothing was paid, and the money stays frozen until it is decided how it goes on",
+							 f.label, f.since, f.detail ? " (" : "", f.detail ? f.detail : "", f.detail ? ")" : "");
+			break;
 		default:
 			say_finished(&f, &s);
 			break;

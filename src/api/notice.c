@@ -277,7 +277,7 @@ provider_unknown(const char *name)
 static void
 template_check_key(const char *transition, const char *language)
 {
-	static const State told[] = {STATE_SUCCEEDED, STATE_FAILED, STATE_ABNORMAL, STATE_RETURNED};
+	static const State told[] = {STATE_SUCCEEDED, STATE_FAILED, STATE_ABNORMAL, STATE_STOPPED, STATE_RETURNED};
 	int			i;
 
 	argument_text("transition", transition, 32);
@@ -288,5 +288,5 @@ template_check_key(const char *transition, const char *language)
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			 errmsg("nobody is told when it becomes \"%s\"", transition),
-			 errhint("Transitions: succeeded, failed, abnormal, returned. Language: a tag such as zh-CN, or * for all.")));
+			 errhint("Transitions: succeeded, failed, abnormal, stopped, returned. Language: a tag such as zh-CN, or * for all.")));
 }

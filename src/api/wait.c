@@ -125,14 +125,14 @@ look(ProductKind kind, const char *number)
 	return SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
 }
 
-/* Abnormal and unapproved are open, but wait for a person: nobody should sit and wait too. */
+/* Abnormal, stopped and unapproved are open, but wait for a person: nobody should sit and wait too. */
 static bool
 is_undecided(const char *state_text)
 {
 	State		state;
 
 	return state_from_name(state_text, &state) && state_is_open(state) && state != STATE_ABNORMAL &&
-		state != STATE_AWAITING_APPROVAL;
+		state != STATE_STOPPED && state != STATE_AWAITING_APPROVAL;
 }
 
 static void

@@ -352,6 +352,12 @@ extern const ChannelProduct *channel_product(const Channel *channel, ProductKind
 extern const VerdictRule *channel_judge(const ChannelProduct *product, ChannelCall call,
 										int http_status, const char *code);
 
+/*
+ * Why a channel has ended something (its code, or NULL), in words for whom it pays:
+ * in Chinese if the language is (zh..., or NULL), in English otherwise.
+ */
+extern const char *channel_failure_words(const char *code, const char *language);
+
 /* Shared by channels: the number rule of `limits`. */
 extern bool channel_number_acceptable(const ChannelProduct *product, const char *no,
 									  ChannelError *err);

@@ -104,12 +104,15 @@ batch_read(Batch *b, Column *evidence_ids, SettleResult *result)
 		"SELECT e.evidence_id, e.channel_id, e.merchant_id, e.source, e.verdict, e.proof, e.wire_no,"
 		"       e.attempt_started_at, e.received_at, e.code, e.message, e.detail, e.merchant_no,"
 		"       e.payment_no, e.channel_payment_id, e.channel_refund_id, e.amount, e.payer_amount,"
-		"       e.currency, e.retry_after, i.instruction_id, i.payment_id, e.about"
+		"       e.currency, e.retry_after, coalesce(i.instruction_id, f.instruction_id),"
+		"       coalesce(i.payment_id, f.payment_id), e.about, i.instruction_id IS NULL AND f.instruction_id IS NOT NULL"
 		"  FROM unnest($1) u(id)"
 		"  JOIN refundx.evidence e ON e.evidence_id = u.id"
 		"  LEFT JOIN refundx.event x ON x.evidence_id = e.evidence_id"
 		"  LEFT JOIN refundx.instruction i ON i.merchant_id = e.merchant_id AND i.wire_no = e.wire_no"
 		"   AND i.kind = e.about"
+		"  LEFT JOIN refundx.former_number f ON f.merchant_id = e.merchant_id AND f.wire_no = e.wire_no"
+		"   AND f.about = e.about"
 		" WHERE x.evidence_id IS NULL"
 		" ORDER BY e.evidence_id", ARGS(INT8ARRAYOID)
 	};
@@ -153,6 +156,7 @@ batch_read(Batch *b, Column *evidence_ids, SettleResult *result)
 		p->payment_id = row_int8(row, 22);
 		if (!product_from_name(row_text(row, 23), &e->about))
 			elog(ERROR, "evidence %lld is about something unknown", (long long) e->evidence_id);
+		e->former = row_bool(row, 24);
 	}
 }
 
@@ -261,6 +265,10 @@ instruction_from_row(Subject *s, uint64 row)
 	i->unapproved = row_bool(row, 35);
 	i->held = !row_null(row, 36);
 	i->unproven = i->held && strcmp(row_text(row, 36), "unproven") == 0;
+	i->on_hold = row_bool(row, 37);
+	i->retries = row_int4(row, 38);
+	i->reissues = row_int4(row, 39);
+	failure_override_read(&i->override, row, 40);
 }
 
 static void
@@ -274,11 +282,14 @@ batch_lock_instructions(Batch *b)
 		"       p.payment_no, p.channel_payment_id, m.merchant_no, i.generation, i.kind, i.fee,"
 		"       coalesce(o.fee_back_on_failure, true), coalesce(o.fee_back_on_return, true), i.cancel_requested_at IS NOT NULL,"
 		"       CASE WHEN o.capped_on IS NOT NULL THEN o.account_id END,"
-		"       o.approval IS NOT NULL AND o.approved_at IS NULL, i.hold_by"
+		"       o.approval IS NOT NULL AND o.approved_at IS NULL, i.hold_by,"
+		"       coalesce(p.hold, h.hold) IS NOT NULL, i.retries, i.reissues, " FAILURE_COLUMNS("f")
 		"  FROM refundx.instruction i"
 		"  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id"
 		"  LEFT JOIN refundx.merchant m ON m.merchant_id = i.merchant_id"
 		"  LEFT JOIN refundx.payout o ON o.instruction_id = i.instruction_id"
+		"  LEFT JOIN refundx.account h ON h.account_id = o.account_id"
+		"  LEFT JOIN refundx.failure_override f ON f.instruction_id = i.instruction_id"
 		" WHERE i.instruction_id = ANY ($1)"
 		" ORDER BY i.instruction_id FOR NO KEY UPDATE OF i SKIP LOCKED", ARGS(INT8ARRAYOID)
 	};
@@ -593,6 +604,7 @@ batch_decide(Batch *b, SettleResult *result)
 		p->state = PIECE_WEIGHED;
 		s->touched = true;
 		s->hold |= d->hold;
+		s->reissue |= d->reissue;
 		if (d->from != d->to)
 		{
 			b->moves++;

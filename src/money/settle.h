@@ -51,6 +51,7 @@ typedef struct Subject
 	Instruction row;
 	bool		touched;
 	bool		hold;
+	bool		reissue;		/* its failure policy wants another number for it */
 	bool		needs_account;
 	bool		handed;			/* to the runner, and so is what comes after */
 } Subject;

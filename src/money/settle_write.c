@@ -30,6 +30,7 @@ static void write_holds(Batch *b);
 static void write_events(Batch *b);
 static void write_notices(Batch *b);
 static void write_merchants(Batch *b);
+static void write_reissues(Batch *b);
 static void write_handed(Batch *b);
 static void write_incidents(const Batch *b);
 
@@ -47,6 +48,7 @@ settle_write(Batch *b)
 	write_notices(b);
 	write_handed(b);
 	write_events(b);
+	write_reissues(b);
 	write_incidents(b);
 }
 
@@ -166,21 +168,21 @@ write_instructions(Batch *b)
 		"       person_reason = u.person_reason, person_suggestion = u.person_suggestion,"
 		"       person_since = u.person_since, payer_amount = u.payer_amount,"
 		"       channel_refund_id = u.channel_refund_id, received_by = u.received_by,"
-		"       generation = u.generation"
-		"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)"
+		"       generation = u.generation, retries = u.retries"
+		"  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18)"
 		"       u(id, state, detail, state_since, due_at, due_call, polls, unexplained, refusal,"
 		"         last_attempt_at, person_reason, person_suggestion, person_since, payer_amount,"
-		"         channel_refund_id, received_by, generation)"
+		"         channel_refund_id, received_by, generation, retries)"
 		" WHERE i.instruction_id = u.id",
 		ARGS(INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, TIMESTAMPTZARRAYOID,
 			 TEXTARRAYOID, INT4ARRAYOID, INT4ARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID,
 			 TEXTARRAYOID, TEXTARRAYOID, TIMESTAMPTZARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID,
-			 INT4ARRAYOID)
+			 INT4ARRAYOID, INT4ARRAYOID)
 	};
 	static const Oid types[] = {
 		INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT4OID,
 		TEXTOID, TIMESTAMPTZOID, TEXTOID, TEXTOID, TIMESTAMPTZOID, INT8OID, TEXTOID, TEXTOID,
-		INT4OID
+		INT4OID, INT4OID
 	};
 	Column		c[lengthof(types)];
 	Values		v = {0};
@@ -214,6 +216,7 @@ write_instructions(Batch *b)
 		column_text(&c[14], i->channel_refund_id);
 		column_text(&c[15], i->received_by);
 		column_int4(&c[16], i->generation);
+		column_int4(&c[17], i->retries);
 	}
 	if (c[0].n == 0)
 		return;
@@ -340,7 +343,7 @@ write_notices(Batch *b)
 	{
 		Decision   *d = &b->decisions[n];
 
-		if (b->pieces[n].state != PIECE_WEIGHED || d->from == d->to || !notice_follows(d->to) ||
+		if (b->pieces[n].state != PIECE_WEIGHED || d->from == d->to || !(notice_follows(d->to) || d->ask_user) ||
 			(b->for_runner && handlers_follow(b->pieces[n].facts.about, d->to)))
 			continue;
 		column_int8(&id, b->pieces[n].instruction_id);
@@ -470,6 +473,29 @@ write_merchants(Batch *b)
 		}
 		if (newest)
 			write_merchant(b, e, e->about, pause);
+	}
+}
+
+/*
+ * On top of the events that say why: each is one more transition, with an event of
+ * its own.  Whatever the rest of the batch said of it has been weighed.
+ */
+static void
+write_reissues(Batch *b)
+{
+	int			n;
+
+	for (n = 0; n < b->nsubjects; n++)
+	{
+		Subject    *s = &b->subjects[n];
+		char	   *why_not;
+
+		if (!s->reissue || s->row.state != STATE_STOPPED || s->row.on_hold)
+			continue;
+		why_not = reissue_instruction(s->instruction_id, "by its failure policy");
+
+		/* nobody has to look at it any more; or for another reason */
+		s->row.person_reason = why_not ? reissue_refused(s->instruction_id, why_not) : NULL;
 	}
 }
 

@@ -20,6 +20,9 @@
  *	  SUCCEEDED) is stale, not a contradiction.  Only evidence of another
  *	  *end* contradicts.
  *
+ * What would fail may be kept open instead, where the failure policy says so
+ * (failure.c): then the input is STOPPED, and it leads to `stopped`.
+ *
  * A named operator may say what no evidence of the channel's does (RESOLVE_*): who
  * wants to say it has to have a reason and, for an end without payment of
  * what was ever sent, a query that does not contradict and a second person;
@@ -54,6 +57,7 @@ static const Transition transitions[] = {
 	MOVE(AWAITING_APPROVAL, CANCEL, CANCELED, RELEASE, "rejected, or withdrawn by the caller"),
 	NO(AWAITING_APPROVAL, CLAIM, "not sent before it is approved"),
 	MOVE(AWAITING_APPROVAL, LOST, UNKNOWN, NONE, "a new timeline: it may have been approved and sent in what was lost"),
+	NO(AWAITING_APPROVAL, REISSUE, "its number was never used"),
 	MOVE(AWAITING_APPROVAL, ACCEPTED, ACCEPTED, NONE, "sent by a database that this one was restored from"),
 	MOVE(AWAITING_APPROVAL, SUCCEEDED, SUCCEEDED, PAY_OUT, "paid by a database that this one was restored from"),
 	MOVE(AWAITING_APPROVAL, REFUSED, FAILED, RELEASE, "refused to a database that this one was restored from"),
@@ -62,6 +66,7 @@ static const Transition transitions[] = {
 	MOVE(AWAITING_APPROVAL, RETURNED, RETURNED, DIVERT, "sent and returned while this database did not know"),
 	MOVE(AWAITING_APPROVAL, CANCELED, CANCELED, RELEASE, "canceled by the channel, signed"),
 	MOVE(AWAITING_APPROVAL, REVERSED, FAILED, RELEASE, "sent by a database that this one was restored from, and given up"),
+	STAY(AWAITING_APPROVAL, STOPPED, "not one that the failure policy speaks of: the end stands"),
 	STAY(AWAITING_APPROVAL, NOT_EXECUTED, "an answer to nobody's call"),
 	STAY(AWAITING_APPROVAL, HOLD, "an answer to nobody's call"),
 	STAY(AWAITING_APPROVAL, CONFIG, "an answer to nobody's call"),
@@ -80,6 +85,7 @@ static const Transition transitions[] = {
 	MOVE(QUEUED, CANCEL, CANCELED, RELEASE, "only if it was never attempted; the caller checks that under the row's lock"),
 	MOVE(QUEUED, CLAIM, SENDING, NONE, "committed before any I/O"),
 	MOVE(QUEUED, LOST, UNKNOWN, NONE, "a new timeline: an attempt may have been lost with the old one"),
+	NO(QUEUED, REISSUE, "the channel has not ended its number"),
 	MOVE(QUEUED, ACCEPTED, ACCEPTED, NONE, "an earlier attempt had arrived"),
 	MOVE(QUEUED, SUCCEEDED, SUCCEEDED, PAY_OUT, "an earlier attempt had arrived"),
 	MOVE(QUEUED, REFUSED, FAILED, RELEASE, "an earlier attempt is refused for good"),
@@ -88,6 +94,7 @@ static const Transition transitions[] = {
 	MOVE(QUEUED, RETURNED, RETURNED, DIVERT, "an earlier attempt had arrived, and came back"),
 	MOVE(QUEUED, CANCELED, CANCELED, RELEASE, "canceled by the channel, signed"),
 	MOVE(QUEUED, REVERSED, FAILED, RELEASE, "an earlier attempt had arrived, and the channel gave it up"),
+	MOVE(QUEUED, STOPPED, STOPPED, NONE, "an earlier attempt has ended unpaid; the failure policy says how it goes on"),
 	STAY(QUEUED, NOT_EXECUTED, "it is queued already"),
 	STAY(QUEUED, HOLD, "it is queued already"),
 	STAY(QUEUED, CONFIG, "it is queued already"),
@@ -106,6 +113,7 @@ static const Transition transitions[] = {
 	NO(SENDING, CANCEL, "it may already have been executed"),
 	NO(SENDING, CLAIM, "one attempt at a time"),
 	MOVE(SENDING, LOST, UNKNOWN, NONE, "its worker died; never back to queued"),
+	NO(SENDING, REISSUE, "the channel has not ended its number, and may be executing it"),
 	MOVE(SENDING, ACCEPTED, ACCEPTED, NONE, "the channel has it"),
 	MOVE(SENDING, SUCCEEDED, SUCCEEDED, PAY_OUT, "paid at once"),
 	MOVE(SENDING, REFUSED, FAILED, RELEASE, "a signed no"),
@@ -114,6 +122,7 @@ static const Transition transitions[] = {
 	MOVE(SENDING, RETURNED, RETURNED, DIVERT, "it went back to the merchant"),
 	MOVE(SENDING, CANCELED, CANCELED, RELEASE, "canceled by the channel, signed"),
 	MOVE(SENDING, REVERSED, FAILED, RELEASE, "the channel gave it up"),
+	MOVE(SENDING, STOPPED, STOPPED, NONE, "ended unpaid; the failure policy says how it goes on"),
 	MOVE(SENDING, NOT_EXECUTED, QUEUED, NONE, "certainly not executed: the same number, later"),
 	MOVE(SENDING, HOLD, QUEUED, NONE, "the merchant must act; the same number, later"),
 	MOVE(SENDING, CONFIG, QUEUED, NONE, "our keys, clock or rights; the same number, later"),
@@ -132,6 +141,7 @@ static const Transition transitions[] = {
 	NO(UNKNOWN, CANCEL, "it may already have been executed"),
 	NO(UNKNOWN, CLAIM, "what may have been sent is asked about before it is sent again"),
 	STAY(UNKNOWN, LOST, "it is asked about already"),
+	NO(UNKNOWN, REISSUE, "nobody knows what became of its number; a new one could pay twice"),
 	MOVE(UNKNOWN, ACCEPTED, ACCEPTED, NONE, "it had arrived"),
 	MOVE(UNKNOWN, SUCCEEDED, SUCCEEDED, PAY_OUT, "it had arrived, and is paid"),
 	MOVE(UNKNOWN, REFUSED, FAILED, RELEASE, "the refusal is confirmed"),
@@ -140,6 +150,7 @@ static const Transition transitions[] = {
 	MOVE(UNKNOWN, RETURNED, RETURNED, DIVERT, "it went back to the merchant"),
 	MOVE(UNKNOWN, CANCELED, CANCELED, RELEASE, "canceled by the channel, signed"),
 	MOVE(UNKNOWN, REVERSED, FAILED, RELEASE, "it had arrived, and the channel gave it up"),
+	MOVE(UNKNOWN, STOPPED, STOPPED, NONE, "ended unpaid; the failure policy says how it goes on"),
 	STAY(UNKNOWN, NOT_EXECUTED, "true of that call only; an earlier one may have arrived"),
 	STAY(UNKNOWN, HOLD, "the query was held up"),
 	STAY(UNKNOWN, CONFIG, "the query was not allowed"),
@@ -158,6 +169,7 @@ static const Transition transitions[] = {
 	NO(ACCEPTED, CANCEL, "the channel has it"),
 	NO(ACCEPTED, CLAIM, "the channel has it"),
 	STAY(ACCEPTED, LOST, "it is asked about already"),
+	NO(ACCEPTED, REISSUE, "the channel has it under its number; a new one could pay twice"),
 	STAY(ACCEPTED, ACCEPTED, "known"),
 	MOVE(ACCEPTED, SUCCEEDED, SUCCEEDED, PAY_OUT, "paid"),
 	MOVE(ACCEPTED, REFUSED, FAILED, RELEASE, "a signed no after the acceptance"),
@@ -166,6 +178,7 @@ static const Transition transitions[] = {
 	MOVE(ACCEPTED, RETURNED, RETURNED, DIVERT, "it went back to the merchant"),
 	MOVE(ACCEPTED, CANCELED, CANCELED, RELEASE, "canceled by the channel, signed"),
 	MOVE(ACCEPTED, REVERSED, FAILED, RELEASE, "the channel gave it up before it was paid"),
+	MOVE(ACCEPTED, STOPPED, STOPPED, NONE, "ended unpaid; the failure policy says how it goes on"),
 	STAY(ACCEPTED, NOT_EXECUTED, "a later call changes nothing"),
 	STAY(ACCEPTED, HOLD, "the query was held up"),
 	STAY(ACCEPTED, CONFIG, "the query was not allowed"),
@@ -184,6 +197,7 @@ static const Transition transitions[] = {
 	NO(ABNORMAL, CANCEL, "the channel has it"),
 	NO(ABNORMAL, CLAIM, "the channel has it"),
 	STAY(ABNORMAL, LOST, "it is asked about already"),
+	NO(ABNORMAL, REISSUE, "the channel has the money; another number would pay it twice"),
 	STAY(ABNORMAL, ACCEPTED, "stale, or tried again; the query will say"),
 	MOVE(ABNORMAL, SUCCEEDED, SUCCEEDED, PAY_OUT, "paid after all, as a query says who received it"),
 	MOVE(ABNORMAL, REFUSED, FAILED, RELEASE, "a signed no"),
@@ -192,6 +206,7 @@ static const Transition transitions[] = {
 	MOVE(ABNORMAL, RETURNED, RETURNED, DIVERT, "diverted to the merchant's own account"),
 	MOVE(ABNORMAL, CANCELED, CANCELED, RELEASE, "canceled by the channel, signed"),
 	MOVE(ABNORMAL, REVERSED, FAILED, RELEASE, "the channel gave it up, and has paid it back to the merchant"),
+	MOVE(ABNORMAL, STOPPED, STOPPED, NONE, "ended unpaid; the failure policy says how it goes on"),
 	STAY(ABNORMAL, NOT_EXECUTED, "a later call changes nothing"),
 	STAY(ABNORMAL, HOLD, "the query was held up"),
 	STAY(ABNORMAL, CONFIG, "the query was not allowed"),
@@ -205,11 +220,43 @@ static const Transition transitions[] = {
 	MOVE(ABNORMAL, RESOLVE_CANCELED, CANCELED, RELEASE, "an operator ends it, after a query that does not contradict"),
 	MOVE(ABNORMAL, RESOLVE_RETURNED, RETURNED, DIVERT, "an operator has found that it was paid and came back"),
 
+	/*
+	 * ---- stopped: the channel has ended its number, unpaid; the money stays
+	 * frozen until somebody decides between another number and the end ----
+	 */
+	NO(STOPPED, APPROVE, "it waits for another decision"),
+	MOVE(STOPPED, CANCEL, FAILED, RELEASE, "given up: the channel had ended its number, unpaid"),
+	NO(STOPPED, CLAIM, "its number is not used again"),
+	STAY(STOPPED, LOST, "its number is ended; another one is asked about before it is used"),
+	MOVE(STOPPED, REISSUE, QUEUED, NONE, "the same instruction, with another number"),
+	ASK(STOPPED, ACCEPTED, "stale if the number is dead; if it is not, the query says so"),
+	MOVE(STOPPED, SUCCEEDED, SUCCEEDED, PAY_OUT, "paid after all, and nothing had been released"),
+	STAY(STOPPED, REFUSED, "known"),
+	STAY(STOPPED, DEAD, "known"),
+	ASK(STOPPED, ABNORMAL, "stale if the number is dead; if it is not, the query says so"),
+	MOVE(STOPPED, RETURNED, RETURNED, DIVERT, "it was paid and came back, and nothing had been released"),
+	MOVE(STOPPED, CANCELED, CANCELED, RELEASE, "canceled by the channel, signed"),
+	STAY(STOPPED, REVERSED, "known"),
+	STAY(STOPPED, STOPPED, "known"),
+	STAY(STOPPED, NOT_EXECUTED, "a later call changes nothing"),
+	STAY(STOPPED, HOLD, "a later call changes nothing"),
+	STAY(STOPPED, CONFIG, "a later call changes nothing"),
+	STAY(STOPPED, NOT_FOUND, "as it should be"),
+	STAY(STOPPED, NOT_FOUND_UNAPPROVED, "as it should be"),
+	STAY(STOPPED, UNANSWERED, "a later call changes nothing"),
+	STAY(STOPPED, REFUSAL_HINT, "known"),
+	ASK(STOPPED, ASK, "a hint"),
+	MOVE(STOPPED, RESOLVE_SUCCEEDED, SUCCEEDED, PAY_OUT, "an operator has found that it was paid all the same"),
+	MOVE(STOPPED, RESOLVE_FAILED, FAILED, RELEASE, "an operator gives it up; the channel had ended its number, unpaid"),
+	MOVE(STOPPED, RESOLVE_CANCELED, CANCELED, RELEASE, "an operator gives it up; the channel had ended its number, unpaid"),
+	MOVE(STOPPED, RESOLVE_RETURNED, RETURNED, DIVERT, "an operator has found that it was paid and came back"),
+
 	/* ---- succeeded: never becomes failed ---- */
 	NO(SUCCEEDED, APPROVE, "it is paid"),
 	NO(SUCCEEDED, CANCEL, "it is paid"),
 	NO(SUCCEEDED, CLAIM, "it is paid"),
 	STAY(SUCCEEDED, LOST, "it is finished"),
+	NO(SUCCEEDED, REISSUE, "it is paid"),
 	STAY(SUCCEEDED, ACCEPTED, "stale"),
 	STAY(SUCCEEDED, SUCCEEDED, "known"),
 	CLASH(SUCCEEDED, REFUSED, "paid, and refused"),
@@ -218,6 +265,7 @@ static const Transition transitions[] = {
 	MOVE(SUCCEEDED, RETURNED, RETURNED, RETURN, "it came back after it had arrived"),
 	CLASH(SUCCEEDED, CANCELED, "paid, and canceled"),
 	MOVE(SUCCEEDED, REVERSED, RETURNED, RETURN, "it failed after it had arrived: the money came back"),
+	CLASH(SUCCEEDED, STOPPED, "paid, and ended unpaid"),
 	STAY(SUCCEEDED, NOT_EXECUTED, "a later call changes nothing"),
 	STAY(SUCCEEDED, HOLD, "a later call changes nothing"),
 	STAY(SUCCEEDED, CONFIG, "a later call changes nothing"),
@@ -236,6 +284,7 @@ static const Transition transitions[] = {
 	NO(FAILED, CANCEL, "it has failed; the money is released already"),
 	NO(FAILED, CLAIM, "it has failed"),
 	STAY(FAILED, LOST, "it is finished"),
+	NO(FAILED, REISSUE, "its money was released; submit another one"),
 	ASK(FAILED, ACCEPTED, "stale if the number is dead; if it is not, the query says so"),
 	CLASH(FAILED, SUCCEEDED, "released, and paid after all"),
 	STAY(FAILED, REFUSED, "known"),
@@ -244,6 +293,7 @@ static const Transition transitions[] = {
 	CLASH(FAILED, RETURNED, "released, yet it was paid and came back"),
 	STAY(FAILED, CANCELED, "ended either way"),
 	STAY(FAILED, REVERSED, "known"),
+	STAY(FAILED, STOPPED, "known"),
 	STAY(FAILED, NOT_EXECUTED, "a later call changes nothing"),
 	STAY(FAILED, HOLD, "a later call changes nothing"),
 	STAY(FAILED, CONFIG, "a later call changes nothing"),
@@ -262,6 +312,7 @@ static const Transition transitions[] = {
 	NO(RETURNED, CANCEL, "it came back"),
 	NO(RETURNED, CLAIM, "it came back"),
 	STAY(RETURNED, LOST, "it is finished"),
+	NO(RETURNED, REISSUE, "it came back; submit another one"),
 	STAY(RETURNED, ACCEPTED, "stale"),
 	STAY(RETURNED, SUCCEEDED, "stale: the stage before it"),
 	CLASH(RETURNED, REFUSED, "returned, and refused"),
@@ -270,6 +321,7 @@ static const Transition transitions[] = {
 	STAY(RETURNED, RETURNED, "known"),
 	STAY(RETURNED, CANCELED, "ended either way, and nothing is out"),
 	STAY(RETURNED, REVERSED, "known"),
+	STAY(RETURNED, STOPPED, "ended either way, and nothing is out"),
 	STAY(RETURNED, NOT_EXECUTED, "a later call changes nothing"),
 	STAY(RETURNED, HOLD, "a later call changes nothing"),
 	STAY(RETURNED, CONFIG, "a later call changes nothing"),
@@ -288,6 +340,7 @@ static const Transition transitions[] = {
 	STAY(CANCELED, CANCEL, "known"),
 	NO(CANCELED, CLAIM, "it was canceled"),
 	STAY(CANCELED, LOST, "it is finished"),
+	NO(CANCELED, REISSUE, "its money was released; submit another one"),
 	CLASH(CANCELED, ACCEPTED, "canceled and released, yet the channel has it"),
 	CLASH(CANCELED, SUCCEEDED, "canceled and released, yet paid"),
 	STAY(CANCELED, REFUSED, "ended either way"),
@@ -296,6 +349,7 @@ static const Transition transitions[] = {
 	CLASH(CANCELED, RETURNED, "canceled and released, yet it was paid and came back"),
 	STAY(CANCELED, CANCELED, "known"),
 	STAY(CANCELED, REVERSED, "ended either way"),
+	STAY(CANCELED, STOPPED, "ended either way"),
 	STAY(CANCELED, NOT_EXECUTED, "a later call changes nothing"),
 	STAY(CANCELED, HOLD, "a later call changes nothing"),
 	STAY(CANCELED, CONFIG, "a later call changes nothing"),
@@ -315,12 +369,13 @@ StaticAssertDecl(lengthof(transitions) == STATE_COUNT * INPUT_COUNT,
 
 static const char *const state_names[STATE_COUNT] = {
 	"awaiting_approval", "queued", "sending", "unknown", "accepted",
-	"abnormal", "succeeded", "failed", "returned", "canceled"
+	"abnormal", "stopped", "succeeded", "failed", "returned", "canceled"
 };
 
 static const char *const input_names[INPUT_COUNT] = {
-	"approve", "cancel", "claim", "lost",
+	"approve", "cancel", "claim", "lost", "reissue",
 	"accepted", "succeeded", "refused", "dead", "abnormal", "returned", "channel_canceled", "reversed",
+	"stopped",
 	"not_executed", "hold", "config", "not_found", "not_found_unapproved", "unanswered",
 	"refusal_hint", "ask",
 	"resolve_succeeded", "resolve_failed", "resolve_canceled", "resolve_returned"
@@ -395,7 +450,7 @@ reaction_name(Reaction r)
 bool
 state_is_open(State s)
 {
-	return s <= STATE_ABNORMAL;
+	return s <= STATE_STOPPED;
 }
 
 Input

@@ -20,6 +20,8 @@ typedef enum State
 	STATE_UNKNOWN,				/* may have been executed: ask */
 	STATE_ACCEPTED,				/* the channel has it; wait for the outcome */
 	STATE_ABNORMAL,				/* the channel has the money, the payee cannot get it */
+	STATE_STOPPED,				/* its number has ended unpaid; it is to be decided
+								 * whether it gets another one */
 	STATE_SUCCEEDED,			/* paid out */
 	STATE_FAILED,				/* refused or dead: never paid, money released */
 	STATE_RETURNED,				/* paid, and came back */
@@ -41,6 +43,7 @@ typedef enum Input
 	INPUT_CLAIM,				/* by the dispatcher, before any I/O */
 	INPUT_LOST,					/* the worker died, or a new timeline: an attempt may
 								 * have been made that nobody knows the end of */
+	INPUT_REISSUE,				/* another number, by the failure policy or a person */
 	/* proof */
 	INPUT_ACCEPTED,
 	INPUT_SUCCEEDED,
@@ -51,6 +54,8 @@ typedef enum Input
 	INPUT_CANCELED,				/* by the channel, signed */
 	INPUT_REVERSED,				/* the channel gave it up; what that means depends on
 								 * whether it had been paid */
+	INPUT_STOPPED,				/* refused, dead or reversed, and the failure policy
+								 * does not let it end there */
 	/* answers that move no money, whether signed or not */
 	INPUT_NOT_EXECUTED,
 	INPUT_HOLD,

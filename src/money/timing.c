@@ -27,6 +27,7 @@ timings_from_config(Timing timing[PRODUCT_COUNT], const Channel *channel, const 
 		Timing	   *t = &timing[kind];
 
 		memset(t, 0, sizeof(*t));
+		t->policy = failure_default;
 		t->scale = channel_time_scale(config_json);
 		if (product == NULL)
 			continue;
@@ -42,10 +43,15 @@ void
 timings_load(Batch *b)
 {
 	static Statement read = {
-		"SELECT channel_id::int8, kind, config::text FROM refundx.channel ORDER BY channel_id", NO_ARGS
+		"SELECT c.channel_id::int8, c.kind, c.config::text, " FAILURE_COLUMNS("r") ", " FAILURE_COLUMNS("w")
+		"  FROM refundx.channel c"
+		"  LEFT JOIN refundx.failure_policy r ON r.channel_id = c.channel_id AND r.about = 'refund'"
+		"  LEFT JOIN refundx.failure_policy w ON w.channel_id = c.channel_id AND w.about = 'withdrawal'"
+		" ORDER BY c.channel_id", NO_ARGS
 	};
 	uint64		n = statement_run(&read, NULL);
 	uint64		row;
+	int			kind;
 
 	b->timings = palloc0(Max(n, 1) * sizeof(ChannelTiming));
 	b->ntimings = (int) n;
@@ -57,6 +63,13 @@ timings_load(Batch *b)
 			elog(ERROR, "channel kind \"%s\" is not built in", row_text(row, 2));
 		b->timings[row].channel_id = row_int8(row, 1);
 		timings_from_config(b->timings[row].timing, channel, row_text(row, 3));
+		for (kind = 0; kind < PRODUCT_COUNT; kind++)
+		{
+			FailureOverride own = {0};
+
+			failure_override_read(&own, row, 4 + kind * FAILURE_COLUMN_COUNT);
+			failure_override_apply(&b->timings[row].timing[kind].policy, &own);
+		}
 	}
 }
 

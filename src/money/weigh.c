@@ -30,6 +30,14 @@
 /* Likewise after it was sent so often, and the channel found nothing each time. */
 #define GENERATIONS_BEFORE_PERSON	5
 
+/* The reasons that are taken back when what they say is no longer so. */
+#define EXHAUSTED	"it was tried as often as its failure policy allows"
+
+static void weigh_former(Instruction *i, const EvidenceFacts *e, int64 now, Decision *d);
+static FailurePolicy policy_of(const Instruction *i, const Timing *timing);
+static Input input_by_policy(const Instruction *i, const EvidenceFacts *e, Input input,
+							 const FailurePolicy *policy);
+static void stopped(Instruction *i, const FailurePolicy *policy, int64 now, Decision *d);
 static void move(Instruction *i, const Transition *t, int64 now);
 static bool is_own_answer(const EvidenceFacts *e);
 static char *mismatch(const Instruction *i, const EvidenceFacts *e);
@@ -45,6 +53,8 @@ void
 weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, Decision *d)
 {
 	const Transition *t;
+	FailurePolicy policy;
+	Input		says;
 	Input		input;
 	char	   *note = NULL;
 
@@ -52,6 +62,11 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 	d->from = d->to = i->state;
 	d->type = "noted";
 
+	if (e->former)
+	{
+		weigh_former(i, e, now, d);
+		return;
+	}
 	note = mismatch(i, e);
 	if (note != NULL)
 	{
@@ -75,7 +90,9 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 		return;
 	}
 
-	input = input_of(i, e, timing, now, &note);
+	says = input_of(i, e, timing, now, &note);
+	policy = policy_of(i, timing);
+	input = input_by_policy(i, e, says, &policy);
 	t = state_transition(i->state, input);
 	d->note = note ? note : (char *) t->comment;
 	learn(i, e);
@@ -89,18 +106,23 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 			move(i, t, now);
 			if (input == INPUT_NOT_FOUND)
 				i->generation++;
+			if (input == INPUT_NOT_FOUND || input == INPUT_NOT_EXECUTED)
+				i->retries++;
 			/* what ended it was the refusal; the not-found only confirmed it */
-			i->detail = input == INPUT_REFUSED && i->refusal ? i->refusal : e->code;
-			if (!state_is_open(t->to))
-			{
+			if (input != INPUT_CANCEL)
+				i->detail = says == INPUT_REFUSED && i->refusal ? i->refusal : e->code;
+			/* a contradiction outlives the end: it is for a person to resolve */
+			if (!state_is_open(t->to) && !i->on_hold)
 				from_person(i);
-				/* nothing is left to be sent, or to be resolved */
+			/* nothing is left to be sent, or to be resolved */
+			if (!state_is_open(t->to))
 				i->lift_hold |= i->held && !i->unproven;
-			}
+			if (t->to == STATE_STOPPED)
+				stopped(i, &policy, now, d);
 			break;
 		case REACTION_CONTRADICTION:
 			d->type = "contradiction";
-			d->hold = true;
+			d->hold = i->on_hold = true;
 			to_person(i, psprintf("the channel says \"%s\", but the %s is %s: %s",
 								  verdict_name(e->verdict), product_name(i->product), state_name(i->state), t->comment),
 					  i->product == PRODUCT_REFUND ?
@@ -127,6 +149,113 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 		i->lift_hold = true;
 	}
 	schedule(i, e, timing, now, t->reaction);
+}
+
+/*
+ * Word of a number that the instruction had before.  The channel has ended that
+ * number, with proof, so all but one thing is stale: that it was paid.  Nothing
+ * here touches what belongs to the present number, its attempts or its due time.
+ */
+static void
+weigh_former(Instruction *i, const EvidenceFacts *e, int64 now, Decision *d)
+{
+	Input		says = state_weigh(e->verdict, e->proof);
+
+	d->note = mismatch(i, e);
+	if (d->note != NULL)
+	{
+		d->type = "mismatch";
+		to_person(i, d->note, "Find its former number in the channel's console; the number may be used elsewhere too.", now);
+	}
+	else if (says == INPUT_SUCCEEDED || says == INPUT_RETURNED)
+	{
+		d->type = "contradiction";
+		d->hold = i->on_hold = true;
+		d->note = psprintf("the channel says \"%s\" of number %s, which it had ended, and which another number has replaced",
+						   verdict_name(e->verdict), e->wire_no);
+		to_person(i, d->note,
+				  i->product == PRODUCT_REFUND ?
+				  "Find out in the channel's console whether both were paid; what is not sent yet is not sent, for the payment is on hold." :
+				  "Find out in the channel's console whether both were paid; what is not sent yet is not sent, for the account is on hold.",
+				  now);
+	}
+	else if ((says == INPUT_ACCEPTED || says == INPUT_ABNORMAL) && !is_own_answer(e) && strcmp(e->source, "query") != 0)
+	{
+		/* most likely it was overtaken by the word that ended the number */
+		d->note = psprintf("the channel says \"%s\" of number %s, which it had ended", verdict_name(e->verdict), e->wire_no);
+		to_person(i, d->note, "Make sure in the channel's console that the former number is closed.", now);
+	}
+	else
+		d->note = psprintf("word of number %s, which another number has replaced", e->wire_no);
+}
+
+/* ------------------------------------------------------------------------
+ * The failure policy
+ * ------------------------------------------------------------------------
+ */
+
+static FailurePolicy
+policy_of(const Instruction *i, const Timing *timing)
+{
+	FailurePolicy p = timing->policy;
+
+	failure_override_apply(&p, &i->override);
+	return p;
+}
+
+/*
+ * What would fail, and release the money, is stopped instead, unless the policy is
+ * to end it; or it was to be given up anyway; or nobody has agreed to it yet.  What
+ * is stopped already ends by an operator's word only, which is a decision and not
+ * one more piece of news.
+ */
+static Input
+input_by_policy(const Instruction *i, const EvidenceFacts *e, Input input, const FailurePolicy *policy)
+{
+	const Transition *t = state_transition(i->state, input);
+
+	if (i->state == STATE_STOPPED && strcmp(e->source, "operator") == 0 &&
+		(input == INPUT_REFUSED || input == INPUT_DEAD || input == INPUT_REVERSED))
+		return INPUT_CANCEL;
+	if (t->reaction != REACTION_MOVE || t->to != STATE_FAILED || t->effect != EFFECT_RELEASE ||
+		i->state == STATE_AWAITING_APPROVAL || i->state == STATE_STOPPED ||
+		i->cancel_requested || i->unapproved || strcmp(e->source, "operator") == 0 ||
+		policy->on_failure == FAILURE_END)
+		return input;
+	return INPUT_STOPPED;
+}
+
+/* Its number has ended.  With a person in any case; another number takes that back. */
+static void
+stopped(Instruction *i, const FailurePolicy *policy, int64 now, Decision *d)
+{
+	const char *code = i->detail ? i->detail : "no code";
+	const char *what = product_name(i->product);
+	const char *choice = psprintf("Try again with another number (refundx.reissue), or release the money (refundx.%s_continue: give_up).",
+								  i->product == PRODUCT_REFUND ? "refund" : "withdraw");
+
+	from_person(i);
+	d->ask_user = policy->on_failure == FAILURE_ASK_USER;
+	if (d->ask_user)
+		to_person(i, psprintf("the channel has ended it unpaid (%s); whom it pays is asked how to go on", code),
+				  psprintf("The application says what they decide: refundx.%s_continue, reissue or give_up.",
+						   i->product == PRODUCT_REFUND ? "refund" : "withdraw"), now);
+	else if (policy->on_failure == FAILURE_OPERATOR)
+		to_person(i, psprintf("the channel has ended it unpaid (%s); the money stays frozen", code), choice, now);
+	else if (!i->may_send)
+		to_person(i, psprintf("the channel has ended it unpaid (%s), and an adopted %s gets no other number", code, what),
+				  "Release the money (refundx.refund_continue: give_up), and submit another one.", now);
+	else if (i->reissues >= policy->reissue_limit)
+		to_person(i, psprintf("the channel has ended it unpaid (%s), and so it did with %d number%s before: that is the limit",
+							  code, i->reissues, i->reissues == 1 ? "" : "s"), choice, now);
+	else if (i->on_hold)
+		to_person(i, psprintf("the channel has ended it unpaid (%s), and its payment or account is on hold", code),
+				  choice, now);
+	else
+	{
+		to_person(i, psprintf("the channel has ended it unpaid (%s); it is to get another number", code), choice, now);
+		d->reissue = true;
+	}
 }
 
 static void
@@ -224,11 +353,15 @@ input_of_not_found(Instruction *i, const EvidenceFacts *e, const Timing *timing,
 	return i->unapproved ? INPUT_NOT_FOUND_UNAPPROVED : INPUT_NOT_FOUND;
 }
 
-/* The word of an operator: what may be said, the state table was asked before. */
+/*
+ * The word of an operator who resolves it: what may be said, the state table was
+ * asked before.  Giving up what is stopped is an operator's word as well, and goes by
+ * input_by_policy().
+ */
 static bool
 is_operators(const EvidenceFacts *e)
 {
-	return strcmp(e->source, "operator") == 0;
+	return strcmp(e->source, "operator") == 0 && e->code != NULL && strcmp(e->code, "operator") == 0;
 }
 
 static Input
@@ -364,7 +497,8 @@ poll_due(const Timing *timing, State state, int polls, int64 now)
 static int64
 resend_due(const Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now)
 {
-	int			seconds = 1 << Min(i->attempts, 9); /* 2 s ... 8.5 min */
+	FailurePolicy policy = policy_of(i, timing);
+	int			seconds = failure_retry_delay(&policy, i->attempts);
 
 	if (e->retry_after > seconds)
 		seconds = Min(e->retry_after, RETRY_AFTER_MAX);
@@ -432,6 +566,16 @@ cancel_due(const Instruction *i)
 		i->due_call != NULL && strcmp(i->due_call, "cancel") == 0;
 }
 
+/* Its policy allows no further sending of this number; a probe of a pause is not one. */
+static bool
+exhausted(const Instruction *i, const EvidenceFacts *e, const Timing *timing)
+{
+	FailurePolicy policy = policy_of(i, timing);
+
+	return policy.retry_limit > 0 && i->retries > policy.retry_limit &&
+		e->verdict != VERDICT_HOLD && e->verdict != VERDICT_CONFIG;
+}
+
 /* It waits to be sent; or, once it has been asked back, for the channel's word. */
 static void
 schedule_queued(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now,
@@ -444,6 +588,15 @@ schedule_queued(Instruction *i, const EvidenceFacts *e, const Timing *timing, in
 		/* it was attempted, and is not sent again; nor does a clock end it */
 		to_person(i, "it was to be canceled after it had been attempted, and the channel does not know it",
 				  "Find out in the channel's console that it was not paid; it is still being asked about.", now);
+		i->due_at = poll_due(timing, STATE_UNKNOWN, ++i->polls, now);
+		i->due_call = "query";
+	}
+	else if ((reaction == REACTION_MOVE || query) && exhausted(i, e, timing))
+	{
+		/* sent no more, and asked about all the same */
+		to_person(i, psprintf(EXHAUSTED ": %d times", i->attempts),
+				  "Look at the answers in refundx.attempts; allow more with refundx.failure_policy_for(). It is still being asked about.",
+				  now);
 		i->due_at = poll_due(timing, STATE_UNKNOWN, ++i->polls, now);
 		i->due_call = "query";
 	}
@@ -473,11 +626,30 @@ schedule_queued(Instruction *i, const EvidenceFacts *e, const Timing *timing, in
 	else if (query && e->verdict == VERDICT_NOT_FOUND)
 	{
 		/* a hint made us ask before sending; there is nothing there */
+		if (i->person_reason && strncmp(i->person_reason, EXHAUSTED, strlen(EXHAUSTED)) == 0)
+			from_person(i);		/* its policy allows more by now */
 		i->due_at = now;
 		i->due_call = "submit";
 	}
 	else if (query)
 		i->due_at = poll_due(timing, STATE_UNKNOWN, ++i->polls, now);
+}
+
+/*
+ * Nobody has said what became of it, for as long as its policy lets that be.  It
+ * is asked about in time for that, and goes on being asked about.
+ */
+static void
+show_unknown(Instruction *i, const Timing *timing, int64 now)
+{
+	FailurePolicy policy = policy_of(i, timing);
+	int64		late = i->state_since + SECONDS(policy.unknown_after) / timing->scale;
+
+	if (policy.unknown_after > 0 && now < late)
+		i->due_at = Min(i->due_at, late);
+	else if (policy.unknown_after > 0 ? i->person_reason == NULL : i->polls == POLLS_BEFORE_PERSON)
+		to_person(i, "the channel has not said what became of it",
+				  "Look the number up in the channel's console; it is still being asked about.", now);
 }
 
 /* The channel may have it, or has it: when it is asked about next. */
@@ -518,9 +690,8 @@ schedule_sent(Instruction *i, const EvidenceFacts *e, const Timing *timing, int6
 	if (i->state == STATE_UNKNOWN && now < countable &&
 		(i->due_at > countable || i->refusal != NULL))
 		i->due_at = countable;
-	if (i->state == STATE_UNKNOWN && i->polls == POLLS_BEFORE_PERSON)
-		to_person(i, "the channel has not said what became of it",
-				  "Look the number up in the channel's console; it is still being asked about.", now);
+	if (i->state == STATE_UNKNOWN)
+		show_unknown(i, timing, now);
 	if (i->state == STATE_ABNORMAL)
 		to_person(i, "the payee's card or account cannot receive the money; the channel holds it",
 				  "Ask the payee for another card and use the channel's abnormal-refund form; the outcome is picked up from there.",
@@ -581,6 +752,16 @@ schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 			break;
 		case STATE_QUEUED:
 			schedule_queued(i, e, timing, now, reaction);
+			break;
+		case STATE_STOPPED:
+			/* a person's; but a doubt, or a new timeline, wants its answer */
+			if (reaction == REACTION_MOVE || (query && e->verdict != VERDICT_UNKNOWN))
+			{
+				i->due_at = 0;
+				i->due_call = NULL;
+			}
+			else if (query && i->due_call != NULL)
+				i->due_at = poll_due(timing, STATE_UNKNOWN, ++i->polls, now);
 			break;
 		case STATE_UNKNOWN:
 		case STATE_ACCEPTED:

@@ -13,6 +13,7 @@
 #include "postgres.h"
 
 #include "channel/channel.h"
+#include "money/failure.h"
 #include "money/state.h"
 
 /* A channel's times, as this configuration has them. */
@@ -23,6 +24,7 @@ typedef struct Timing
 	int64		scale;			/* the sandbox's clock runs this much faster */
 	int64		send_window_us; /* from the first attempt on; 0 = no end */
 	int64		ask_window_us;
+	FailurePolicy policy;		/* the channel's; an instruction may have its own */
 } Timing;
 
 /* Is a window that began with the first attempt over? */
@@ -52,6 +54,9 @@ typedef struct Instruction
 	bool		unapproved;		/* a second person has to agree, and has not */
 	bool		held;			/* an operator holds it, or resolves it */
 	bool		unproven;		/* it was ended without proof that it was not paid */
+	bool		on_hold;		/* its payment or account is */
+	int			reissues;		/* how many numbers it had before this one */
+	FailureOverride override;	/* what its own policy says in place of the channel's */
 	int			attempts;
 	int64		first_attempt_at;
 	/* changing */
@@ -63,6 +68,7 @@ typedef struct Instruction
 	int			polls;
 	int			unexplained;
 	int			generation;
+	int			retries;		/* how often the same number was to be sent once more */
 	char	   *refusal;
 	int64		last_attempt_at;
 	char	   *person_reason;
@@ -86,6 +92,7 @@ typedef struct EvidenceFacts
 	Verdict		verdict;
 	bool		proof;
 	char	   *wire_no;
+	bool		former;			/* a number that the instruction had before */
 	int64		attempt_started_at;
 	int64		received_at;
 	char	   *code;
@@ -112,6 +119,8 @@ typedef struct Decision
 	Effect		effect;
 	char	   *note;
 	bool		hold;			/* put the payment and the account on hold */
+	bool		reissue;		/* give it another number, at the end of the batch */
+	bool		ask_user;		/* tell whom it pays that it is stopped */
 } Decision;
 
 /*

@@ -27,6 +27,7 @@ const char *const notice_placeholders[] = {
 	"merchant",
 	"reason",					/* as the application gave it */
 	"received_by",				/* which account got it, masked, as the channel says */
+	"failure",					/* why the channel has ended it, in words */
 	"date",						/* of the event, YYYY-MM-DD */
 	NULL
 };

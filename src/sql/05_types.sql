@@ -28,7 +28,7 @@ COMMENT ON DOMAIN refundx.instruction_kind IS 'What an instruction is';
 CREATE DOMAIN refundx.instruction_state AS text
 	CONSTRAINT instruction_state_known CHECK (VALUE IN
 		('awaiting_approval', 'queued', 'sending', 'unknown', 'accepted', 'abnormal',
-		 'succeeded', 'failed', 'returned', 'canceled'));
+		 'stopped', 'succeeded', 'failed', 'returned', 'canceled'));
 COMMENT ON DOMAIN refundx.instruction_state IS 'A state of the state table';
 
 CREATE DOMAIN refundx.channel_call AS text

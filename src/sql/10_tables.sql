@@ -1,7 +1,7 @@
 /*
  * Tables.  They are private: users call functions and read views.
  *
- * Insert-only tables (journal, event, evidence, attempt, request, audit) are
+ * Insert-only tables (journal, event, evidence, attempt, request, audit, former_number) are
  * guarded by triggers; see 20_triggers.sql.  No table is partitioned at run
  * time, because a restore of such a dump fails.
  *
@@ -159,6 +159,8 @@ CREATE TABLE refundx.instruction (
 	polls		int NOT NULL DEFAULT 0,
 	unexplained	int NOT NULL DEFAULT 0,
 	generation	int NOT NULL DEFAULT 0,
+	retries		int,
+	reissues	int,
 	refusal		text,
 	may_send	boolean NOT NULL DEFAULT true,
 	cancel_requested_at timestamptz,
@@ -186,6 +188,9 @@ COMMENT ON COLUMN refundx.instruction.is_open IS 'Whether its money is frozen: s
 COMMENT ON COLUMN refundx.instruction.wire_no IS 'The number that the channel sees';
 COMMENT ON COLUMN refundx.instruction.unexplained IS 'Attempts of which nobody knows whether they were executed';
 COMMENT ON COLUMN refundx.instruction.generation IS 'How often a query that counts has found nothing, so that the same number was sent again';
+COMMENT ON COLUMN refundx.instruction.retries IS 'How often the same number was to be sent once more; null: never. What its failure policy limits';
+COMMENT ON COLUMN refundx.instruction.reissues IS 'How many numbers it had before this one; null: none';
+COMMENT ON COLUMN refundx.instruction.attempts IS 'How often its present number was sent';
 COMMENT ON COLUMN refundx.instruction.refusal IS 'The code of an unsigned refusal that a query has still to confirm';
 COMMENT ON COLUMN refundx.instruction.cancel_requested_at IS 'Since when the channel is asked to give it up; only the channel''s word ends it';
 COMMENT ON COLUMN refundx.instruction.hold IS 'Why it is not sent (or sent again); it is asked about all the same';

@@ -84,7 +84,11 @@ AS $$
 			   concat_ws(', ', e.code, 'HTTP ' || e.http_status, 'means ' || e.verdict,
 						 CASE WHEN e.proof THEN 'proof' ELSE 'a hint' END,
 						 nullif(e.message, ''), 'request id ' || e.request_id)
-		  FROM r JOIN refundx.evidence e ON e.merchant_id = r.merchant_id AND e.wire_no = r.wire_no AND e.about = r.kind
+		  FROM r
+		 CROSS JOIN LATERAL (
+			SELECT r.wire_no UNION ALL
+			SELECT f.wire_no FROM refundx.former_number f WHERE f.instruction_id = r.instruction_id) n
+		  JOIN refundx.evidence e ON e.merchant_id = r.merchant_id AND e.wire_no = n.wire_no AND e.about = r.kind
 		UNION ALL
 		SELECT s.at, 3, n.notice_id, 'notice ' || s.state, NULL, NULL, n.provider,
 			   concat_ws(', ', n.transition, n.sink, n.phone_masked,

@@ -222,5 +222,5 @@ RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'refundx_notice_template_set';
 COMMENT ON FUNCTION refundx.notice_template_set(text, text, text, jsonb, text) IS
-'What the payer is told when a refund, or the payee when a withdrawal (about), becomes succeeded, failed, abnormal or returned, in a language (* for all others), through a provider; a null template tells nothing any more.
-Placeholders: refund_no, withdrawal_no, payment_no, amount (what the payer really gets), currency, event, merchant, reason, received_by (which account got it), date. Errors: RX011 the provider does not take it, 22023.';
+'What the payer is told when a refund, or the payee when a withdrawal (about), becomes succeeded, failed, abnormal, stopped (where its failure policy says ask_user) or returned, in a language (* for all others), through a provider; a null template tells nothing any more.
+Placeholders: refund_no, withdrawal_no, payment_no, amount (what the payer really gets), currency, event, merchant, reason, received_by (which account got it), failure (why the channel has ended it, in words of the language), date. Errors: RX011 the provider does not take it, 22023.';

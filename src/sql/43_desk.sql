@@ -222,7 +222,7 @@ CREATE FUNCTION refundx.desk_contradicted(payment_id bigint, account_id bigint) 
 LANGUAGE sql STABLE PARALLEL UNSAFE
 AS $$
 	SELECT i.* FROM refundx.instruction i
-	 WHERE i.person_since IS NOT NULL AND NOT i.is_open
+	 WHERE i.person_since IS NOT NULL
 	   AND (i.payment_id = $1
 			OR i.account_id IN (SELECT n.account_id FROM refundx.account_name n WHERE n.own_id = $2))
 	   AND (SELECT max(x.seq) FROM refundx.event x WHERE x.instruction_id = i.instruction_id AND x.type = 'contradiction')
@@ -253,7 +253,7 @@ BEGIN
 	END IF;
 	IF was IS NULL THEN
 		RAISE EXCEPTION '% "%" is not on hold', s.kind, s.name USING ERRCODE = 'RX006';
-	ELSIF placed_by = 'contradiction' AND c.instruction_id IS NOT NULL THEN
+	ELSIF placed_by = 'contradiction' AND c.instruction_id IS NOT NULL AND NOT c.is_open THEN
 		RAISE EXCEPTION '% "%" is on hold because of % "%", which is %, and the channel says otherwise', s.kind, s.name, c.kind, c.instruction_no, c.state
 			USING ERRCODE = 'RX006', DETAIL = was,
 			HINT = format('Resolve that, which lifts the hold: SELECT * FROM refundx.resolve(%L, outcome, evidence, reason).', c.instruction_no);
@@ -263,6 +263,14 @@ BEGIN
 	ELSIF placed_by = 'unproven' THEN
 		RAISE EXCEPTION '% "%" was ended without proof that it was not paid, and is not sent again', s.kind, s.name
 			USING ERRCODE = 'RX006', DETAIL = was, HINT = 'The channel''s own word that its number is dead ends this by itself.';
+	END IF;
+	IF c.is_open THEN
+		-- the channel has said something of a number that it had before, and it goes on all the same
+		UPDATE refundx.instruction SET person_reason = NULL, person_suggestion = NULL, person_since = NULL
+		 WHERE instruction_id = c.instruction_id;
+		INSERT INTO refundx.event (instruction_id, type, from_state, to_state, actor, note)
+		VALUES (c.instruction_id, 'resolved', c.state, c.state, refundx.desk_person(), reason);
+		SELECT * INTO c FROM refundx.desk_contradicted(CASE s.kind WHEN 'payment' THEN s.id END, CASE s.kind WHEN 'account' THEN s.id END) LIMIT 1;
 	END IF;
 	-- what came to it meanwhile, and found it on hold already, holds it now
 	was := c.person_reason;

@@ -231,7 +231,7 @@ BEGIN
 	END IF;
 
 	doubted := t.reaction = 'stay' AND EXISTS (SELECT FROM refundx.desk_contradicted(i.payment_id, s.account_id) c WHERE c.instruction_id = i.instruction_id);
-	IF unpaid AND (doubted OR t.reaction = 'move' AND refundx.desk_ever_sent(i)) THEN
+	IF unpaid AND (doubted OR t.reaction = 'move' AND i.state <> 'stopped' AND refundx.desk_ever_sent(i)) THEN
 		IF confirms.request_id IS NULL THEN
 			UPDATE refundx.instruction j
 			   SET hold = coalesce(j.hold, format('an operator is resolving it as %s: %s', outcome, desk_resolve.reason)),

@@ -156,8 +156,29 @@ CREATE VIEW refundx.check_i09 AS
 	SELECT i.instruction_no, format('request %s was frozen for a number that it has not', r.wire_no)
 	  FROM refundx.request r JOIN refundx.instruction i USING (instruction_id)
 	 WHERE r.wire_no <> i.wire_no
-	   AND NOT EXISTS (SELECT FROM refundx.event x
-						WHERE x.instruction_id = i.instruction_id AND x.type = 'reissued');
+	   AND NOT EXISTS (SELECT FROM refundx.former_number f
+						WHERE f.instruction_id = i.instruction_id AND f.wire_no = r.wire_no)
+	UNION ALL
+	-- a number is replaced only by reissue, which keeps it
+	SELECT i.instruction_no, format('it had %s numbers before %s, and %s are kept', coalesce(i.reissues, 0), i.wire_no, f.n)
+	  FROM refundx.instruction i
+	 CROSS JOIN LATERAL (SELECT count(*) AS n FROM refundx.former_number f WHERE f.instruction_id = i.instruction_id) f
+	 WHERE f.n <> coalesce(i.reissues, 0) OR (f.n = 0) <> (i.wire_no = i.instruction_no)
+	UNION ALL
+	SELECT i.instruction_no, format('wire number %s is live, and was ended as one of another', i.wire_no)
+	  FROM refundx.instruction i JOIN refundx.former_number f ON f.merchant_id = i.merchant_id AND f.wire_no = i.wire_no
+	UNION ALL
+	-- no byte goes out under a number after another one has replaced it
+	SELECT i.instruction_no, format('attempt %s used number %s, which had been replaced', a.attempt_id, a.wire_no)
+	  FROM refundx.former_number f
+	  JOIN refundx.attempt a ON a.instruction_id = f.instruction_id AND a.wire_no = f.wire_no
+	  JOIN refundx.instruction i ON i.instruction_id = f.instruction_id
+	 WHERE EXISTS (SELECT FROM refundx.attempt n
+					WHERE n.instruction_id = a.instruction_id AND n.attempt_id < a.attempt_id
+					  AND (n.wire_no = i.wire_no
+						   OR EXISTS (SELECT FROM refundx.former_number l
+									   WHERE l.instruction_id = n.instruction_id AND l.wire_no = n.wire_no
+										 AND l.replaced_at > f.replaced_at)));
 COMMENT ON VIEW refundx.check_i09 IS 'I9: a wire number is one refund''s or withdrawal''s, what is sent for it was frozen first, and one is live at a time';
 
 CREATE VIEW refundx.check_i10 AS

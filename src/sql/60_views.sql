@@ -147,7 +147,10 @@ CREATE VIEW refundx.evidence_log AS
 		   x.at AS weighed_at, x.type AS outcome, x.note
 	  FROM refundx.evidence e
 	  JOIN refundx.channel c USING (channel_id)
-	  LEFT JOIN refundx.instruction i ON i.merchant_id = e.merchant_id AND i.wire_no = e.wire_no AND i.kind = e.about
+	  LEFT JOIN refundx.former_number f ON f.merchant_id = e.merchant_id AND f.wire_no = e.wire_no AND f.about = e.about
+	  LEFT JOIN refundx.instruction i ON i.instruction_id = coalesce(f.instruction_id,
+			(SELECT l.instruction_id FROM refundx.instruction l
+			  WHERE l.merchant_id = e.merchant_id AND l.wire_no = e.wire_no AND l.kind = e.about))
 	  LEFT JOIN refundx.event x ON x.evidence_id = e.evidence_id;
 COMMENT ON VIEW refundx.evidence_log IS 'What channels said, and what it came to; no weighed_at: waits for the settler, or for a row that somebody has locked';
 COMMENT ON COLUMN refundx.evidence_log.proof IS 'Whether it may move money; otherwise it only makes us ask';

@@ -41,7 +41,7 @@ COMMENT ON FUNCTION refundx.desk_call(text, text[]) IS 'A call of an operator''s
 CREATE FUNCTION refundx.desk_contradiction_call(payment_id bigint, account_id bigint) RETURNS text
 LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-	SELECT refundx.desk_call('resolve', i.instruction_no, CASE WHEN i.state IN ('failed', 'canceled') THEN 'succeeded' ELSE i.state END, 'what you saw', 'why')
+	SELECT refundx.desk_call('resolve', i.instruction_no, CASE WHEN i.is_open OR i.state IN ('failed', 'canceled') THEN 'succeeded' ELSE i.state END, 'what you saw', 'why')
 	  FROM refundx.desk_contradicted($1, $2) i LIMIT 1
 $$;
 COMMENT ON FUNCTION refundx.desk_contradiction_call(bigint, bigint) IS 'The call that resolves what a payment, or an account, is on hold for';
@@ -54,7 +54,8 @@ CREATE VIEW refundx.desk_instructions AS
 		   CASE WHEN i.is_open AND EXISTS (SELECT FROM refundx.handler_run r WHERE r.instruction_id = i.instruction_id AND r.is_open AND r.blocks)
 				THEN format('SELECT refundx.handler_retry(%L, %L);', i.instruction_no, 'why')
 				WHEN k.contradicted THEN refundx.desk_call('resolve', i.instruction_no,
-						CASE WHEN i.state IN ('failed', 'canceled') THEN 'succeeded' ELSE i.state END, 'what you saw', 'why')
+						CASE WHEN i.is_open OR i.state IN ('failed', 'canceled') THEN 'succeeded' ELSE i.state END, 'what you saw', 'why')
+				WHEN i.state = 'stopped' THEN refundx.desk_call('reissue', i.instruction_no, 'why')
 				WHEN i.state = 'queued' AND i.cancel_requested_at IS NOT NULL THEN refundx.desk_call('resolve', i.instruction_no, 'canceled', 'what you saw', 'why')
 				WHEN NOT i.may_send AND i.state = 'unknown' THEN refundx.desk_call('resolve', i.instruction_no, 'succeeded', 'what you saw', 'why')
 				WHEN i.state = 'queued' THEN refundx.desk_call('retry', i.instruction_no, 'why')
@@ -62,7 +63,7 @@ CREATE VIEW refundx.desk_instructions AS
 	  FROM refundx.instruction i
 	  JOIN refundx.channel c USING (channel_id)
 	 CROSS JOIN LATERAL (
-		SELECT NOT i.is_open AND (SELECT max(x.seq) FROM refundx.event x
+		SELECT (SELECT max(x.seq) FROM refundx.event x
 									WHERE x.instruction_id = i.instruction_id AND x.type = 'contradiction')
 				> coalesce((SELECT max(r.seq) FROM refundx.event r
 							 WHERE r.instruction_id = i.instruction_id AND r.type = 'resolved'), 0) AS contradicted) k

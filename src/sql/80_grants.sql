@@ -55,7 +55,7 @@ GRANT SELECT (instruction_id, transition, sink) ON refundx.notice TO refundx_set
 GRANT UPDATE (refunding, refunded, returned, elsewhere, overpaid, parts, hold, hold_since, hold_by) ON refundx.payment TO refundx_settler;
 GRANT UPDATE (state, is_open, detail, state_since, due_at, due_call, polls, unexplained, generation, refusal,
 			  last_attempt_at, person_reason, person_suggestion, person_since, payer_amount,
-			  channel_refund_id, received_by, hold, hold_since, hold_by)
+			  channel_refund_id, received_by, wire_no, attempts, retries, reissues, first_attempt_at, hold, hold_since, hold_by)
 	ON refundx.instruction TO refundx_settler;
 GRANT UPDATE (hold, hold_since, hold_by) ON refundx.account TO refundx_settler;
 GRANT SELECT, INSERT, UPDATE, DELETE ON refundx.merchant_pause TO refundx_settler;
@@ -67,6 +67,8 @@ GRANT SELECT, INSERT ON refundx.cap_line TO refundx_settler;
 GRANT UPDATE (counted) ON refundx.external_refund TO refundx_settler;
 GRANT INSERT ON refundx.journal, refundx.event, refundx.notice, refundx.external_refund TO refundx_settler;
 GRANT EXECUTE ON FUNCTION refundx.state_is_open(text) TO refundx_settler;
+GRANT SELECT ON refundx.failure_policy, refundx.failure_override, refundx.former_number TO refundx_settler;
+GRANT INSERT ON refundx.former_number TO refundx_settler;
 GRANT SELECT, INSERT ON refundx.handed TO refundx_settler;
 GRANT SELECT ON refundx.handler, refundx.handler_run TO refundx_settler;
 
@@ -126,6 +128,9 @@ GRANT EXECUTE ON FUNCTION
 	refundx.withdraw_submit(text, text, bigint, text, jsonb, text, text, text, jsonb, jsonb),
 	refundx.withdraw_submit_many(refundx.withdrawal_order[]),
 	refundx.withdraw_cancel(text, text),
+	refundx.refund_continue(text, text, text),
+	refundx.withdraw_continue(text, text, text),
+	refundx.failure_policy_for(text, jsonb, text),
 	refundx.withdraw_package(text),
 	refundx.callback_ingest(text, jsonb, bytea),
 	refundx.account_open(text, text, int),
@@ -155,7 +160,7 @@ GRANT EXECUTE ON PROCEDURE refundx.refund_now(text, text, text, bigint, text, te
 	TO refundx_app, refundx_operator;
 GRANT EXECUTE ON FUNCTION refundx.handler_running() TO refundx_app, refundx_operator;
 GRANT SELECT ON refundx.refunds, refundx.withdrawals, refundx.payments, refundx.accounts,
-	refundx.locks, refundx.guards
+	refundx.locks, refundx.guards, refundx.wire_numbers
 	TO refundx_app, refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.inflight, refundx.unknown, refundx.journal_lines, refundx.attempts,
 	refundx.evidence_log, refundx.events, refundx.notices, refundx.channels, refundx.merchants,
@@ -167,6 +172,7 @@ GRANT EXECUTE ON FUNCTION refundx.held_back(bigint), refundx.pause_subject(refun
 	refundx.cap_used(refundx.cap, timestamptz), refundx.cap_text(refundx.cap),
 	refundx.cap_concerns(refundx.cap, refundx.instruction)
 	TO refundx_operator, refundx_auditor;
+GRANT SELECT ON refundx.failure_policies TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.handlers, refundx.handler_failures TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx.check_i04,
 	refundx.check_i05, refundx.check_i06, refundx.check_i08, refundx.check_i09, refundx.check_i10, refundx.check_i11,
@@ -176,6 +182,7 @@ GRANT EXECUTE ON FUNCTION refundx.desk_evidence(int, text, text), refundx.desk_c
 	refundx.desk_balance(bigint), refundx.desk_contradiction_call(bigint, bigint)
 	TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.check(), refundx.mask_phone(text),
+	refundx.failure_defaults(), refundx.failure_policy_of(bigint),
 	refundx.callback_inspect(text, jsonb, bytea, timestamptz)
 	TO refundx_operator, refundx_auditor;
 
@@ -200,6 +207,8 @@ GRANT SELECT ON refundx.states, refundx.verdicts TO refundx_app, refundx_operato
 GRANT EXECUTE ON FUNCTION
 	refundx.refund_adopt(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb, jsonb),
 	refundx.refund_allow(text, text),
+	refundx.reissue(text, text, boolean),
+	refundx.failure_policy_set(text, jsonb, text),
 	refundx.approve(text, text),
 	refundx.reject(text, text),
 	refundx.withdraw_policy_set(text, jsonb, text),

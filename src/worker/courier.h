@@ -74,6 +74,7 @@ typedef struct Claimed
 	char	   *merchant;
 	char	   *reason;
 	char	   *received_by;
+	char	   *detail;			/* the channel's code for where it is */
 	char	   *date;
 } Claimed;
 

@@ -13,6 +13,7 @@
 #include "worker/courier.h"
 
 #include "base/clock.h"
+#include "channel/channel.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -60,7 +61,7 @@ courier_claim(void *arg)
 		"         ORDER BY t.language = '*' LIMIT 1),"
 		"       i.instruction_no, coalesce(i.payer_amount, i.amount), i.currency, i.reason,"
 		"       i.received_by, to_char(i.state_since, 'YYYY-MM-DD'), p.payment_id, p.payment_no,"
-		"       m.merchant_no"
+		"       m.merchant_no, i.detail"
 		"  FROM refundx.notice n"
 		"  JOIN refundx.instruction i ON i.instruction_id = n.instruction_id"
 		"  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id"
@@ -139,6 +140,7 @@ read_claimed(Courier *c, uint64 n)
 		k->delivery.payment_id = row_int8(row, 14);
 		k->payment_no = row_text(row, 15);
 		k->merchant = row_text(row, 16);
+		k->detail = row_text(row, 17);
 		c->nclaimed++;
 	}
 	MemoryContextSwitchTo(old);
@@ -250,6 +252,7 @@ build_request(const Claimed *claimed, HttpRequest *request, ChannelError *err)
 		{"merchant", claimed->merchant ? claimed->merchant : ""},
 		{"reason", claimed->reason ? claimed->reason : ""},
 		{"received_by", claimed->received_by ? claimed->received_by : ""},
+		{"failure", channel_failure_words(claimed->detail, claimed->language)},
 		{"date", claimed->date},
 	};
 	NoticeMessage message = {

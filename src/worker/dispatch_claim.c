@@ -112,7 +112,8 @@ read_claimable(Dispatcher *d)
 		"SELECT i.instruction_id, u.call, i.channel_id, i.merchant_id, i.wire_no, i.amount, i.currency,"
 		"       p.payment_no, p.channel_payment_id, p.paid, p.channel_data::text, r.notify_url, r.body,"
 		"       i.reason, p.parts, i.channel_refund_id, i.generation, i.first_attempt_at, i.unexplained, i.kind,"
-		"       o.transfer_data::text, o.key_print, o.data_key, o.payee_sealed, i.state = 'accepted'"
+		"       o.transfer_data::text, o.key_print, o.data_key, o.payee_sealed, i.state = 'accepted',"
+		"       i.instruction_no"
 		"  FROM unnest($1, $2) u(id, call)"
 		"  JOIN refundx.instruction i ON i.instruction_id = u.id"
 		"  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id"
@@ -264,7 +265,8 @@ open_request(Call *c, uint64 row, char *why, size_t whysize)
 	if (c->product != PRODUCT_TRANSFER)
 		return true;
 	buf_init(&c->frozen);
-	c->has_data_key = payee_data_key(c->wire_no, row_null(row, 22) ? "" : row_text(row, 22), row_bytes(row, 23),
+	/* these were sealed for the caller's number, which outlives the channel's */
+	c->has_data_key = payee_data_key(row_text(row, 26), row_null(row, 22) ? "" : row_text(row, 22), row_bytes(row, 23),
 									 c->data_key, why, whysize);
 	good = c->has_data_key;
 	if (good && sealed.len > 0)
@@ -308,7 +310,7 @@ freeze_request(Call *c, uint64 row, char *why, size_t whysize)
 	if (good && c->product == PRODUCT_TRANSFER)
 	{
 		good = sealed != NULL &&
-			payee_bytes_open(c->data_key, "payee", c->wire_no, VARDATA_ANY(sealed), VARSIZE_ANY_EXHDR(sealed), &payee);
+			payee_bytes_open(c->data_key, "payee", row_text(row, 26), VARDATA_ANY(sealed), VARSIZE_ANY_EXHDR(sealed), &payee);
 		snprintf(why, whysize, "whom to pay does not open with its key: the row was changed");
 		instr.payee = buf_str(&payee);
 	}

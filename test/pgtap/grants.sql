@@ -19,9 +19,10 @@ SELECT pg_temp.allow('refundx_dispatcher', 'UPDATE some columns', 'instruction')
 SELECT pg_temp.allow('refundx_listener', 'SELECT', 'channel_settings');
 SELECT pg_temp.allow('refundx_listener', 'INSERT', 'evidence', 'callback_count');
 SELECT pg_temp.allow('refundx_settler', 'SELECT', 'evidence', 'event', 'instruction', 'payment', 'account', 'journal', 'merchant',
-					 'channel', 'channel_settings', 'notice_template', 'external_refund', 'watermark', 'merchant_pause', 'cap_line');
+					 'channel', 'channel_settings', 'notice_template', 'external_refund', 'watermark', 'merchant_pause', 'cap_line',
+					 'failure_policy', 'failure_override', 'former_number');
 SELECT pg_temp.allow('refundx_settler', 'SELECT some columns', 'payment_contact', 'payout_contact', 'payout', 'notice');
-SELECT pg_temp.allow('refundx_settler', 'INSERT', 'journal', 'event', 'notice', 'external_refund', 'merchant_pause', 'cap_line');
+SELECT pg_temp.allow('refundx_settler', 'INSERT', 'journal', 'event', 'notice', 'external_refund', 'merchant_pause', 'cap_line', 'former_number');
 SELECT pg_temp.allow('refundx_settler', 'UPDATE', 'merchant_pause');
 SELECT pg_temp.allow('refundx_settler', 'DELETE', 'merchant_pause');
 SELECT pg_temp.allow('refundx_settler', 'UPDATE some columns', 'payment', 'instruction', 'account', 'external_refund');
@@ -49,7 +50,7 @@ SELECT pg_temp.allow('refundx_clerk', 'INSERT', 'event');
 SELECT pg_temp.allow('refundx_clerk', 'DELETE', 'payment_contact', 'payout_contact', 'callback_count', 'cap_line', 'cap_sent', 'cap_wait');
 
 -- People and applications: views.
-SELECT pg_temp.allow(r, 'SELECT', 'refunds', 'withdrawals', 'payments', 'accounts', 'locks', 'guards', 'states', 'verdicts')
+SELECT pg_temp.allow(r, 'SELECT', 'refunds', 'withdrawals', 'payments', 'accounts', 'locks', 'guards', 'wire_numbers', 'states', 'verdicts')
   FROM unnest(ARRAY['refundx_app', 'refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'handlers', 'handler_failures') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'outbox') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
@@ -58,6 +59,7 @@ SELECT pg_temp.allow(r, 'SELECT', 'inflight', 'unknown', 'journal_lines', 'attem
 					 'withdrawals_by_state', 'awaiting_approval', 'awaiting_payee', 'in_transit', 'bounced', 'withdraw_policies',
 					 'pauses', 'caps', 'merchant_paused')
   FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
+SELECT pg_temp.allow(r, 'SELECT', 'failure_policies') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 INSERT INTO may SELECT r, relname, 'SELECT' FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, pg_class
  WHERE relnamespace = 'refundx'::regnamespace AND relname LIKE 'check\_%' AND relkind = 'v';
 SELECT pg_temp.allow('pg_monitor', 'SELECT', 'health', 'callbacks', 'merchants', 'states', 'verdicts');
@@ -128,7 +130,11 @@ INSERT INTO may_call
 		   unnest(ARRAY['armed', 'this_installation', 'worker_status', 'blockers', 'pause_subject', 'pause_text', 'cap_used']) f
 	UNION ALL SELECT 'pg_monitor', f FROM unnest(ARRAY['state_table', 'verdict_table', 'channel_kinds', 'format_amount']) f
 	UNION ALL
-	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone', 'callback_inspect', 'desk_evidence', 'desk_call', 'desk_balance', 'desk_contradiction_call']) f
+	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone', 'callback_inspect', 'failure_defaults', 'failure_policy_of']) f
+	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['reissue', 'failure_policy_set']) f
+	UNION ALL
+	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator']) r,
+		   unnest(ARRAY['refund_continue', 'withdraw_continue', 'failure_policy_for']) f
 	UNION ALL
 	SELECT 'refundx_operator', f FROM unnest(ARRAY['handler_add', 'handler_set', 'handler_pause', 'handler_resume', 'handler_remove', 'handler_retry', 'handler_waive']) f
 	UNION ALL

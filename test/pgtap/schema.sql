@@ -68,12 +68,12 @@ SELECT is_empty($$
 SELECT is_empty($$SELECT conrelid::regclass::text FROM pg_constraint
 	 WHERE connamespace = 'refundx'::regnamespace AND contype = 'f'
 	   AND conrelid NOT IN ('refundx.channel'::regclass, 'refundx.notice_template'::regclass,
-						'refundx.merchant_pause'::regclass, 'refundx.withdraw_policy'::regclass)$$,
+						'refundx.merchant_pause'::regclass, 'refundx.withdraw_policy'::regclass, 'refundx.failure_policy'::regclass)$$,
 	'no foreign key on the way of a refund or a withdrawal');
 
 -- The guards of what is written once fire always, also for a replica.
 SELECT is_empty($$
-	SELECT t FROM unnest(ARRAY['journal', 'event', 'evidence', 'attempt', 'request', 'audit', 'incident', 'outbox']) t
+	SELECT t FROM unnest(ARRAY['journal', 'event', 'evidence', 'attempt', 'request', 'audit', 'incident', 'outbox', 'former_number']) t
 	 WHERE (SELECT count(*) FROM pg_trigger g WHERE g.tgrelid = ('refundx.' || t)::regclass
 			   AND g.tgfoid = 'refundx.refuse_change()'::regprocedure AND g.tgenabled = 'A') <> 2$$,
 	'append-only tables are guarded against UPDATE, DELETE and TRUNCATE');

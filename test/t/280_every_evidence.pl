@@ -25,21 +25,22 @@ my $rx = Refundx->new('main', settings => { 'refundx.dispatch' => 'off' }, confi
 # that it leads to; "." nothing; "?" a query; "!" a contradiction.
 my %letter = (
 	A => 'accepted', B => 'abnormal', S => 'succeeded', F => 'failed', R => 'returned',
-	C => 'canceled', Q => 'queued', U => 'unknown');
-my @inputs = qw(accepted succeeded refused dead abnormal returned channel_canceled reversed
+	C => 'canceled', Q => 'queued', U => 'unknown', P => 'stopped');
+my @inputs = qw(accepted succeeded refused dead abnormal returned channel_canceled reversed stopped
   not_executed hold config not_found unanswered refusal_hint ask);
 my %matrix = (
-	#                      acc suc ref dea abn ret can rev nex hol cfg nfd una rhi ask
-	awaiting_approval => 'A   S   F   F   B   R   C   F   .   .   .   .   .   ?   ?',
-	queued            => 'A   S   F   F   B   R   C   F   .   .   .   .   .   ?   ?',
-	sending           => 'A   S   F   F   B   R   C   F   Q   Q   Q   .   U   U   ?',
-	unknown           => 'A   S   F   F   B   R   C   F   .   .   .   Q   .   .   ?',
-	accepted          => '.   S   F   F   B   R   C   F   .   .   .   .   .   ?   ?',
-	abnormal          => '.   S   F   F   .   R   C   F   .   .   .   .   .   ?   ?',
-	succeeded         => '.   .   !   !   .   R   !   R   .   .   .   .   .   .   ?',
-	failed            => '?   !   .   .   ?   !   .   .   .   .   .   .   .   .   ?',
-	returned          => '.   .   !   .   .   .   .   .   .   .   .   .   .   .   .',
-	canceled          => '!   !   .   .   !   !   .   .   .   .   .   .   .   .   ?');
+	#                      acc suc ref dea abn ret can rev stp nex hol cfg nfd una rhi ask
+	awaiting_approval => 'A   S   F   F   B   R   C   F   .   .   .   .   .   .   ?   ?',
+	queued            => 'A   S   F   F   B   R   C   F   P   .   .   .   .   .   ?   ?',
+	sending           => 'A   S   F   F   B   R   C   F   P   Q   Q   Q   .   U   U   ?',
+	unknown           => 'A   S   F   F   B   R   C   F   P   .   .   .   Q   .   .   ?',
+	accepted          => '.   S   F   F   B   R   C   F   P   .   .   .   .   .   ?   ?',
+	abnormal          => '.   S   F   F   .   R   C   F   P   .   .   .   .   .   ?   ?',
+	stopped           => '?   S   .   .   ?   R   C   .   .   .   .   .   .   .   .   ?',
+	succeeded         => '.   .   !   !   .   R   !   R   !   .   .   .   .   .   .   ?',
+	failed            => '?   !   .   .   ?   !   .   .   .   .   .   .   .   .   .   ?',
+	returned          => '.   .   !   .   .   .   .   .   .   .   .   .   .   .   .   .',
+	canceled          => '!   !   .   .   !   !   .   .   .   .   .   .   .   .   .   ?');
 my %reaction;
 
 foreach my $state (keys %matrix)
@@ -49,7 +50,7 @@ foreach my $state (keys %matrix)
 	$reaction{$state}{ $inputs[$_] } = $cells[$_] foreach 0 .. $#inputs;
 }
 
-my @open = qw(awaiting_approval queued sending unknown accepted abnormal);
+my @open = qw(awaiting_approval queued sending unknown accepted abnormal stopped);
 my %is_open = map { $_ => 1 } @open;
 
 sub effect
@@ -78,7 +79,7 @@ sub effect
 	}
 	is_deeply(
 		[ split /\n/, $rx->sql(q{SELECT from_state, input, reaction, to_state, effect FROM refundx.state_table()
-			WHERE input NOT IN ('approve', 'cancel', 'claim', 'lost', 'not_found_unapproved')
+			WHERE input NOT IN ('approve', 'cancel', 'claim', 'lost', 'reissue', 'not_found_unapproved')
 			ORDER BY from_state COLLATE "C", input COLLATE "C"}) ],
 		\@expected, 'the state table is the matrix of this test');
 }
@@ -105,6 +106,15 @@ my @origins = (
 	{ name => 'adopted', state => 'unknown', unsent => 1, adopted => 1 },
 	{ name => 'accepted', state => 'accepted', past => [ $proven{accepted} ] },
 	{ name => 'abnormal', state => 'abnormal', past => [ $proven{accepted}, [ callback => abnormal => 'proof' ] ] },
+	# whose failure policy is not to end them there
+	{ name => 'queued again, not to end', state => 'queued', past => [ [ answer => not_executed => 'hint' ] ], policy => 1 },
+	{ name => 'sending, not to end', state => 'sending', past => [], policy => 1 },
+	{ name => 'refused, not confirmed, not to end', state => 'unknown', past => [$refused], refusal => 1, policy => 1 },
+	{ name => 'accepted, not to end', state => 'accepted', past => [ $proven{accepted} ], policy => 1 },
+	{ name => 'abnormal, not to end', state => 'abnormal', policy => 1,
+		past => [ $proven{accepted}, [ callback => abnormal => 'proof' ] ] },
+	{ name => 'stopped', state => 'stopped', past => [ [ answer => refused => 'proof' ] ], policy => 1 },
+	{ name => 'stopped, its number dead', state => 'stopped', past => [ [ callback => dead => 'proof' ] ], policy => 1 },
 	{ name => 'succeeded', state => 'succeeded', past => [ $proven{succeeded} ] },
 	{ name => 'failed', state => 'failed', past => [ [ answer => refused => 'proof' ] ] },
 	{ name => 'failed, its number dead', state => 'failed', past => [ [ callback => dead => 'proof' ] ], dead => 1 },
@@ -213,6 +223,7 @@ sub expected
 	{
 		($input, $person) = input_of($c);
 		$cell = $reaction{$from}{$input};
+		$cell = $reaction{$from}{stopped} if $cell eq 'F' && $origin->{policy};
 	}
 	my $to = $letter{$cell} || $from;
 
@@ -224,7 +235,7 @@ sub expected
 	my $out = $to eq 'succeeded';
 
 	push @lines, $effect eq 'divert' ? 'release' : $effect if $effect ne 'none';
-	$person = 1 if $cell eq '!' || $to eq 'abnormal';
+	$person = 1 if $cell eq '!' || $to eq 'abnormal' || $to eq 'stopped';
 	$person = 0 if $to ne $from && !$is_open{$to};
 
 	# the channel has counted it among the parts, unless it never took it on
@@ -389,6 +400,8 @@ $rx->sql('DROP FUNCTION public.awaits_approval() CASCADE');
 
 submit('refund_adopt', grep { $_->{origin}{adopted} } @cases);
 submit('refund_submit', grep { $_->{origin}{state} ne 'awaiting_approval' && !$_->{origin}{adopted} } @cases);
+$rx->sql('SELECT refundx.failure_policy_for(no, $${"on_failure": "operator"}$$, $$a test$$) FROM unnest($${'
+	  . join(',', map { $_->{no} } grep { $_->{origin}{policy} } @cases) . '}$$::text[]) no');
 $rx->sql("SELECT refundx.refund_cancel(no, 'a test') FROM unnest('{"
 	  . join(',', map { $_->{no} } grep { $_->{origin}{cancel} } @cases) . "}'::text[]) no");
 claimed('1 s', map { $_->{no} } grep { $_->{origin}{state} eq 'sending' } @cases);

@@ -47,7 +47,7 @@ my @invariants = (
 							  WHERE j.account_id = a.account_id ORDER BY version DESC LIMIT 1) j ON true
 		  LEFT JOIN LATERAL (SELECT sum(amount + fee) AS open FROM refundx.instruction i
 							  WHERE i.account_id = a.account_id
-								AND state IN ('awaiting_approval', 'queued', 'sending', 'unknown', 'accepted', 'abnormal')) i ON true
+								AND state IN ('awaiting_approval', 'queued', 'sending', 'unknown', 'accepted', 'abnormal', 'stopped')) i ON true
 		 WHERE coalesce(j.frozen, 0) <> coalesce(i.open, 0)},
 	# a fee is a line of its own where it is taken, and only there
 	'each has its journal lines, and no other' => q{
@@ -56,7 +56,7 @@ my @invariants = (
 		 WHERE i.account_id IS NOT NULL
 		 GROUP BY i.instruction_id
 		HAVING coalesce(string_agg(j.type, ' ' ORDER BY j.version), '') <> ALL (
-			CASE WHEN i.state IN ('awaiting_approval', 'queued', 'sending', 'unknown', 'accepted', 'abnormal')
+			CASE WHEN i.state IN ('awaiting_approval', 'queued', 'sending', 'unknown', 'accepted', 'abnormal', 'stopped')
 				 THEN ARRAY['freeze']
 				 WHEN i.state = 'canceled' THEN ARRAY['freeze release']
 				 WHEN i.fee = 0 THEN
