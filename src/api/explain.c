@@ -54,6 +54,8 @@ typedef struct Facts
 	char	   *stop;			/* a person's pause, or refundx's own, in words */
 	char	   *cap;			/* which has no room for it, in words */
 	int64		room_at;		/* when it is likely to have some */
+	char	   *breaker;		/* which holds it back, in words */
+	int64		breaker_probe_at;
 	char	   *hold;
 	bool		armed;
 	bool		callback;		/* one has come */
@@ -173,14 +175,17 @@ facts_read(ProductKind kind, const char *number, Facts *f)
 		"       EXISTS (SELECT FROM refundx.evidence e WHERE e.merchant_id = i.merchant_id"
 		"                AND e.wire_no = i.wire_no AND e.about = i.kind AND e.handover IS NOT NULL AND e.code = i.detail),"
 		"       (SELECT refundx.pause_text(s) FROM refundx.pauses_of(i.instruction_id) s LIMIT 1),"
-		"       CASE WHEN k.cap_id IS NULL THEN NULL"
-		"            WHEN w.amount > k.max_amount THEN 'it is larger than ' || refundx.cap_text(k)"
-		"            ELSE 'it waits for room in ' || refundx.cap_text(k) END, w.room_at"
+		"       CASE WHEN w.amount > k.max_amount THEN 'it is larger than ' || refundx.cap_text(k)"
+		"            ELSE 'it waits for room in ' || refundx.cap_text(k) END, w.room_at,"
+		"       CASE b.about WHEN 'all' THEN 'does not answer' ELSE 'answers most calls with errors' END, b.probe_at"
 		"  FROM refundx.instruction i"
 		"  JOIN refundx.channel c USING (channel_id)"
 		"  LEFT JOIN refundx.merchant_pause m ON m.merchant_id = i.merchant_id AND m.about = i.kind"
 		"  LEFT JOIN refundx.payment p USING (payment_id)"
 		"  LEFT JOIN refundx.payout o ON o.instruction_id = i.instruction_id"
+		"  LEFT JOIN LATERAL (SELECT * FROM refundx.breaker b"
+		"                      WHERE b.merchant_id = i.merchant_id AND b.closed_at IS NULL AND b.about IN ('all', i.kind)"
+		"                        AND b.call IN ('all', i.due_call) ORDER BY b.probe_at DESC LIMIT 1) b ON true"
 		"  LEFT JOIN refundx.cap_wait w ON w.instruction_id = i.instruction_id"
 		"  LEFT JOIN refundx.cap k ON k.cap_id = w.cap_id AND k.removed_at IS NULL"
 		"  LEFT JOIN LATERAL (SELECT e.message, x.note FROM refundx.event x"
@@ -235,6 +240,10 @@ facts_read(ProductKind kind, const char *number, Facts *f)
 	f->stop = row_text(0, 29);
 	f->cap = row_text(0, 30);
 	f->room_at = row_time(0, 31);
+	f->breaker = row_text(0, 32);
+	f->breaker_probe_at = row_time(0, 33);
+	if (row_null(0, 33))
+		f->breaker = NULL;
 	return true;
 }
 
@@ -296,6 +305,8 @@ say_queued(const Facts *f, StringInfo s)
 						 product_name(f->kind), in_time(f->probe_at));
 	else if (f->due_call && strcmp(f->due_call, "query") == 0)
 		appendStringInfo(s, "; %s is asked about it %s, before it is sent", f->label, in_time(f->due_at));
+	else if (f->breaker)
+		appendStringInfo(s, "; %s %s, so one call at a time tries, the next %s", f->label, f->breaker, in_time(f->breaker_probe_at));
 	else if (f->cap)
 		appendStringInfo(s, "; %s, where there is likely to be some %s", f->cap, in_time(f->room_at));
 	else if (f->ahead)

@@ -110,6 +110,13 @@ CREATE VIEW refundx.health AS
 	SELECT 'pause', 'error', NULL, p.since, clock_timestamp() - p.since, NULL, refundx.pause_text(p)
 	  FROM refundx.pause p WHERE p.scope <> 'merchant'
 	UNION ALL
+	SELECT 'breaker', 'error', NULL, b.opened_at, clock_timestamp() - b.opened_at, NULL,
+		   CASE b.sign WHEN 'silence' THEN format('merchant %s %s does not answer', b.kind, b.merchant_no)
+					   ELSE format('%s calls of %ss of merchant %s %s are answered with errors (%s)', b.call, b.about, b.kind, b.merchant_no,
+								   coalesce(b.last_code, 'no code')) END
+		   || format('; one at a time tries, next at %s', b.probe_at)
+	  FROM refundx.breakers b WHERE b.open
+	UNION ALL
 	SELECT 'cap', CASE c.level WHEN 'full' THEN 'error' ELSE 'warning' END, NULL, NULL, NULL, c.waiting,
 		   format('%s: %s were sent within %s%s', concat_ws(' ', c.scope, c.subject),
 				  concat_ws(', ', CASE WHEN c.max_amount IS NOT NULL

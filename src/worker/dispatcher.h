@@ -97,6 +97,10 @@ extern void call_free(Call *call);
 /* dispatch_claim.c: in a worker_transaction */
 extern void dispatch_claim(void *arg);
 
+/* breaker_record.c: in a worker_transaction */
+extern void breakers_write(void *arg);
+extern void breakers_load(void);
+
 /* dispatch_call.c */
 extern void dispatch_send(Dispatcher *d, Call *call);
 extern void dispatch_collect(Dispatcher *d);
