@@ -126,11 +126,11 @@ CREATE VIEW refundx.health AS
 				  CASE c.level WHEN 'full' THEN '; what is over that waits for room: see refundx.caps' ELSE '' END)
 	  FROM refundx.caps c WHERE c.level <> 'ok'
 	UNION ALL
-	SELECT 'handlers', CASE WHEN count(*) FILTER (WHERE r.state = 'with_person' OR r.blocks) > 0 THEN 'error' ELSE 'warning' END,
+	SELECT 'handlers', CASE WHEN count(*) FILTER (WHERE r.state = 'with_person' OR r.settlement_waits) > 0 THEN 'error' ELSE 'warning' END,
 		   NULL, min(r.first_failed_at), NULL, count(*),
 		   format('calls of handlers have failed or wait, %s of them for a person, %s of them settlements: see refundx.handler_failures',
-				  count(*) FILTER (WHERE r.state = 'with_person'), count(*) FILTER (WHERE r.blocks))
-	  FROM refundx.handler_run r WHERE r.is_open HAVING count(*) > 0
+				  count(*) FILTER (WHERE r.state = 'with_person'), count(*) FILTER (WHERE r.settlement_waits))
+	  FROM refundx.handler_failures r HAVING count(*) > 0
 	UNION ALL
 	SELECT 'overdue', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END, NULL, min(i.due_at),
 		   clock_timestamp() - min(i.due_at), count(*),

@@ -77,8 +77,9 @@ GRANT SELECT ON refundx.handler, refundx.handler_run TO refundx_settler;
 GRANT SELECT (payee_masked) ON refundx.payout TO refundx_runner;
 GRANT SELECT ON refundx.guard_lock, refundx.guard_trigger TO refundx_runner;
 GRANT DELETE ON refundx.handed TO refundx_runner;
+GRANT UPDATE (begun) ON refundx.handed TO refundx_runner;
 GRANT INSERT ON refundx.handler_run TO refundx_runner;
-GRANT UPDATE (blocks, state, tries, next_at, code, message, context, first_failed_at, failed_at, closed_at)
+GRANT UPDATE (blocks, state, tries, next_at, code, message, context, first_failed_at, failed_at, closed_at, begun)
 	ON refundx.handler_run TO refundx_runner;
 
 -- courier: whom to text, and what

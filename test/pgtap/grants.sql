@@ -34,7 +34,7 @@ INSERT INTO may SELECT 'refundx_runner', object, privilege FROM may WHERE role =
 SELECT pg_temp.allow('refundx_runner', 'SELECT', 'guard_lock', 'guard_trigger');
 SELECT pg_temp.allow('refundx_runner', 'DELETE', 'handed');
 SELECT pg_temp.allow('refundx_runner', 'INSERT', 'handler_run');
-SELECT pg_temp.allow('refundx_runner', 'UPDATE some columns', 'handler_run');
+SELECT pg_temp.allow('refundx_runner', 'UPDATE some columns', 'handler_run', 'handed');
 SELECT pg_temp.allow('refundx_clerk', 'SELECT some columns', 'handler_run');
 SELECT pg_temp.allow('refundx_courier', 'SELECT', 'notice', 'notice_provider', 'notice_template', 'payment_contact', 'payout_contact', 'instruction',
 					 'payment', 'channel', 'channel_settings', 'merchant', 'installation', 'incident', 'relay', 'event', 'outbox', 'outbox_position');
