@@ -183,6 +183,7 @@ DECLARE
 	r refundx.operator_request;
 	s refundx.desk_subject;
 BEGIN
+	PERFORM refundx.not_in_handler('decline');
 	PERFORM refundx.desk_reason(reason);
 	r := refundx.desk_find_request(request);
 	IF r.instruction_id IS NOT NULL THEN
@@ -209,6 +210,7 @@ CREATE FUNCTION refundx.second_person_set(currency text, above bigint, reason te
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+	PERFORM refundx.not_in_handler('second_person_set');
 	PERFORM refundx.desk_reason(reason);
 	IF currency IS NULL OR currency !~ '^[A-Z]{3}$' THEN
 		RAISE EXCEPTION '"%" is not an ISO 4217 currency code', coalesce(currency, '') USING ERRCODE = 'RX005',
