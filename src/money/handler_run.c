@@ -100,24 +100,24 @@ handler_run_hooks(HandlerCallMark mark, HandlerRests rests)
  * before it is run, and that is committed.
  */
 static Statement begun_evidence = {
-	"UPDATE refundx.handed SET begun = CASE WHEN $2 THEN begun + 1 ELSE 0 END"
-	" WHERE evidence_id = $1 AND (begun <= $3 OR NOT $2) RETURNING begun", ARGS(INT8OID, BOOLOID, INT4OID)
+	"UPDATE refundx.handed SET begun = CASE WHEN $2 THEN least(begun + 1, $3) ELSE 0 END"
+	" WHERE evidence_id = $1 RETURNING begun", ARGS(INT8OID, BOOLOID, INT4OID)
 };
 static Statement begun_run = {
-	"UPDATE refundx.handler_run SET begun = CASE WHEN $2 THEN begun + 1 ELSE 0 END"
-	" WHERE run_id = $1 AND is_open AND (begun <= $3 OR NOT $2) RETURNING begun", ARGS(INT8OID, BOOLOID, INT4OID)
+	"UPDATE refundx.handler_run SET begun = CASE WHEN $2 THEN least(begun + 1, $3) ELSE 0 END"
+	" WHERE run_id = $1 AND is_open RETURNING begun", ARGS(INT8OID, BOOLOID, INT4OID)
 };
 
-static bool
+/* How often it was begun by now; 0 = it is not there any more. */
+static int
 count_begun(const RunItem *item, bool up)
 {
 	Values		v = {0};
 
 	values_int8(&v, item->evidence_id != 0 ? item->evidence_id : item->run_id);
 	values_bool(&v, up);
-	values_int4(&v, HANDLED_BEGUN_MAX);
-	return statement_run(item->evidence_id != 0 ? &begun_evidence : &begun_run, &v) == 1 &&
-		row_int4(0, 1) <= HANDLED_BEGUN_MAX;
+	values_int4(&v, HANDLED_BEGUN_MAX + 2);
+	return statement_run(item->evidence_id != 0 ? &begun_evidence : &begun_run, &v) == 1 ? row_int4(0, 1) : 0;
 }
 
 bool
@@ -129,9 +129,13 @@ handler_run_begin(const RunItem *item)
 		" WHERE run_id = $1 AND is_open", ARGS(INT8OID)
 	};
 	Values		v = {0};
+	int			begun;
 
-	if (count_begun(item, true))
+	begun = count_begun(item, true);
+	if (begun <= HANDLED_BEGUN_MAX)
 		return true;
+	if (begun > HANDLED_BEGUN_MAX + 1)
+		return false;			/* that has been said */
 	if (item->run_id != 0)
 	{
 		values_int8(&v, item->run_id);
