@@ -30,6 +30,9 @@
 /* Likewise after it was sent so often, and the channel found nothing each time. */
 #define GENERATIONS_BEFORE_PERSON	5
 
+/* What a person is told while an abnormal refund is to be paid elsewhere. */
+#define ELSEWHERE	"to be paid elsewhere: "
+
 /* The reasons that are taken back when what they say is no longer so. */
 #define EXHAUSTED	"it was tried as often as its failure policy allows"
 
@@ -374,7 +377,8 @@ input_of(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 	 * After abnormal, a success means what the query says about who received
 	 * it: the merchant may have diverted it to an account of their own.
 	 */
-	if (input == INPUT_SUCCEEDED && i->state == STATE_ABNORMAL && strcmp(e->source, "callback") == 0)
+	if (input == INPUT_SUCCEEDED && i->state == STATE_ABNORMAL &&
+		(strcmp(e->source, "callback") == 0 || strcmp(e->source, "abnormal") == 0))
 	{
 		*note = "succeeded after abnormal: a query will say who received it";
 		return INPUT_ASK;
@@ -521,6 +525,32 @@ exhausted(const Instruction *i, const EvidenceFacts *e, const Timing *timing)
 		e->verdict != VERDICT_HOLD && e->verdict != VERDICT_CONFIG;
 }
 
+/* It is to be paid elsewhere, and that call has not been made or has not ended. */
+static bool
+divert_due(const Instruction *i)
+{
+	return i->state == STATE_ABNORMAL && i->due_call != NULL && strcmp(i->due_call, "abnormal") == 0;
+}
+
+/* What became of the call that was to send it elsewhere; a query has the last word. */
+static void
+tell_diverted(Instruction *i, const EvidenceFacts *e, int64 now)
+{
+	const char *code = e->code ? e->code : verdict_name(e->verdict);
+
+	if (i->state != STATE_ABNORMAL)
+		return;
+	if (e->proof && (e->verdict == VERDICT_ACCEPTED || e->verdict == VERDICT_SUCCEEDED))
+		to_person(i, ELSEWHERE "the channel has taken it on", "Nothing is to be done; a query will say who got it.", now);
+	else if (e->verdict == VERDICT_UNKNOWN || e->verdict == VERDICT_ASK)
+		to_person(i, psprintf(ELSEWHERE "nobody knows whether the channel has taken it on (%s)", code),
+				  "It is asked about; if it stays abnormal, call refundx.refund_abnormal() again.", now);
+	else
+		to_person(i, psprintf(ELSEWHERE "the channel did not take it on (%s%s%s)", code,
+							  e->message ? ": " : "", e->message ? e->message : ""),
+				  "Mend what it says, and call refundx.refund_abnormal() again.", now);
+}
+
 /* It waits to be sent; or, once it has been asked back, for the channel's word. */
 static void
 schedule_queued(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now,
@@ -637,9 +667,10 @@ schedule_sent(Instruction *i, const EvidenceFacts *e, const Timing *timing, int6
 		i->due_at = countable;
 	if (i->state == STATE_UNKNOWN)
 		show_unknown(i, timing, now);
-	if (i->state == STATE_ABNORMAL)
+	if (i->state == STATE_ABNORMAL &&
+		(i->person_reason == NULL || strncmp(i->person_reason, ELSEWHERE, strlen(ELSEWHERE)) != 0))
 		to_person(i, "the payee's card or account cannot receive the money; the channel holds it",
-				  "Ask the payee for another card and use the channel's abnormal-refund form; the outcome is picked up from there.",
+				  "Ask the payee for another card and call refundx.refund_abnormal(), or use the channel's own form; the outcome is picked up from there.",
 				  now);
 }
 
@@ -652,11 +683,14 @@ schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 {
 	bool		query = strcmp(e->source, "query") == 0;
 	bool		cancel = strcmp(e->source, "cancel") == 0;
+	bool		divert = strcmp(e->source, "abnormal") == 0;
 
 	/* its own answer is on its way, and attempts never overlap */
 	if (i->state == STATE_SENDING)
 		return;
-	if (cancel_due(i) && !cancel && reaction != REACTION_MOVE)
+	if (divert)
+		tell_diverted(i, e, now);
+	if ((cancel_due(i) || divert_due(i)) && !cancel && !divert && reaction != REACTION_MOVE)
 		return;					/* word of an earlier call, or a hint: a query follows the cancel anyway */
 	if (reaction == REACTION_ASK)
 	{
@@ -681,6 +715,13 @@ schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 		i->due_at = poll_due(timing, STATE_UNKNOWN, i->polls, now);
 		i->due_call = i->state == STATE_ACCEPTED && e->verdict == VERDICT_UNKNOWN ? "cancel" : "query";
 		i->polls++;
+		return;
+	}
+	if (divert && i->state == STATE_ABNORMAL)
+	{
+		i->polls = 0;
+		i->due_at = poll_due(timing, STATE_UNKNOWN, i->polls, now);
+		i->due_call = "query";
 		return;
 	}
 	switch (i->state)
