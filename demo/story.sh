@@ -721,6 +721,48 @@ SELECT used_amount_text AS used, max_amount_text AS of, used_number AS number, m
  WHERE action IN ('pause', 'resume', 'cap_set') ORDER BY audit_id;"
 }
 
+scene_handler()
+{
+	scene "19. The shop's own update: a handler that fails, is mended, and is called again"
+	say "When a refund has succeeded, the shop has something to write as well. refundx calls its function in the transaction that settles the money, as a role of the shop's:"
+	sql "CREATE ROLE shop_backend;
+GRANT SELECT, UPDATE ON orders TO shop_backend;
+CREATE FUNCTION on_refund_succeeded(r refundx.refund) RETURNS void
+LANGUAGE plpgsql SET search_path = public, pg_temp AS \$\$
+BEGIN
+    UPDATE orders SET status = 'refunded' WHERE order_no = r.payment_no;
+    IF NOT FOUND THEN
+        RAISE EXCEPTION 'there is no order %', r.payment_no;
+    END IF;
+END \$\$;"
+	sql_refused RX011 "SELECT refundx.handler_add('refund.succeeded', 'public.on_refund_suceeded(refundx.refund)',
+    role => 'shop_backend');"
+	sql "SELECT refundx.handler_add('refund.succeeded', 'public.on_refund_succeeded(refundx.refund)',
+    role => 'shop_backend');"
+	say "Somebody has moved order-19 to an archive. Its refund:"
+	sql "$(submit_text R19 1900 'too loud')"
+	expect_state R19 succeeded
+	expect_paid R19 1
+	expect "the handler has failed, and it is said why" \
+		"SELECT message FROM refundx.handler_failures WHERE refund_no = 'R19'" "there is no order order-19"
+	sql "SELECT state, tries, code, message FROM refundx.handler_failures;"
+	say "The money is settled, for the channel has paid. But the payer gets no message before the shop has followed:"
+	sql "SELECT refundx.refund_explain('R19');"
+	expect "no message yet" "SELECT count(*) FROM refundx.notices WHERE refund_no = 'R19'" 0
+	say "The cause is mended, and the handler is called again:"
+	sql "INSERT INTO orders VALUES ('order-19', 'paid');
+SELECT refundx.handler_retry('R19', 'the order is back from the archive');"
+	expect "now the shop has followed" "SELECT status FROM orders WHERE order_no = 'order-19'" refunded
+	expect "and the message is sent" "SELECT state FROM refundx.notices WHERE refund_no = 'R19'" sent 30
+	say "And for a caller who wants to wait, submitting and waiting in one:"
+	sql "INSERT INTO orders VALUES ('order-19b', 'paid');
+CALL refundx.refund_now('wx', 'order-19b', 'R19b', 1900, 'too quiet',
+    payment_amount => 1900, currency => 'CNY', account => 'store-7', timeout => '20 s');"
+	expect_state R19b succeeded
+	expect "the order with it" "SELECT status FROM orders WHERE order_no = 'order-19b'" refunded
+	sql "SELECT refundx.handler_remove('refund.succeeded', 'public.on_refund_succeeded', 'the scene is over');"
+}
+
 epilogue()
 {
 	scene "The books"
@@ -825,6 +867,7 @@ story()
 	scene_approval
 	scene_guard
 	scene_pause
+	scene_handler
 	epilogue
 	goodbye
 }

@@ -147,6 +147,16 @@ INSERT INTO refundx.attempt (instruction_id, merchant_id, call, wire_no) SELECT 
 SELECT subject, regexp_replace(finding, 'at .* and took', 'at ... and took') FROM refundx.check_i23;
 ROLLBACK;
 SELECT refundx.cap_remove('merchant', 'sl', 'r');
+-- Rates and breakers.
+SELECT f.* FROM unnest(ARRAY[
+	$$'sl', NULL, calls_per_second => 5$$, $$'nobody', 'r', calls_per_second => 5$$, $$'sl', 'r', calls_per_second => 0$$, $$'sl', 'r', calls_per_second => 1000$$,
+	$$'sl', 'r', 'coffee'$$, $$'sl', 'r', breaker_calls => 65$$, $$'sl', 'r', breaker_errors => 0$$, $$'sl', 'r', breaker_longest => '2 days'$$]) a,
+	LATERAL pg_temp.fails('SELECT refundx.pace_set(' || a || ')') f;
+SELECT refundx.pace_set('sl', 'gently', 'refund', calls_per_second => 5, breaker_calls => 10, breaker_errors => 0.9);
+SELECT about, channel_allows, calls_per_second, failing_per_second, breaker_calls, breaker_errors, breaker_longest, reason FROM refundx.paces WHERE merchant_no = '1900000191' ORDER BY about;
+SELECT refundx.pace_set('sl', 'as it was');
+SELECT about, calls_per_second, breaker_calls, breaker_errors FROM refundx.paces WHERE merchant_no = '1900000191' ORDER BY about;
+SELECT count(*) FROM refundx.breakers;
 -- nothing of it is left for the other tests
 SELECT count(*) FROM refundx.pauses WHERE cause <> 'hold';
 DROP ROLE sl_shop, sl_team, sl_member, sl_operator;

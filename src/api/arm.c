@@ -50,9 +50,9 @@ refundx_arm(PG_FUNCTION_ARGS)
 	int64		asked;
 	int64		notices = 0;
 
+	handler_refuse("arm");
 	shmem_require();
 	argument_text("reason", reason, REASON_MAX);
-	handler_refuse("arm");
 	SPI_connect();
 	values_text(&v, reason);
 	statement_run(&record, &v);

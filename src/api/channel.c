@@ -65,10 +65,10 @@ refundx_channel_add(PG_FUNCTION_ARGS)
 	const Channel *channel;
 	char	   *merchant_no;
 
+	handler_refuse("channel_add");
 	config_check_name("the channel's name", name);
 	channel = channel_of_kind(kind);
 	merchant_no = judge_config(channel, config);
-	handler_refuse("channel_add");
 	SPI_connect();
 	if (channel_insert(name, channel, config, merchant_no))
 	{

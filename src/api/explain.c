@@ -54,6 +54,8 @@ typedef struct Facts
 	char	   *stop;			/* a person's pause, or refundx's own, in words */
 	char	   *cap;			/* which has no room for it, in words */
 	int64		room_at;		/* when it is likely to have some */
+	char	   *breaker;		/* which holds it back, in words */
+	int64		breaker_probe_at;
 	char	   *hold;
 	bool		armed;
 	bool		callback;		/* one has come */
@@ -61,6 +63,8 @@ typedef struct Facts
 	bool		cancel_requested;
 	char	   *approval;		/* why a second person has to agree */
 	const char *number;
+	char	   *handler;		/* one that waits, in words; NULL = none */
+	bool		handler_blocks; /* and the settlement with it */
 	char	   *ahead;			/* refund of the same payment that is undecided */
 	int64		last_start;		/* of a refund of the same payment */
 } Facts;
@@ -72,7 +76,7 @@ static void say_unknown(const Facts *f, StringInfo s);
 static void say_accepted(const Facts *f, StringInfo s);
 static void say_finished(const Facts *f, StringInfo s);
 static void say_person(const Facts *f, StringInfo s);
-static void say_handler(const Facts *f, StringInfo s);
+static void handler_read(Facts *f);
 static const char *obstacle(const Facts *f);
 static char *in_time(int64 at);
 
@@ -104,6 +108,7 @@ explain(FunctionCallInfo fcinfo, ProductKind kind)
 		ereport(ERROR,
 				(errcode(ERRCODE_RX_UNKNOWN_REFUND),
 				 errmsg("%s \"%s\" does not exist", product_name(kind), number)));
+	handler_read(&f);
 	initStringInfo(&s);
 	switch (f.state)
 	{
@@ -137,7 +142,8 @@ explain(FunctionCallInfo fcinfo, ProductKind kind)
 			say_finished(&f, &s);
 			break;
 	}
-	say_handler(&f, &s);
+	if (f.handler)
+		appendStringInfo(&s, "; %s", f.handler);
 	say_person(&f, &s);
 	appendStringInfoChar(&s, '.');
 
@@ -174,12 +180,16 @@ facts_read(ProductKind kind, const char *number, Facts *f)
 		"                AND e.wire_no = i.wire_no AND e.about = i.kind AND e.handover IS NOT NULL AND e.code = i.detail),"
 		"       (SELECT refundx.pause_text(s) FROM refundx.pauses_of(i.instruction_id) s LIMIT 1),"
 		"       CASE WHEN w.amount > k.max_amount THEN 'it is larger than ' || refundx.cap_text(k)"
-		"            ELSE 'it waits for room in ' || refundx.cap_text(k) END, w.room_at"
+		"            ELSE 'it waits for room in ' || refundx.cap_text(k) END, w.room_at,"
+		"       CASE b.about WHEN 'all' THEN 'does not answer' ELSE 'answers most calls with errors' END, b.probe_at"
 		"  FROM refundx.instruction i"
 		"  JOIN refundx.channel c USING (channel_id)"
 		"  LEFT JOIN refundx.merchant_pause m ON m.merchant_id = i.merchant_id AND m.about = i.kind"
 		"  LEFT JOIN refundx.payment p USING (payment_id)"
 		"  LEFT JOIN refundx.payout o ON o.instruction_id = i.instruction_id"
+		"  LEFT JOIN LATERAL (SELECT * FROM refundx.breaker b"
+		"                      WHERE b.merchant_id = i.merchant_id AND b.closed_at IS NULL AND b.about IN ('all', i.kind)"
+		"                        AND b.call IN ('all', i.due_call) ORDER BY b.probe_at DESC LIMIT 1) b ON true"
 		"  LEFT JOIN refundx.cap_wait w ON w.instruction_id = i.instruction_id"
 		"  LEFT JOIN refundx.cap k ON k.cap_id = w.cap_id AND k.removed_at IS NULL"
 		"  LEFT JOIN LATERAL (SELECT e.message, x.note FROM refundx.event x"
@@ -234,6 +244,10 @@ facts_read(ProductKind kind, const char *number, Facts *f)
 	f->stop = row_text(0, 29);
 	f->cap = row_text(0, 30);
 	f->room_at = row_time(0, 31);
+	f->breaker = row_text(0, 32);
+	f->breaker_probe_at = row_time(0, 33);
+	if (row_null(0, 33))
+		f->breaker = NULL;
 	return true;
 }
 
@@ -295,6 +309,8 @@ say_queued(const Facts *f, StringInfo s)
 						 product_name(f->kind), in_time(f->probe_at));
 	else if (f->due_call && strcmp(f->due_call, "query") == 0)
 		appendStringInfo(s, "; %s is asked about it %s, before it is sent", f->label, in_time(f->due_at));
+	else if (f->breaker)
+		appendStringInfo(s, "; %s %s, so one call at a time tries, the next %s", f->label, f->breaker, in_time(f->breaker_probe_at));
 	else if (f->cap)
 		appendStringInfo(s, "; %s, where there is likely to be some %s", f->cap, in_time(f->room_at));
 	else if (f->ahead)
@@ -336,7 +352,9 @@ say_accepted(const Facts *f, StringInfo s)
 		appendStringInfo(s, "it waits for the payee to confirm (%s); ", f->detail ? f->detail : "no status");
 	else
 		appendStringInfo(s, "%s; ", f->callback ? "a callback has come, without an end" : "no callback yet");
-	if (obstacle(f))
+	if (f->handler_blocks)
+		appendStringInfoString(s, "the channel has answered since");
+	else if (obstacle(f))
 		appendStringInfoString(s, obstacle(f));
 	else
 		appendStringInfo(s, "it will be asked again %s", in_time(f->due_at));
@@ -371,9 +389,9 @@ say_finished(const Facts *f, StringInfo s)
 	}
 }
 
-/* A handler that waits, if there is one; that it is with a person says say_person(). */
+/* What is said of a handler that waits, if there is one. */
 static void
-say_handler(const Facts *f, StringInfo s)
+handler_read(Facts *f)
 {
 	static Statement find = {
 		"SELECT h.function_schema || '.' || h.function_name, r.transition, r.blocks, r.state, r.next_at"
@@ -382,6 +400,7 @@ say_handler(const Facts *f, StringInfo s)
 		"  JOIN refundx.instruction i USING (instruction_id)"
 		" WHERE i.instruction_no = $1 AND r.is_open ORDER BY r.run_id LIMIT 1", ARGS(TEXTOID)
 	};
+	const char *when;
 	char	   *state;
 	Values		v = {0};
 
@@ -389,14 +408,15 @@ say_handler(const Facts *f, StringInfo s)
 	if (statement_run(&find, &v) != 1)
 		return;
 	state = row_text(0, 4);
-	appendStringInfo(s, "; %s the handler %s, of %s, ", row_bool(0, 3) ? "the channel has answered, and it is settled after" : "its notice waits for",
-					 row_text(0, 1), row_text(0, 2));
 	if (strcmp(state, "paused") == 0)
-		appendStringInfoString(s, "which is paused");
+		when = "which is paused";
 	else if (strcmp(state, "with_person") == 0)
-		appendStringInfoString(s, "which has failed and is not called again by itself (refundx.handler_failures)");
+		when = "which has failed and is not called again by itself (refundx.handler_failures)";
 	else
-		appendStringInfo(s, "which %s called %s", strcmp(state, "retrying") == 0 ? "has failed and is" : "is", in_time(row_time(0, 5)));
+		when = psprintf("which %s called %s", strcmp(state, "retrying") == 0 ? "has failed and is" : "is", in_time(row_time(0, 5)));
+	f->handler_blocks = row_bool(0, 3);
+	f->handler = psprintf("%s the handler %s, of %s, %s", f->handler_blocks ? "it is settled after" : "its notice waits for",
+						  row_text(0, 1), row_text(0, 2), when);
 }
 
 static void

@@ -51,6 +51,7 @@ refundx_notice_provider_add(PG_FUNCTION_ARGS)
 	const NoticeProvider *provider;
 	Values		v = {0};
 
+	handler_refuse("notice_provider_add");
 	config_check_name("the provider's name", name);
 	provider = provider_of_kind(kind);
 	if (config == NULL)
@@ -58,7 +59,6 @@ refundx_notice_provider_add(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("config must be given")));
 	provider_judge(provider, name, config);
-	handler_refuse("notice_provider_add");
 	SPI_connect();
 	values_text(&v, name);
 	values_text(&v, kind);
@@ -183,12 +183,12 @@ refundx_notice_template_set(PG_FUNCTION_ARGS)
 	char	   *config;
 	Values		v = {0};
 
+	handler_refuse("notice_template_set");
 	template_check_key(transition, language);
 	if (about == NULL || !product_from_name(about, &kind))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("about must be refund or withdrawal")));
-	handler_refuse("notice_template_set");
 	SPI_connect();
 	values_text(&v, about);
 	values_text(&v, transition);

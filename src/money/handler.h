@@ -99,7 +99,11 @@ typedef struct RunItem
 	int64		instruction_id;
 	int64		evidence_id;	/* settle this; 0 = only call, by run_id */
 	int64		run_id;
+	bool		suspect;		/* found at start: it may have been under way when the server died */
 } RunItem;
+
+/* So often a suspect item is begun by itself. */
+#define HANDLED_BEGUN_MAX	2
 
 typedef struct RunResult
 {
@@ -115,6 +119,12 @@ typedef struct RunResult
 typedef TimestampTz (*HandlerRests) (int32 handler_id);
 
 extern void handler_run_hooks(HandlerCallMark mark, HandlerRests rests);
+
+/*
+ * Before a suspect item is run, in a transaction of its own: count that it is begun.
+ * False: it was begun too often, and a person has to look.
+ */
+extern bool handler_run_begin(const RunItem *item);
 
 /* In the current transaction, which is to be committed whatever comes of it. */
 extern void handler_run(const RunItem *item, RunResult *result);

@@ -93,11 +93,67 @@ handler_run_hooks(HandlerCallMark mark, HandlerRests rests)
 	rests_until = rests;
 }
 
+/*
+ * A function may take the server down with it: one in C, or one that needs so much
+ * memory that the kernel ends the process.  What was not committed is found again at
+ * start, and would do it again, for ever.  So what is found at start is counted
+ * before it is run, and that is committed.
+ */
+static Statement begun_evidence = {
+	"UPDATE refundx.handed SET begun = CASE WHEN $2 THEN begun + 1 ELSE 0 END"
+	" WHERE evidence_id = $1 AND (begun <= $3 OR NOT $2) RETURNING begun", ARGS(INT8OID, BOOLOID, INT4OID)
+};
+static Statement begun_run = {
+	"UPDATE refundx.handler_run SET begun = CASE WHEN $2 THEN begun + 1 ELSE 0 END"
+	" WHERE run_id = $1 AND is_open AND (begun <= $3 OR NOT $2) RETURNING begun", ARGS(INT8OID, BOOLOID, INT4OID)
+};
+
+static bool
+count_begun(const RunItem *item, bool up)
+{
+	Values		v = {0};
+
+	values_int8(&v, item->evidence_id != 0 ? item->evidence_id : item->run_id);
+	values_bool(&v, up);
+	values_int4(&v, HANDLED_BEGUN_MAX);
+	return statement_run(item->evidence_id != 0 ? &begun_evidence : &begun_run, &v) == 1 &&
+		row_int4(0, 1) <= HANDLED_BEGUN_MAX;
+}
+
+bool
+handler_run_begin(const RunItem *item)
+{
+	static Statement give_up = {
+		"UPDATE refundx.handler_run SET state = 'with_person', next_at = NULL, code = '57P02',"
+		"       message = 'the server, or the runner, died each time when it was called'"
+		" WHERE run_id = $1 AND is_open", ARGS(INT8OID)
+	};
+	Values		v = {0};
+
+	if (count_begun(item, true))
+		return true;
+	if (item->run_id != 0)
+	{
+		values_int8(&v, item->run_id);
+		statement_run(&give_up, &v);
+	}
+	incident_add(&(Incident) {
+		.kind = "handler_crashed",
+		.instruction_id = item->instruction_id,
+		.sqlstate = "57P02",
+		.reason = "the server, or the runner, died each time when its handlers were called",
+		.done = "not called again by itself: refundx.handler_pause(), then handler_retry()"
+	});
+	return false;
+}
+
 void
 handler_run(const RunItem *item, RunResult *result)
 {
 	memset(result, 0, sizeof(*result));
 	handler_clean_session();
+	if (item->suspect)
+		(void) count_begun(item, false);	/* it has come to an end, if this commits */
 	if (item->evidence_id != 0)
 		run_settlement(item, result);
 	else

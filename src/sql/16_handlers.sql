@@ -36,11 +36,13 @@ COMMENT ON COLUMN refundx.handler.paused IS 'Why it is not called for now; null:
 CREATE TABLE refundx.handed (
 	xid			xid8 NOT NULL DEFAULT pg_current_xact_id(),
 	evidence_id	bigint PRIMARY KEY,
-	instruction_id bigint NOT NULL
+	instruction_id bigint NOT NULL,
+	begun		int NOT NULL DEFAULT 0
 );
 CREATE INDEX handed_arrival ON refundx.handed (xid, evidence_id);
 CREATE INDEX handed_instruction ON refundx.handed (instruction_id, evidence_id);
 COMMENT ON TABLE refundx.handed IS 'Evidence that the runner settles, because a handler follows what it brings; in order of evidence_id for each instruction';
+COMMENT ON COLUMN refundx.handed.begun IS 'How often it was begun since it was found after a restart, and not ended: a call may have taken the server down';
 
 /*
  * Calls that did not come to their end with the settlement: a handler that failed, is
@@ -69,6 +71,7 @@ CREATE TABLE refundx.handler_run (
 	closed_at	timestamptz,
 	closed_by	text,
 	reason		text,
+	begun		int NOT NULL DEFAULT 0,
 	UNIQUE (evidence_id, handler_id)
 ) WITH (fillfactor = 80);
 CREATE INDEX handler_run_arrival ON refundx.handler_run (xid, run_id);
@@ -76,6 +79,7 @@ CREATE INDEX handler_run_open ON refundx.handler_run (instruction_id, run_id) WH
 COMMENT ON TABLE refundx.handler_run IS 'Calls of handlers that failed, or are to be made apart from the settlement';
 COMMENT ON COLUMN refundx.handler_run.blocks IS 'Whether the settlement waits for it: evidence_id is not weighed before it has succeeded or is waived';
 COMMENT ON COLUMN refundx.handler_run.next_at IS 'When it is tried again; null: not before a person says so';
+COMMENT ON COLUMN refundx.handler_run.begun IS 'As handed.begun';
 COMMENT ON COLUMN refundx.handler_run.code IS 'The error''s SQLSTATE';
 
 CREATE FUNCTION refundx.handlers_changed() RETURNS trigger
@@ -85,6 +89,9 @@ COMMENT ON FUNCTION refundx.handlers_changed() IS 'Trigger: sessions forget what
 CREATE TRIGGER handlers_changed AFTER INSERT OR UPDATE OR DELETE OR TRUNCATE ON refundx.handler
 	FOR EACH STATEMENT EXECUTE FUNCTION refundx.handlers_changed();
 ALTER TABLE refundx.handler ENABLE ALWAYS TRIGGER handlers_changed;
+CREATE TRIGGER handlers_changed AFTER UPDATE ON refundx.handed
+	FOR EACH STATEMENT EXECUTE FUNCTION refundx.handlers_changed();
+ALTER TABLE refundx.handed ENABLE ALWAYS TRIGGER handlers_changed;
 CREATE TRIGGER handlers_changed AFTER INSERT OR UPDATE ON refundx.handler_run
 	FOR EACH STATEMENT EXECUTE FUNCTION refundx.handlers_changed();
 ALTER TABLE refundx.handler_run ENABLE ALWAYS TRIGGER handlers_changed;

@@ -98,3 +98,34 @@ CREATE TABLE refundx.cap_wait (
 );
 CREATE INDEX cap_wait_cap ON refundx.cap_wait (cap_id);
 COMMENT ON TABLE refundx.cap_wait IS 'Refunds and withdrawals that wait for room in a cap; a hint for people and for due times, the lines decide';
+
+-- What a dispatcher's breakers do; see worker/breaker.c.
+CREATE TABLE refundx.breaker (
+	merchant_id	int NOT NULL,
+	about		text NOT NULL CHECK (about IN ('refund', 'withdrawal', 'all')),
+	call		text NOT NULL CHECK (call IN ('submit', 'query', 'cancel', 'all')),
+	opened_at	timestamptz NOT NULL,
+	errors		int NOT NULL,
+	calls		int NOT NULL,
+	code		text,
+	probes		int NOT NULL,
+	probe_at	timestamptz,
+	closed_at	timestamptz,
+	PRIMARY KEY (merchant_id, about, call)
+);
+COMMENT ON TABLE refundx.breaker IS 'Breakers that are open, or were: calls that are held back because nearly all of them come to nothing';
+
+-- How fast, and how patient, where that is not as the channel and we have it.
+CREATE TABLE refundx.pace_setting (
+	merchant_id	int NOT NULL,
+	about		refundx.instruction_kind NOT NULL,
+	calls_per_second int CHECK (calls_per_second > 0),
+	breaker_calls int CHECK (breaker_calls BETWEEN 0 AND 64),
+	breaker_errors numeric CHECK (breaker_errors > 0 AND breaker_errors <= 1),
+	breaker_longest interval CHECK (breaker_longest BETWEEN interval '1 s' AND interval '1 hour'),
+	reason		text NOT NULL,
+	set_at		timestamptz NOT NULL DEFAULT clock_timestamp(),
+	set_by		text NOT NULL DEFAULT session_user,
+	PRIMARY KEY (merchant_id, about)
+);
+COMMENT ON TABLE refundx.pace_setting IS 'Rates and breakers of a merchant''s refunds or withdrawals; null: as the channel has it, or the default';

@@ -415,8 +415,16 @@ BEGIN
 	IF coalesce(reason, '') = '' THEN
 		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
 	END IF;
+	UPDATE refundx.handed d SET begun = 0, xid = pg_current_xact_id()
+	  FROM refundx.instruction i
+	 WHERE d.instruction_id = i.instruction_id AND i.instruction_no = number AND d.begun > 0;
+	IF FOUND AND NOT EXISTS (SELECT FROM refundx.handler_run r JOIN refundx.instruction i USING (instruction_id)
+							  WHERE i.instruction_no = number AND r.is_open) THEN
+		INSERT INTO refundx.audit (action, subject, reason) VALUES ('handler_retry', number, handler_retry.reason);
+		RETURN 1;
+	END IF;
 	runs := refundx.handler_open_runs(number, function);
-	UPDATE refundx.handler_run r SET state = 'due', tries = 0, next_at = clock_timestamp(), xid = pg_current_xact_id()
+	UPDATE refundx.handler_run r SET state = 'due', tries = 0, begun = 0, next_at = clock_timestamp(), xid = pg_current_xact_id()
 	 WHERE r.run_id = ANY (runs);
 	UPDATE refundx.instruction i SET person_reason = NULL, person_suggestion = NULL, person_since = NULL
 	 WHERE i.instruction_no = number AND i.is_open AND i.person_since IS NOT NULL

@@ -74,8 +74,11 @@ LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalo
 AS $$
 	SELECT EXISTS (SELECT FROM refundx.pauses_of(held_back.instruction_id))
 		OR EXISTS (SELECT FROM refundx.cap_wait w WHERE w.instruction_id = held_back.instruction_id)
+		OR EXISTS (SELECT FROM refundx.instruction i JOIN refundx.breaker b USING (merchant_id)
+					WHERE i.instruction_id = held_back.instruction_id AND b.closed_at IS NULL
+					  AND b.about IN ('all', i.kind) AND b.call IN ('all', i.due_call))
 $$;
-COMMENT ON FUNCTION refundx.held_back(bigint) IS 'Whether a pause or a cap keeps it from being sent, so that it is not overdue';
+COMMENT ON FUNCTION refundx.held_back(bigint) IS 'Whether a pause, a cap or a breaker keeps it from being sent, so that it is not overdue';
 
 CREATE FUNCTION refundx.stop_subject(what text, subject text,
 	OUT merchant_id int, OUT account_id bigint, OUT role_name text, OUT named text)
@@ -148,6 +151,7 @@ DECLARE
 	products text[];
 	why constant text := reason;
 BEGIN
+	PERFORM refundx.not_in_handler('pause');
 	IF coalesce(why, '') = '' THEN
 		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
 	END IF;
@@ -194,6 +198,7 @@ DECLARE
 	waiting bigint[];
 	ended jsonb;
 BEGIN
+	PERFORM refundx.not_in_handler('resume');
 	IF coalesce(why, '') = '' THEN
 		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
 	END IF;

@@ -265,6 +265,7 @@ DECLARE
 	u record;
 	at timestamptz;
 BEGIN
+	PERFORM refundx.not_in_handler('cap_set');
 	IF coalesce(reason, '') = '' THEN
 		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
 	END IF;
@@ -403,6 +404,7 @@ DECLARE
 	c refundx.cap;
 	n int;
 BEGIN
+	PERFORM refundx.not_in_handler('cap_remove');
 	IF coalesce(reason, '') = '' THEN
 		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
 	END IF;

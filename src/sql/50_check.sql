@@ -258,7 +258,7 @@ CREATE VIEW refundx.check_i18 AS
 			   AND NOT EXISTS (
 				SELECT FROM refundx.payout o JOIN refundx.account a ON a.account_id = o.account_id
 				 WHERE o.instruction_id = i.instruction_id AND a.hold IS NOT NULL));
-COMMENT ON VIEW refundx.check_i18 IS 'I18: every open refund and withdrawal has a due time that is not long past, or is with a person, or waits for approval (a pause, a cap, a hold and refundx.dispatch = off excuse it)';
+COMMENT ON VIEW refundx.check_i18 IS 'I18: every open refund and withdrawal has a due time that is not long past, or is with a person, or waits for approval (a pause, a cap, a breaker, a hold and refundx.dispatch = off excuse it)';
 
 CREATE VIEW refundx.check_i19 AS
 	SELECT a.name AS subject,

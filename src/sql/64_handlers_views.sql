@@ -25,7 +25,16 @@ CREATE VIEW refundx.handler_failures AS
 	  FROM refundx.handler_run r
 	  JOIN refundx.handler h USING (handler_id)
 	  JOIN refundx.instruction i USING (instruction_id)
-	 WHERE r.is_open;
+	 WHERE r.is_open
+	UNION ALL
+	-- HANDLED_BEGUN_MAX of money/handler.h
+	SELECT CASE WHEN i.kind = 'refund' THEN i.instruction_no END, CASE WHEN i.kind = 'withdrawal' THEN i.instruction_no END,
+		   NULL, NULL, NULL, 'with_person', true, d.begun, NULL, '57P02', 'the server, or the runner, died each time when it was settled with its handlers', NULL,
+		   NULL, NULL
+	  FROM refundx.handed d
+	  JOIN refundx.instruction i USING (instruction_id)
+	 WHERE d.begun > 2
+	   AND NOT EXISTS (SELECT FROM refundx.handler_run r WHERE r.evidence_id = d.evidence_id AND r.is_open);
 COMMENT ON VIEW refundx.handler_failures IS 'Calls of handlers that have failed, are put off (paused, or behind one that failed) or are to be made, until they have succeeded or are waived; the notice of the transition waits for them';
 COMMENT ON COLUMN refundx.handler_failures.state IS 'due: to be called; retrying: at next_at; paused: its handler is; with_person: handler_retry or handler_waive';
 COMMENT ON COLUMN refundx.handler_failures.settlement_waits IS 'Whether the money of it is not settled before';

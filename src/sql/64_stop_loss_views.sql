@@ -39,3 +39,24 @@ CREATE VIEW refundx.caps AS
 COMMENT ON VIEW refundx.caps IS 'How much may be sent within a time, how much of it is used now, and what waits for room; minor units of currency';
 COMMENT ON COLUMN refundx.caps.room_at IS 'When the oldest of what was sent leaves the window, so that room comes back; null: nothing is in it';
 COMMENT ON COLUMN refundx.caps.level IS 'alarm: at least alarm_at of it is used; full: something waits for room';
+
+CREATE VIEW refundx.breakers AS
+	SELECT m.kind, m.merchant_no, b.about, b.call, b.closed_at IS NULL AS open,
+		   CASE b.about WHEN 'all' THEN 'silence' ELSE 'errors' END AS sign, b.opened_at, b.errors, b.calls,
+		   b.code AS last_code, b.probes, b.probe_at, b.closed_at
+	  FROM refundx.breaker b JOIN refundx.merchant m USING (merchant_id);
+COMMENT ON VIEW refundx.breakers IS 'Calls of a merchant that are held back because nearly all of them came to nothing, or that were; one call tries at probe_at, and it closes by itself';
+COMMENT ON COLUMN refundx.breakers.sign IS 'silence: no call was answered; errors: too many answers of this kind of call were errors';
+COMMENT ON COLUMN refundx.breakers.errors IS 'Of so many calls, when it opened';
+COMMENT ON COLUMN refundx.breakers.probes IS 'How often it was tried in vain';
+
+CREATE VIEW refundx.paces AS
+	SELECT m.kind, m.merchant_no, k.product AS about, k.calls_per_second AS channel_allows,
+		   least(s.calls_per_second, k.calls_per_second) AS calls_per_second, k.failing_per_second,
+		   coalesce(s.breaker_calls, 20) AS breaker_calls, coalesce(s.breaker_errors, 0.5) AS breaker_errors,
+		   coalesce(s.breaker_longest, interval '1 min') AS breaker_longest, s.reason, s.set_at, s.set_by
+	  FROM refundx.merchant m
+	  JOIN refundx.channel_kinds() k ON k.kind = m.kind
+	  LEFT JOIN refundx.pace_setting s ON s.merchant_id = m.merchant_id AND s.about = k.product;
+COMMENT ON VIEW refundx.paces IS 'How fast each merchant is called, and when its breaker opens: the channel''s limits, and refundx.pace_set()';
+COMMENT ON COLUMN refundx.paces.calls_per_second IS 'Over all databases of the server; null: no limit';

@@ -110,6 +110,13 @@ CREATE VIEW refundx.health AS
 	SELECT 'pause', 'error', NULL, p.since, clock_timestamp() - p.since, NULL, refundx.pause_text(p)
 	  FROM refundx.pause p WHERE p.scope <> 'merchant'
 	UNION ALL
+	SELECT 'breaker', 'error', NULL, b.opened_at, clock_timestamp() - b.opened_at, NULL,
+		   CASE b.sign WHEN 'silence' THEN format('merchant %s %s does not answer', b.kind, b.merchant_no)
+					   ELSE format('%s calls of %ss of merchant %s %s are answered with errors (%s)', b.call, b.about, b.kind, b.merchant_no,
+								   coalesce(b.last_code, 'no code')) END
+		   || format('; one at a time tries, next at %s', b.probe_at)
+	  FROM refundx.breakers b WHERE b.open
+	UNION ALL
 	SELECT 'cap', CASE c.level WHEN 'full' THEN 'error' ELSE 'warning' END, NULL, NULL, NULL, c.waiting,
 		   format('%s: %s were sent within %s%s', concat_ws(' ', c.scope, c.subject),
 				  concat_ws(', ', CASE WHEN c.max_amount IS NOT NULL
@@ -119,11 +126,11 @@ CREATE VIEW refundx.health AS
 				  CASE c.level WHEN 'full' THEN '; what is over that waits for room: see refundx.caps' ELSE '' END)
 	  FROM refundx.caps c WHERE c.level <> 'ok'
 	UNION ALL
-	SELECT 'handlers', CASE WHEN count(*) FILTER (WHERE r.state = 'with_person' OR r.blocks) > 0 THEN 'error' ELSE 'warning' END,
+	SELECT 'handlers', CASE WHEN count(*) FILTER (WHERE r.state = 'with_person' OR r.settlement_waits) > 0 THEN 'error' ELSE 'warning' END,
 		   NULL, min(r.first_failed_at), NULL, count(*),
 		   format('calls of handlers have failed or wait, %s of them for a person, %s of them settlements: see refundx.handler_failures',
-				  count(*) FILTER (WHERE r.state = 'with_person'), count(*) FILTER (WHERE r.blocks))
-	  FROM refundx.handler_run r WHERE r.is_open HAVING count(*) > 0
+				  count(*) FILTER (WHERE r.state = 'with_person'), count(*) FILTER (WHERE r.settlement_waits))
+	  FROM refundx.handler_failures r HAVING count(*) > 0
 	UNION ALL
 	SELECT 'overdue', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END, NULL, min(i.due_at),
 		   clock_timestamp() - min(i.due_at), count(*),

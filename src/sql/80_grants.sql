@@ -30,7 +30,7 @@ GRANT EXECUTE ON FUNCTION
 	TO refundx_settler;
 
 -- dispatcher: claims what is due, calls, keeps the answers
-GRANT SELECT ON refundx.channel_settings, refundx.merchant, refundx.merchant_paused, refundx.pause, refundx.cap, refundx.payment,
+GRANT SELECT ON refundx.channel_settings, refundx.merchant, refundx.merchant_paused, refundx.pause, refundx.cap, refundx.breaker, refundx.pace_setting, refundx.payment,
 	refundx.instruction, refundx.payout,
 	refundx.request, refundx.attempt, refundx.event, refundx.evidence, refundx.installation
 	TO refundx_dispatcher;
@@ -38,7 +38,8 @@ GRANT SELECT (account_id, hold) ON refundx.account TO refundx_dispatcher, refund
 GRANT UPDATE (state, state_since, due_at, due_call, attempts, polls, first_attempt_at,
 			  detail, unexplained, last_attempt_at, person_reason, person_suggestion, person_since)
 	ON refundx.instruction TO refundx_dispatcher;
-GRANT INSERT ON refundx.attempt, refundx.request, refundx.event, refundx.evidence TO refundx_dispatcher;
+GRANT INSERT ON refundx.attempt, refundx.request, refundx.event, refundx.evidence, refundx.breaker TO refundx_dispatcher;
+GRANT UPDATE ON refundx.breaker TO refundx_dispatcher;
 GRANT EXECUTE ON FUNCTION refundx.recover_timeline(), refundx.stop_take(bigint[], timestamptz) TO refundx_dispatcher;
 
 -- listener: the one that strangers reach
@@ -80,8 +81,9 @@ GRANT SELECT ON refundx.handler, refundx.handler_run TO refundx_settler;
 GRANT SELECT (payee_masked) ON refundx.payout TO refundx_runner;
 GRANT SELECT ON refundx.guard_lock, refundx.guard_trigger TO refundx_runner;
 GRANT DELETE ON refundx.handed TO refundx_runner;
+GRANT UPDATE (begun) ON refundx.handed TO refundx_runner;
 GRANT INSERT ON refundx.handler_run TO refundx_runner;
-GRANT UPDATE (blocks, state, tries, next_at, code, message, context, first_failed_at, failed_at, closed_at)
+GRANT UPDATE (blocks, state, tries, next_at, code, message, context, first_failed_at, failed_at, closed_at, begun)
 	ON refundx.handler_run TO refundx_runner;
 
 -- courier: whom to text, and what
@@ -170,7 +172,7 @@ GRANT SELECT ON refundx.inflight, refundx.unknown, refundx.journal_lines, refund
 	refundx.evidence_log, refundx.events, refundx.notices, refundx.channels, refundx.merchants,
 	refundx.callbacks, refundx.external_refunds, refundx.desk, refundx.audit_log, refundx.incidents,
 	refundx.withdrawals_by_state, refundx.awaiting_approval, refundx.awaiting_payee, refundx.in_transit,
-	refundx.bounced, refundx.withdraw_policies, refundx.pauses, refundx.caps, refundx.merchant_paused
+	refundx.bounced, refundx.withdraw_policies, refundx.pauses, refundx.caps, refundx.merchant_paused, refundx.breakers, refundx.paces
 	TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.held_back(bigint), refundx.pause_subject(refundx.pause), refundx.pause_text(refundx.pause),
 	refundx.cap_used(refundx.cap, timestamptz), refundx.cap_text(refundx.cap),
@@ -237,6 +239,7 @@ GRANT EXECUTE ON FUNCTION
 	refundx.resume(text, text, text, text),
 	refundx.cap_set(text, text, interval, bigint, bigint, text, text, text, numeric, boolean),
 	refundx.cap_remove(text, text, text, interval, text),
+	refundx.pace_set(text, text, text, int, int, numeric, interval),
 	refundx.channel_add(text, text, jsonb),
 	refundx.channel_set(text, jsonb, boolean),
 	refundx.channel_check(text, boolean),

@@ -130,6 +130,7 @@ dispatcher_start(void *arg)
 	d->keys_read_at = GetCurrentTimestamp();
 	arrival_begin(&d->arrival);
 	load_merchants();
+	breakers_load();
 	load_open();
 }
 
@@ -247,9 +248,11 @@ load_merchants(void)
 {
 	static Statement read = {
 		"SELECT m.merchant_id, m.kind, m.merchant_no, a.about, $1 OR p.paused IS NOT NULL,"
-		"       CASE WHEN $1 OR p.paused NOT IN ('hold', 'config') THEN 'infinity' ELSE p.probe_at END"
+		"       CASE WHEN $1 OR p.paused NOT IN ('hold', 'config') THEN 'infinity' ELSE p.probe_at END,"
+		"       s.calls_per_second, s.breaker_calls, (s.breaker_errors * 1000)::int, extract(epoch FROM s.breaker_longest)::int"
 		"  FROM refundx.merchant m CROSS JOIN (VALUES ('refund'), ('withdrawal')) a(about)"
-		"  LEFT JOIN refundx.merchant_paused p ON p.merchant_id = m.merchant_id AND p.about = a.about", ARGS(BOOLOID)
+		"  LEFT JOIN refundx.merchant_paused p ON p.merchant_id = m.merchant_id AND p.about = a.about"
+		"  LEFT JOIN refundx.pace_setting s ON s.merchant_id = m.merchant_id AND s.about = a.about", ARGS(BOOLOID)
 	};
 	Values		v = {0};
 	uint64		n;
@@ -262,8 +265,14 @@ load_merchants(void)
 		ProductKind product;
 
 		schedule_merchant(row_int4(row, 1), row_text(row, 2), row_text(row, 3));
-		if (product_from_name(row_text(row, 4), &product))
-			schedule_pause(row_int4(row, 1), product, row_bool(row, 5), row_time(row, 6));
+		if (!product_from_name(row_text(row, 4), &product))
+			continue;
+		schedule_pause(row_int4(row, 1), product, row_bool(row, 5), row_time(row, 6));
+		schedule_settings(row_int4(row, 1), product, row_int4(row, 7), &(BreakerSettings) {
+			row_null(row, 8) ? BREAKER_CALLS : row_int4(row, 8),
+			row_null(row, 9) ? BREAKER_ERRORS : row_int4(row, 9) / 1000.0,
+			row_null(row, 10) ? BREAKER_LONGEST : row_int4(row, 10)
+		});
 	}
 }
 
@@ -449,12 +458,22 @@ keep_answers(Dispatcher *d)
 	while ((call = call_list_take(&d->ended)) != NULL)
 	{
 		Due		   *due = schedule_find(call->instruction_id);
+		CallOutcome outcome = {
+			.answered = call->evidence.http_status > 0,
+			.failing = call->evidence.failing,
+			.error = breaker_error(call->call, &call->evidence),
+			.code = call->evidence.code[0] != '\0' ? call->evidence.code : NULL
+		};
 
 		if (due != NULL)
-			schedule_call_ended(due, call->evidence.http_status > 0, call->evidence.failing, now);
+			schedule_call_ended(due, &outcome, now);
 		d->in_flight--;
 		call_free(call);
 	}
+	/* if this fails, the next answer brings us here again */
+	if (schedule_breakers_changed(NULL) &&
+		worker_transaction(d->self, "refundx: breakers", breakers_write, NULL))
+		schedule_breakers_written();
 }
 
 static int64

@@ -104,6 +104,10 @@ extern void dispatch_claim(void *arg);
 extern bool divert_prepare(Call *c, uint64 row, int column, const char *number, char *why, size_t whysize);
 extern void divert_write_requests(const CallList *claimed);
 
+/* breaker_record.c: in a worker_transaction */
+extern void breakers_write(void *arg);
+extern void breakers_load(void);
+
 /* dispatch_call.c */
 extern void dispatch_send(Dispatcher *d, Call *call);
 extern void dispatch_collect(Dispatcher *d);

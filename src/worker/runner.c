@@ -70,6 +70,8 @@ typedef struct Runner
 	int			cap;
 	int			done;			/* of them */
 	int			at;				/* the one that is being run */
+	bool		starting;		/* the list is made: what is on it may have ended the last process */
+	bool		may_begin;
 	RunResult	result;
 } Runner;
 
@@ -89,6 +91,7 @@ static void note_time(const RunResult *r);
 static void list_add(Runner *r, int64 instruction_id, int64 evidence_id, int64 run_id, TimestampTz not_before);
 static void list_wake(Runner *r, int64 instruction_id);
 static bool list_next(Runner *r, TimestampTz *next_at);
+static bool may_begin(Runner *r);
 static void item_over(Runner *r, bool committed);
 static bool not_wanted(Runner *r);
 static void report(Runner *r, TimestampTz next_at);
@@ -127,7 +130,11 @@ runner_run(Worker *self)
 		}
 		while (list_next(&r, &next_at))
 		{
-			bool		committed = worker_transaction(self, "refundx: settling with handlers", runner_one, &r);
+			bool		committed;
+
+			if (r.item[r.at].what.suspect && !may_begin(&r))
+				continue;
+			committed = worker_transaction(self, "refundx: settling with handlers", runner_one, &r);
 
 			if (committed)
 				TESTPOINT("runner-after-commit");
@@ -169,6 +176,7 @@ list_add(Runner *r, int64 instruction_id, int64 evidence_id, int64 run_id, Times
 	item->what.evidence_id = evidence_id;
 	item->what.run_id = run_id;
 	item->not_before = not_before;
+	item->what.suspect = r->starting;
 }
 
 /* What waits behind something of this instruction may go on. */
@@ -237,6 +245,7 @@ runner_start(void *arg)
 	uint64		row;
 
 	r->n = r->done = 0;
+	r->starting = true;
 	arrival_begin(&r->handed);
 	arrival_begin(&r->runs);
 	n = statement_read(&handed, NULL);
@@ -245,6 +254,7 @@ runner_start(void *arg)
 	n = statement_read(&runs, NULL);
 	for (row = 0; row < n; row++)
 		list_add(r, row_int8(row, 1), 0, row_int8(row, 2), row_null(row, 3) ? WHEN_SOMEBODY_SAYS : row_time(row, 3));
+	r->starting = false;
 }
 
 static void
@@ -284,7 +294,10 @@ runner_look(void *arg)
 
 	n = arrival_read(&r->handed, &handed, &v);
 	for (row = 0; row < n; row++)
+	{
+		list_wake(r, row_int8(row, 1)); /* a person has it tried again */
 		list_add(r, row_int8(row, 1), row_int8(row, 2), 0, 0);
+	}
 	values_reset(&v);
 	n = arrival_read(&r->runs, &runs, &v);
 	for (row = 0; row < n; row++)
@@ -327,6 +340,33 @@ not_wanted(Runner *r)
  */
 
 static void
+count_it(void *arg)
+{
+	Runner	   *r = arg;
+
+	r->may_begin = handler_run_begin(&r->item[r->at].what);
+}
+
+/* Of what was found at start: a call that takes the server down is not made for ever. */
+static bool
+may_begin(Runner *r)
+{
+	Entry	   *item = &r->item[r->at];
+
+	if (!worker_transaction(r->self, "refundx: counting calls", count_it, r))
+	{
+		item->not_before = clock_now() + RETRY_ERROR_MS * INT64CONST(1000);
+		return false;
+	}
+	if (!r->may_begin)
+	{
+		item->what.suspect = false; /* once a person says so, it is new */
+		item->not_before = WHEN_SOMEBODY_SAYS;
+	}
+	return r->may_begin;
+}
+
+static void
 runner_one(void *arg)
 {
 	Runner	   *r = arg;
@@ -347,6 +387,7 @@ item_over(Runner *r, bool committed)
 		item->not_before = now + RETRY_ERROR_MS * INT64CONST(1000);
 		return;
 	}
+	item->what.suspect = false;
 	note_time(&r->result);
 	if (r->result.outcome == RUN_LOCKED && !r->result.settled)
 	{

@@ -17,10 +17,10 @@
  *				asked about it, and a minute between two starts
  *	channel		(the caller's) connections
  *
- * And by a breaker: a channel that does not answer at all, several times in a
- * row, is tried by one call at growing intervals.  Each futile call is an
- * attempt, evidence and a settlement; thousands of them would take from the
- * other channels what they need.
+ * And by breakers (breaker.c): a channel that does not answer at all, several
+ * times in a row, or nearly always with an error, is tried by one call at growing
+ * intervals.  Thousands of futile calls would take from the other channels
+ * what they need.
  *
  * Calls under way are also bounded by a window that opens with each success
  * and closes to a crack on a failure: a channel that has begun to refuse
@@ -41,13 +41,6 @@
 
 #define FIRST_WINDOW	5
 #define LARGEST_WINDOW	4096
-
-/*
- * So many calls without an answer open the breaker: more than the three that
- * make a channel try its other host.  It is tried again after 1, 2, 4 ... 60 s.
- */
-#define SILENT_MAX		8
-#define SILENT_WAIT_MAX	60
 
 static int	share = LARGEST_WINDOW;	/* see schedule_share() */
 static int	database = 0;		/* our slot, in the paces that databases share */
@@ -139,6 +132,8 @@ merchant_pace(int32 merchant_id)
 		memset((char *) m + sizeof(int32), 0, sizeof(*m) - sizeof(int32));
 		m->window = FIRST_WINDOW;
 		m->scale = 1;
+		for (call = 0; call < PRODUCT_COUNT; call++)
+			m->breaker[call] = (BreakerSettings) {BREAKER_CALLS, BREAKER_ERRORS, BREAKER_LONGEST};
 		for (call = 0; call < PRODUCT_COUNT * LANE_COUNT; call++)
 			lane_at(m, call)->heap = pairingheap_allocate(due_compare, NULL);
 		MemoryContextSwitchTo(old);
@@ -284,6 +279,18 @@ schedule_merchant(int32 merchant_id, const char *kind, const char *merchant_no)
 }
 
 void
+schedule_settings(int32 merchant_id, ProductKind product, int calls_per_second,
+				  const BreakerSettings *breaker)
+{
+	MerchantPace *m = merchant_pace(merchant_id);
+
+	if (m->own_rate[product] != calls_per_second)
+		unblock(m);
+	m->own_rate[product] = calls_per_second;
+	m->breaker[product] = *breaker;
+}
+
+void
 schedule_pause(int32 merchant_id, ProductKind product, bool paused, TimestampTz probe_at)
 {
 	MerchantPace *m = merchant_pace(merchant_id);
@@ -331,21 +338,35 @@ tokens_allow(MerchantPace *m, int limit, TimestampTz now)
 	return now + Max((TimestampTz) ((1.0 - m->tokens) * USECS_PER_SEC / rate), 1000);
 }
 
+/* The channel's limit, or a lower one of our own; 0 = none. */
+static int
+rate_of(const MerchantPace *m, const Due *d, const ChannelLimits *limits)
+{
+	int			own = m->own_rate[d->product];
+
+	return own > 0 && (limits->calls_per_second <= 0 || own < limits->calls_per_second) ? own :
+		limits->calls_per_second;
+}
+
 /* 0 = it may go; otherwise when to look again. */
 static TimestampTz
 merchant_allows(MerchantPace *m, const Due *d, const ChannelLimits *limits, TimestampTz now)
 {
 	const Pause *p = &m->pause[d->product];
+	TimestampTz later;
 
 	if (p->paused && d->call == CALL_SUBMIT && (p->probing || now < p->probe_at))
 		return Max(p->probe_at, now + USECS_PER_SEC);
-	if (m->silent >= SILENT_MAX && (m->in_flight > 0 || now < m->silent_until))
-		return Max(m->silent_until, now + USECS_PER_SEC / 10);
+	if (m->silence.open && (m->in_flight > 0 || now < m->silence.probe_at))
+		return Max(m->silence.probe_at, now + USECS_PER_SEC / 10);
+	later = breaker_allows(&m->lane[d->product][d->call].errors, now);
+	if (later != 0)
+		return later;
 
 	/* an answer unblocks; the times are only the safety net */
 	if (m->in_flight >= Min(m->window, share))
 		return now + USECS_PER_SEC;
-	return tokens_allow(m, limits->calls_per_second, now);
+	return tokens_allow(m, rate_of(m, d, limits), now);
 }
 
 /*
@@ -355,7 +376,7 @@ merchant_allows(MerchantPace *m, const Due *d, const ChannelLimits *limits, Time
 static TimestampTz
 pace_allows(MerchantPace *m, const Due *d, const ChannelLimits *limits, TimestampTz now)
 {
-	PaceLimits	pace = {limits->calls_per_second, limits->failing_per_second,
+	PaceLimits	pace = {rate_of(m, d, limits), limits->failing_per_second,
 		/* asking about an unknown number is likely to be answered with a 404 */
 		d->state == STATE_UNKNOWN
 	};
@@ -482,6 +503,7 @@ schedule_call_began(Due *d, TimestampTz now)
 	m->tokens -= 1.0;
 	if (m->pause[d->product].paused && d->call == CALL_SUBMIT)
 		m->pause[d->product].probing = true;
+	breaker_call_began(&m->lane[d->product][d->call].errors, d->instruction_id);
 	if (d->call == CALL_SUBMIT)
 	{
 		count_undecided(d, d->state, STATE_SENDING);
@@ -507,28 +529,6 @@ widen(MerchantPace *m, int64 took)
 	m->window = (int) Min(m->window + 1, most);
 }
 
-/*
- * Silence also closes the window: what hung may hang again, and holds its
- * connection for as long as the time-out.
- */
-static void
-count_silence(MerchantPace *m, bool answered, TimestampTz now)
-{
-	int			wait;
-
-	if (answered)
-	{
-		m->silent = 0;
-		return;
-	}
-	m->silent = Min(m->silent + 1, SILENT_MAX + 16);
-	m->window = Max(m->window / 2, FIRST_WINDOW);
-	if (m->silent < SILENT_MAX)
-		return;
-	wait = Min(1 << Min(m->silent - SILENT_MAX, 6), SILENT_WAIT_MAX);
-	m->silent_until = now + wait * USECS_PER_SEC / m->scale;
-}
-
 void
 schedule_share(int calls)
 {
@@ -545,20 +545,83 @@ schedule_silent(void)
 	hash_seq_init(&scan, merchants);
 	while ((m = hash_seq_search(&scan)) != NULL)
 	{
-		if (m->silent >= SILENT_MAX)
+		if (m->silence.open)
 			n++;
 	}
 	return n;
 }
 
+/* One after the other; place is filled in for it.  NULL at the end. */
+static Breaker *
+breaker_at(MerchantPace *m, int i, BreakerPlace *place)
+{
+	place->merchant_id = m->merchant_id;
+	place->silence = i == PRODUCT_COUNT * LANE_COUNT;
+	place->product = place->silence ? PRODUCT_REFUND : (ProductKind) (i / LANE_COUNT);
+	place->call = place->silence ? CALL_SUBMIT : (ChannelCall) (i % LANE_COUNT);
+	return place->silence ? &m->silence : i < PRODUCT_COUNT * LANE_COUNT ? &lane_at(m, i)->errors : NULL;
+}
+
+Breaker *
+schedule_breaker(const BreakerPlace *place)
+{
+	MerchantPace *m = merchant_pace(place->merchant_id);
+
+	return place->silence ? &m->silence : &m->lane[place->product][place->call].errors;
+}
+
+bool
+schedule_breakers_changed(void (*each) (const BreakerPlace *place, const Breaker *b))
+{
+	HASH_SEQ_STATUS scan;
+	MerchantPace *m;
+	bool		any = false;
+
+	hash_seq_init(&scan, merchants);
+	while ((m = hash_seq_search(&scan)) != NULL)
+	{
+		BreakerPlace place;
+		Breaker    *b;
+		int			i;
+
+		for (i = 0; (b = breaker_at(m, i, &place)) != NULL; i++)
+		{
+			if (!b->changed)
+				continue;
+			any = true;
+			if (each != NULL)
+				each(&place, b);
+		}
+	}
+	return any;
+}
+
 void
-schedule_call_ended(Due *d, bool answered, bool failing, TimestampTz now)
+schedule_breakers_written(void)
+{
+	HASH_SEQ_STATUS scan;
+	MerchantPace *m;
+
+	hash_seq_init(&scan, merchants);
+	while ((m = hash_seq_search(&scan)) != NULL)
+	{
+		BreakerPlace place;
+		Breaker    *b;
+		int			i;
+
+		for (i = 0; (b = breaker_at(m, i, &place)) != NULL; i++)
+			b->changed = false;
+	}
+}
+
+void
+schedule_call_ended(Due *d, const CallOutcome *outcome, TimestampTz now)
 {
 	MerchantPace *m = merchant_pace(d->merchant_id);
 
 	d->in_flight = false;
 	m->in_flight--;
-	pace_end(m->pace, database, failing, now);
+	pace_end(m->pace, database, outcome->failing, now);
 	if (d->under_way == CALL_SUBMIT)
 	{
 		m->pause[d->product].probing = false;
@@ -566,11 +629,16 @@ schedule_call_ended(Due *d, bool answered, bool failing, TimestampTz now)
 		/* "A minute apart" is the channel's to measure: count from the answer. */
 		schedule_payment_started(d->payment_id, d->instruction_id, now);
 	}
-	count_silence(m, answered, now);
-	if (failing)
+	breaker_silence(&m->silence, outcome, now, m->scale);
+	breaker_call_ended(&m->lane[d->product][d->under_way].errors, d->instruction_id, outcome,
+					   &m->breaker[d->product], now, m->scale);
+	if (outcome->failing)
 		m->window = 2;
-	else if (answered)
+	else if (outcome->answered)
 		widen(m, now - d->began_at);
+	else
+		/* what hung may hang again, and holds its connection for as long as the time-out */
+		m->window = Max(m->window / 2, FIRST_WINDOW);
 	unblock(m);
 
 	/* it finished while its call was under way */
@@ -595,6 +663,7 @@ schedule_call_undone(Due *d, TimestampTz later)
 	d->in_flight = false;
 	m->in_flight--;
 	pace_undo(m->pace, database);
+	breaker_call_undone(&m->lane[d->product][d->under_way].errors, d->instruction_id);
 	unblock(m);
 	if (d->under_way == CALL_SUBMIT)
 	{

@@ -16,6 +16,7 @@
 #include "datatype/timestamp.h"
 #include "lib/pairingheap.h"
 #include "money/state.h"
+#include "worker/breaker.h"
 
 /* An instruction that is due at some time: a line of the dispatcher's heap. */
 typedef struct Due
@@ -44,6 +45,7 @@ typedef struct Lane
 {
 	pairingheap *heap;
 	TimestampTz blocked_until;	/* the merchant's pace allows none before */
+	Breaker		errors;			/* opens on a burst of them */
 } Lane;
 
 /* Of a merchant's refunds, or of its transfers. */
@@ -70,8 +72,9 @@ typedef struct MerchantPace
 	int			window;			/* calls that may be under way */
 	int64		latency;		/* of an answer, smoothed, in microseconds */
 	int			in_flight;
-	int			silent;			/* calls in a row that got no answer at all */
-	TimestampTz silent_until;	/* the breaker: none before, then one */
+	Breaker		silence;		/* opens when no call is answered any more */
+	BreakerSettings breaker[PRODUCT_COUNT]; /* of its lanes */
+	int			own_rate[PRODUCT_COUNT];	/* calls a second that we allow; 0 = as the channel */
 	int64		scale;			/* of the sandbox's clock, as last seen */
 } MerchantPace;
 
@@ -93,6 +96,8 @@ extern void schedule_set(int64 instruction_id, ProductKind product, State state,
 						 ChannelCall call, TimestampTz due_at, int32 merchant_id, int32 channel_id,
 						 int64 payment_id);
 extern void schedule_merchant(int32 merchant_id, const char *kind, const char *merchant_no);
+extern void schedule_settings(int32 merchant_id, ProductKind product, int calls_per_second,
+							  const BreakerSettings *breaker);
 extern void schedule_pause(int32 merchant_id, ProductKind product, bool paused, TimestampTz probe_at);
 
 /*
@@ -115,8 +120,23 @@ extern Due *schedule_next(TimestampTz now,
  */
 extern void schedule_share(int calls);
 
-/* How many merchants the breaker holds back. */
+/* How many merchants do not answer at all. */
 extern int	schedule_silent(void);
+
+/* Which breaker: of a merchant's silence, or of the errors of one kind of call. */
+typedef struct BreakerPlace
+{
+	int32		merchant_id;
+	bool		silence;
+	ProductKind product;
+	ChannelCall call;
+} BreakerPlace;
+
+extern Breaker *schedule_breaker(const BreakerPlace *place);
+
+/* For each that has changed since schedule_breakers_written(); true if there is one. */
+extern bool schedule_breakers_changed(void (*each) (const BreakerPlace *place, const Breaker *b));
+extern void schedule_breakers_written(void);
 
 extern Due *schedule_find(int64 instruction_id);
 extern void schedule_again(Due *due, TimestampTz due_at);	/* back into the schedule */
@@ -125,11 +145,7 @@ extern void schedule_call_began(Due *due, TimestampTz now);
 /* Another request of the same call. */
 extern void schedule_call_goes_on(Due *due, TimestampTz now);
 
-/*
- * `failing`: it counts against the channel's limit of failing calls; `answered`:
- * there was an answer at all.
- */
-extern void schedule_call_ended(Due *due, bool answered, bool failing, TimestampTz now);
+extern void schedule_call_ended(Due *due, const CallOutcome *outcome, TimestampTz now);
 
 /* It was not made after all: as before, and due again later. */
 extern void schedule_call_undone(Due *due, TimestampTz later);

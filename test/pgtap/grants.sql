@@ -11,10 +11,11 @@ LANGUAGE sql AS $$
 $$;
 
 -- The workers: tables.
-SELECT pg_temp.allow('refundx_dispatcher', 'SELECT', 'channel_settings', 'merchant', 'merchant_paused', 'pause', 'cap', 'payment', 'instruction', 'payout', 'request',
+SELECT pg_temp.allow('refundx_dispatcher', 'SELECT', 'channel_settings', 'merchant', 'merchant_paused', 'pause', 'cap', 'breaker', 'pace_setting', 'payment', 'instruction', 'payout', 'request',
 					 'attempt', 'event', 'evidence', 'installation');
 SELECT pg_temp.allow('refundx_dispatcher', 'SELECT some columns', 'account');
-SELECT pg_temp.allow('refundx_dispatcher', 'INSERT', 'attempt', 'request', 'event', 'evidence');
+SELECT pg_temp.allow('refundx_dispatcher', 'INSERT', 'attempt', 'request', 'event', 'evidence', 'breaker');
+SELECT pg_temp.allow('refundx_dispatcher', 'UPDATE', 'breaker');
 SELECT pg_temp.allow('refundx_dispatcher', 'UPDATE some columns', 'instruction');
 SELECT pg_temp.allow('refundx_listener', 'SELECT', 'channel_settings');
 SELECT pg_temp.allow('refundx_listener', 'INSERT', 'evidence', 'callback_count');
@@ -33,7 +34,7 @@ INSERT INTO may SELECT 'refundx_runner', object, privilege FROM may WHERE role =
 SELECT pg_temp.allow('refundx_runner', 'SELECT', 'guard_lock', 'guard_trigger');
 SELECT pg_temp.allow('refundx_runner', 'DELETE', 'handed');
 SELECT pg_temp.allow('refundx_runner', 'INSERT', 'handler_run');
-SELECT pg_temp.allow('refundx_runner', 'UPDATE some columns', 'handler_run');
+SELECT pg_temp.allow('refundx_runner', 'UPDATE some columns', 'handler_run', 'handed');
 SELECT pg_temp.allow('refundx_clerk', 'SELECT some columns', 'handler_run');
 SELECT pg_temp.allow('refundx_courier', 'SELECT', 'notice', 'notice_provider', 'notice_template', 'payment_contact', 'payout_contact', 'instruction',
 					 'payment', 'channel', 'channel_settings', 'merchant', 'installation', 'incident', 'relay', 'event', 'outbox', 'outbox_position');
@@ -62,7 +63,7 @@ SELECT pg_temp.allow(r, 'SELECT', 'outbox') FROM unnest(ARRAY['refundx_operator'
 SELECT pg_temp.allow(r, 'SELECT', 'inflight', 'unknown', 'journal_lines', 'attempts', 'evidence_log', 'events', 'notices',
 					 'channels', 'merchants', 'callbacks', 'external_refunds', 'desk', 'audit_log', 'incidents', 'health',
 					 'withdrawals_by_state', 'awaiting_approval', 'awaiting_payee', 'in_transit', 'bounced', 'withdraw_policies',
-					 'pauses', 'caps', 'merchant_paused')
+					 'pauses', 'caps', 'merchant_paused', 'breakers', 'paces')
   FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'failure_policies') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 INSERT INTO may SELECT r, relname, 'SELECT' FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, pg_class
@@ -144,7 +145,7 @@ INSERT INTO may_call
 	SELECT 'refundx_operator', f FROM unnest(ARRAY['handler_add', 'handler_set', 'handler_pause', 'handler_resume', 'handler_remove', 'handler_retry', 'handler_waive']) f
 	UNION ALL
 	SELECT 'refundx_operator', f
-	  FROM unnest(ARRAY['refund_adopt', 'refund_allow', 'approve', 'reject', 'withdraw_policy_set', 'forget_payee', 'guard_lift', 'hold', 'release', 'query_now', 'retry', 'callback_replay', 'notice_resend', 'external_ignore', 'pause', 'resume', 'cap_set', 'cap_remove', 'account_close', 'account_reopen', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
+	  FROM unnest(ARRAY['refund_adopt', 'refund_allow', 'approve', 'reject', 'withdraw_policy_set', 'forget_payee', 'guard_lift', 'hold', 'release', 'query_now', 'retry', 'callback_replay', 'notice_resend', 'external_ignore', 'pause', 'resume', 'cap_set', 'cap_remove', 'pace_set', 'account_close', 'account_reopen', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
 						'notice_provider_set', 'notice_provider_check', 'notice_template_set', 'arm']) f;
 SELECT set_eq('SELECT role, function FROM calls', 'SELECT role, function FROM may_call',
 	'every role can call exactly what it is meant to');

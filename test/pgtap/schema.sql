@@ -1,6 +1,6 @@
 -- The shape of what is installed.
 BEGIN;
-SELECT plan(17);
+SELECT plan(18);
 
 -- Rights that a caller lends to a function end where search_path is his.
 SELECT is_empty($$
@@ -90,5 +90,13 @@ SELECT is_empty($$
 	   AND position('refundx.' || v.viewname IN (SELECT prosrc FROM pg_proc
 			WHERE oid = 'refundx.check()'::regprocedure)) = 0$$,
 	'check() asks every one of its views');
+-- An application's handler decides nothing that is a person's (those in C are called by 610).
+SELECT is_empty($$
+	SELECT p.oid::regprocedure::text FROM pg_proc p JOIN pg_language l ON l.oid = p.prolang
+	 WHERE p.pronamespace = 'refundx'::regnamespace AND l.lanname <> 'c' AND p.provolatile = 'v'
+	   AND has_function_privilege('refundx_operator', p.oid, 'EXECUTE')
+	   AND NOT has_function_privilege('refundx_app', p.oid, 'EXECUTE') AND NOT has_function_privilege('refundx_auditor', p.oid, 'EXECUTE')
+	   AND p.prosrc !~ 'not_in_handler|desk_run'$$,
+	'every function of operators begins with refundx.not_in_handler()');
 SELECT * FROM finish();
 ROLLBACK;

@@ -159,6 +159,7 @@ isnt($rx->state('H4'), 'succeeded', 'and the settlement waits for it');
 is($rx->payment_sums('PH4'), '50000|10000|0', 'its money is in flight');
 is(seen('H4'), '', 'nothing was done');
 is($rx->sql("SELECT due_at IS NULL FROM refundx.instruction WHERE instruction_no = 'H4'"), 't', 'the channel is not asked any more');
+like($rx->sql(q{SELECT refundx.refund_explain('H4')}), qr/the channel has answered since; it is settled after the handler shop\.follow, of succeeded, which has failed and is called in 60 min\.$/, 'as is explained');
 $rx->check_ok('while a settlement waits');
 refund('H5');
 $rx->wait_state('H5', 'succeeded', 'others do not wait for it');
@@ -231,10 +232,30 @@ foreach my $command (sort keys %wicked)
 	refund($no);
 	wait_failure($no, 'message ~ ' . Refundx::literal($wicked{$command}), "$command is refused");
 }
+# What operators do is not done by a handler, though its role could.
+my %operators = (
+	arm => q{'x'}, approve => q{'W', 'x'}, reject => q{'W', 'x'}, account_close => q{'A', 'x'},
+	channel_add => q{'c', 'wechat', '{}'}, channel_set => q{'wx'}, notice_provider_add => q{'c', 'aliyun', '{}'},
+	notice_provider_set => q{'sms'}, notice_template_set => q{'succeeded', '*', 'sms', '{}'}, refund_allow => q{'H1', 'x'},
+	handler_waive => q{'H30', 'x'}, handler_pause => q{'refund.succeeded', 'shop.follow', 'x'}, hold => q{'refund', 'H1', 'x'});
 $rx->sql('GRANT refundx_operator TO shop_owner');
-trouble('H30', q{SELECT refundx.account_close('A', 'by a handler')});
+$rx->sql('SET ROLE shop_owner; CREATE TABLE shop.tried (function text, said text)');
+trouble('H30', q{DO $$
+	DECLARE c record;
+	BEGIN
+		FOR c IN SELECT * FROM json_each_text('} . Refundx::to_json(\%operators) =~ s/'/''/gr . q{') LOOP
+			BEGIN
+				EXECUTE format('SELECT refundx.%s(%s)', c.key, c.value);
+				INSERT INTO shop.tried VALUES (c.key, 'no error');
+			EXCEPTION WHEN OTHERS THEN
+				INSERT INTO shop.tried VALUES (c.key, SQLSTATE);
+			END;
+		END LOOP;
+	END $$});
 refund('H30');
-wait_failure('H30', "code = 'RX026'", 'what operators do is not done by a handler');
+$rx->wait_state('H30', 'succeeded', 'a handler that tries what operators do');
+is($rx->sql("SELECT string_agg(function, ' ' ORDER BY function) FROM shop.tried WHERE said = 'RX026'"), join(' ', sort keys %operators),
+	'is refused each of it') || diag($rx->sql('SELECT * FROM shop.tried'));
 $rx->sql('REVOKE refundx_operator FROM shop_owner');
 
 # Deferred triggers and held cursors would run at commit, as the runner.
@@ -307,7 +328,7 @@ is(seen('H43'), 'succeeded', 'and was called');
 
 SKIP:
 {
-	skip 'needs a build with TESTPOINTS=1', 4 unless $rx->has_test_points;
+	skip 'needs a build with TESTPOINTS=1', 9 unless $rx->has_test_points;
 	$rx->set('refundx.test_point' => 'runner-before-commit:wait');
 	my $mark = -s $rx->node->logfile;
 	refund('H50');
@@ -319,6 +340,17 @@ SKIP:
 	$rx->wait_state('H50', 'succeeded', 'kill -9: it is settled after the restart');
 	is(seen('H50'), 'succeeded', 'and followed, once');
 	is(notices('H50'), 1, 'one notice');
+
+	# One that takes the server down each time does so three times, and no more.
+	$rx->set('refundx.test_point' => 'runner-before-commit:crash');
+	refund('H51');
+	ok(Refundx::wait_for(sub { my ($n) = eval { failure('H51', 'code') }; defined $n && $n eq '57P02' }, 'it is given up'),
+		'a call that takes the server down is not made for ever');
+	is(failure('H51', 'state, settlement_waits, tries'), 'with_person|t|3', 'and waits for a person');
+	is($rx->sql("SELECT count(*) FROM refundx.incidents WHERE kind = 'handler_crashed'"), 1, 'who is told');
+	$rx->set('refundx.test_point' => '');
+	is($rx->sql(q{SELECT refundx.handler_retry('H51', 'the function was replaced')}), 1, 'mended');
+	$rx->wait_state('H51', 'succeeded', 'it goes on');
 }
 
 # ---- refund_now ----
