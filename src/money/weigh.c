@@ -670,7 +670,7 @@ schedule_sent(Instruction *i, const EvidenceFacts *e, const Timing *timing, int6
 	if (i->state == STATE_ABNORMAL &&
 		(i->person_reason == NULL || strncmp(i->person_reason, ELSEWHERE, strlen(ELSEWHERE)) != 0))
 		to_person(i, "the payee's card or account cannot receive the money; the channel holds it",
-				  "Ask the payee for another card and call refundx.refund_abnormal(), or use the channel's own form; the outcome is picked up from there.",
+				  "Ask the payee for another card and call refund_abnormal(), or use the channel's own form; the outcome is picked up from there.",
 				  now);
 }
 
