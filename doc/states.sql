@@ -32,13 +32,15 @@ What happens, in the order of the table:
   reversed, where the failure policy does not let it end there);
 - answers that move no money: `not_executed`, `hold`, `config`, `not_found`,
   `not_found_unapproved` (the same, of a withdrawal that nobody had agreed to), `unanswered`;
-- hints: `refusal_hint` (an unsigned no), `ask`.
+- hints: `refusal_hint` (an unsigned no), `ask`;
+- an operator's word: `resolve_succeeded`, `resolve_failed`, `resolve_canceled`, `resolve_returned`
+  ([desk.md](desk.md#say-what-became-of-it)). Nothing else makes `succeeded` of `failed` or `canceled`.
 
 ## Diagram
 
 In brackets: what the step does to the money. `pay_out`: frozen to out;
 `release`: frozen to available; `divert`: frozen to available, counted as
-returned; `return`: out to available.
+returned; `return`: out to available; `pay_late`: available to out, and what is missing from the suspense account.
 
 ```mermaid
 stateDiagram-v2

@@ -179,7 +179,8 @@ facts_read(ProductKind kind, const char *number, Facts *f)
 		"       EXISTS (SELECT FROM refundx.evidence e WHERE e.merchant_id = i.merchant_id"
 		"                AND e.wire_no = i.wire_no AND e.about = i.kind AND e.handover IS NOT NULL AND e.code = i.detail),"
 		"       (SELECT refundx.pause_text(s) FROM refundx.pauses_of(i.instruction_id) s LIMIT 1),"
-		"       CASE WHEN w.amount > k.max_amount THEN 'it is larger than ' || refundx.cap_text(k)"
+		"       CASE WHEN k.cap_id IS NULL THEN NULL"
+		"            WHEN w.amount > k.max_amount THEN 'it is larger than ' || refundx.cap_text(k)"
 		"            ELSE 'it waits for room in ' || refundx.cap_text(k) END, w.room_at,"
 		"       CASE b.about WHEN 'all' THEN 'does not answer' ELSE 'answers most calls with errors' END, b.probe_at"
 		"  FROM refundx.instruction i"
@@ -363,6 +364,12 @@ say_accepted(const Facts *f, StringInfo s)
 static void
 say_finished(const Facts *f, StringInfo s)
 {
+	if (f->detail && strcmp(f->detail, "operator") == 0)
+	{
+		appendStringInfo(s, "An operator resolved it as %s at %s%s%s", state_name(f->state), f->since,
+						 f->message ? ": " : "", f->message ? f->message : "");
+		return;
+	}
 	switch (f->state)
 	{
 		case STATE_SUCCEEDED:

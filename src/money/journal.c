@@ -60,6 +60,9 @@ static const struct
 	[JOURNAL_FEE_RETURN] = {"fee_return", 1, 0, -1},
 	[JOURNAL_SLOT_OUT] = {"slot_out", -1, 0, 1},
 	[JOURNAL_SLOT_IN] = {"slot_in", 1, 0, -1},
+	[JOURNAL_PAY_LATE] = {"pay_late", -1, 0, 1},
+	[JOURNAL_SUSPENSE] = {"suspense", -1, 0, 1},
+	[JOURNAL_SUSPENSE_IN] = {"suspense_in", 1, 0, -1},
 };
 
 const char *
@@ -105,6 +108,9 @@ journal_type_of_effect(Effect effect, JournalType *type)
 		case EFFECT_RETURN:
 			*type = JOURNAL_RETURN;
 			return true;
+		case EFFECT_PAY_LATE:
+			*type = JOURNAL_PAY_LATE;
+			return true;
 		case EFFECT_NONE:
 			break;
 	}
@@ -121,7 +127,8 @@ balance_move(AccountBalance *balance, JournalType type, int64 amount)
 	overflow = pg_add_s64_overflow(balance->available, amount * types[type].available,
 								   &balance->available);
 	overflow |= pg_add_s64_overflow(balance->frozen, amount * types[type].frozen, &balance->frozen);
-	return !overflow && balance->available >= 0 && balance->frozen >= 0;
+	return !overflow && balance->frozen >= 0 &&
+		(balance->available >= 0 || type == JOURNAL_SUSPENSE || type == JOURNAL_SUSPENSE_IN);
 }
 
 /*

@@ -26,7 +26,12 @@ typedef enum JournalType
 								 * instruction */
 	JOURNAL_FEE_RETURN,			/* outside -> available */
 	JOURNAL_SLOT_OUT,			/* available -> outside, and there ... */
-	JOURNAL_SLOT_IN				/* ... -> available of another slot of the account */
+	JOURNAL_SLOT_IN,			/* ... -> available of another slot of the account */
+	JOURNAL_PAY_LATE,			/* available -> outside: it had been released, and was
+								 * paid after all */
+	JOURNAL_SUSPENSE,			/* available -> outside, of a suspense account: what the
+								 * account of that one did not have; it may go below zero */
+	JOURNAL_SUSPENSE_IN			/* outside -> available of a suspense account: settled */
 } JournalType;
 
 typedef struct AccountBalance

@@ -15,11 +15,14 @@
 
 #include "base/shmem.h"
 #include "catalog/pg_type.h"
+#include "money/journal.h"
 #include "utils/array.h"
 #include "utils/builtins.h"
 
 PG_FUNCTION_INFO_V1(refundx_desk_wake);
 PG_FUNCTION_INFO_V1(refundx_desk_settle);
+PG_FUNCTION_INFO_V1(refundx_desk_gather);
+PG_FUNCTION_INFO_V1(refundx_desk_suspense_in);
 
 /* SQL: desk_wake() returns void */
 Datum
@@ -54,4 +57,33 @@ refundx_desk_settle(PG_FUNCTION_ARGS)
 	waiting = result.waiting.n;
 	SPI_finish();
 	PG_RETURN_INT32(waiting);
+}
+
+/*
+ * SQL: desk_gather(account_id bigint, slot_id bigint, amount bigint) returns void
+ *
+ * Before something is taken from a slot that the whole account may have: move there
+ * what it lacks, from the other slots, all of which the caller has locked.
+ */
+Datum
+refundx_desk_gather(PG_FUNCTION_ARGS)
+{
+	int64		account_id = PG_GETARG_INT64(0);
+
+	SPI_connect();
+	if (journal_has_slots(account_id))
+		(void) journal_gather(account_id, PG_GETARG_INT64(1), PG_GETARG_INT64(2));
+	SPI_finish();
+	PG_RETURN_VOID();
+}
+
+/* SQL: desk_suspense_in(account_id bigint, amount bigint, reference text, note text) returns void */
+Datum
+refundx_desk_suspense_in(PG_FUNCTION_ARGS)
+{
+	SPI_connect();
+	journal_post(PG_GETARG_INT64(0), JOURNAL_SUSPENSE_IN, PG_GETARG_INT64(1), 0,
+				 text_to_cstring(PG_GETARG_TEXT_PP(2)), text_to_cstring(PG_GETARG_TEXT_PP(3)));
+	SPI_finish();
+	PG_RETURN_VOID();
 }

@@ -186,7 +186,8 @@ static void
 batch_lock_payments(Batch *b)
 {
 	static Statement lock = {
-		"SELECT payment_id FROM refundx.payment WHERE payment_id = ANY ($1)"
+		"SELECT payment_id, paid - refunding - refunded - returned - elsewhere - already_refunded"
+		"  FROM refundx.payment WHERE payment_id = ANY ($1)"
 		" ORDER BY payment_id FOR NO KEY UPDATE SKIP LOCKED", ARGS(INT8ARRAYOID)
 	};
 	int64	   *ids = palloc(b->npieces * sizeof(int64));
@@ -206,7 +207,10 @@ batch_lock_payments(Batch *b)
 	b->payments = palloc0(Max(n, 1) * sizeof(PaymentDelta));
 	b->npayments = (int) n;
 	for (row = 0; row < n; row++)
+	{
 		b->payments[row].payment_id = row_int8(row, 1);
+		b->payments[row].left = row_int8(row, 2);
+	}
 }
 
 /* Binary search in an array of structs that begin with an int64 key, sorted. */
@@ -259,10 +263,12 @@ instruction_from_row(Subject *s, uint64 row)
 	i->cancel_requested = row_bool(row, 33);
 	i->cap_account_id = row_int8(row, 34);
 	i->unapproved = row_bool(row, 35);
-	i->on_hold = row_bool(row, 36);
-	i->retries = row_int4(row, 37);
-	i->reissues = row_int4(row, 38);
-	failure_override_read(&i->override, row, 39);
+	i->held = !row_null(row, 36);
+	i->unproven = i->held && strcmp(row_text(row, 36), "unproven") == 0;
+	i->on_hold = row_bool(row, 37);
+	i->retries = row_int4(row, 38);
+	i->reissues = row_int4(row, 39);
+	failure_override_read(&i->override, row, 40);
 }
 
 static void
@@ -276,7 +282,7 @@ batch_lock_instructions(Batch *b)
 		"       p.payment_no, p.channel_payment_id, m.merchant_no, i.generation, i.kind, i.fee,"
 		"       coalesce(o.fee_back_on_failure, true), coalesce(o.fee_back_on_return, true), i.cancel_requested_at IS NOT NULL,"
 		"       CASE WHEN o.capped_on IS NOT NULL THEN o.account_id END,"
-		"       o.approval IS NOT NULL AND o.approved_at IS NULL,"
+		"       o.approval IS NOT NULL AND o.approved_at IS NULL, i.hold_by,"
 		"       coalesce(p.hold, h.hold) IS NOT NULL, i.retries, i.reissues, " FAILURE_COLUMNS("f")
 		"  FROM refundx.instruction i"
 		"  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id"
@@ -317,6 +323,25 @@ static Subject *
 subject_of(Batch *b, const Piece *p)
 {
 	return find_by_key(b->subjects, b->nsubjects, sizeof(Subject), p->instruction_id);
+}
+
+/*
+ * Where what the account has not is taken from; 0 if there is none, for who
+ * resolves makes it where it is needed (desk_suspense).  Only one instruction is
+ * ever resolved at a time.
+ */
+static int64
+suspense_account(const Instruction *i, const EvidenceFacts *e)
+{
+	static Statement find = {
+		"SELECT account_id FROM refundx.account WHERE suspense_of = $1 AND currency = $2",
+		ARGS(INT4OID, TEXTOID)
+	};
+	Values		v = {0};
+
+	values_int4(&v, e->merchant_id);
+	values_text(&v, i->currency);
+	return statement_run(&find, &v) == 1 ? row_int8(0, 1) : 0;
 }
 
 /*
@@ -367,8 +392,8 @@ batch_lock_accounts(Batch *b)
 
 	if (b->nsubjects == 0)
 		return;
-	/* two for each: its own, and the one whose day's limit it counts on */
-	ids = palloc0(2 * b->nsubjects * sizeof(int64));
+	/* two for each: its own, and the one whose day's limit it counts on; and one for all */
+	ids = palloc0((2 * b->nsubjects + 1) * sizeof(int64));
 	trial = palloc(b->nsubjects * sizeof(Instruction));
 	for (i = 0; i < b->nsubjects; i++)
 		trial[i] = b->subjects[i].row;
@@ -388,14 +413,18 @@ batch_lock_accounts(Batch *b)
 			ids[2 * at + 1] = s->row.cap_account_id;
 			s->needs_account = true;
 		}
+		if (d.effect == EFFECT_PAY_LATE)
+			ids[2 * b->nsubjects] = b->suspense_id = suspense_account(&s->row, &b->pieces[i].facts);
 	}
-	distinct_ids(&wanted, ids, 2 * b->nsubjects);
+	distinct_ids(&wanted, ids, 2 * b->nsubjects + 1);
 	b->nbalances = journal_lock_many(&wanted, &b->balances);
 }
 
 static void
 payment_delta(PaymentDelta *p, const Instruction *i, Effect effect, const EvidenceFacts *e)
 {
+	int64		fits;
+
 	if (p == NULL || effect == EFFECT_NONE)
 		return;
 	p->touched = true;
@@ -407,6 +436,7 @@ payment_delta(PaymentDelta *p, const Instruction *i, Effect effect, const Eviden
 			break;
 		case EFFECT_RELEASE:
 			p->refunding -= i->amount;
+			p->left += i->amount;
 			/* refused before it was one; a dead number was one of the fifty */
 			if (e->verdict != VERDICT_DEAD && e->verdict != VERDICT_REVERSED)
 				p->parts--;
@@ -419,9 +449,39 @@ payment_delta(PaymentDelta *p, const Instruction *i, Effect effect, const Eviden
 			p->refunded -= i->amount;
 			p->returned += i->amount;
 			break;
+		case EFFECT_PAY_LATE:
+			/* its amount may have been given out again since it was released */
+			fits = Min(i->amount, Max(p->left, 0));
+			p->refunded += fits;
+			p->overpaid += i->amount - fits;
+			p->left -= fits;
+			p->parts++;
+			break;
 		case EFFECT_NONE:
 			break;
 	}
+}
+
+/*
+ * It had been released, with its fee or without, and was paid after all: from what
+ * is available, and the rest from the merchant's suspense account.
+ */
+static void
+post_late(Batch *b, const Instruction *i, const Decision *d, AccountBalance *balance)
+{
+	AccountBalance *suspense = find_by_key(b->balances, b->nbalances, sizeof(AccountBalance), b->suspense_id);
+	int64		amount = i->amount;
+	int64		taken;
+
+	if (d->from != STATE_FAILED || i->fee_back_on_failure)
+		amount += i->fee;
+	taken = Min(amount, balance->available);
+	if (taken > 0)
+		journal_batch_add(&b->journal, balance, JOURNAL_PAY_LATE, taken, i->instruction_id);
+	if (taken < amount && suspense == NULL)
+		elog(ERROR, "the suspense account of merchant and currency is not locked");
+	if (taken < amount)
+		journal_batch_add(&b->journal, suspense, JOURNAL_SUSPENSE, amount - taken, i->instruction_id);
 }
 
 /*
@@ -443,6 +503,11 @@ post_effect(Batch *b, const Instruction *i, const Decision *d, AccountBalance *b
 		journal_batch_init(&b->journal);
 	b->journal_begun = true;
 
+	if (d->effect == EFFECT_PAY_LATE)
+	{
+		post_late(b, i, d, balance);
+		return;
+	}
 	if (d->to == STATE_FAILED)
 		fee_back = i->fee_back_on_failure;
 	else if (d->to == STATE_RETURNED)

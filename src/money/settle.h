@@ -39,7 +39,9 @@ typedef struct PaymentDelta
 	int64		refunding;
 	int64		refunded;
 	int64		returned;
+	int64		overpaid;
 	int			parts;
+	int64		left;			/* what can still be refunded */
 } PaymentDelta;
 
 /* One locked instruction.  Sorted by the key, which is first. */
@@ -74,6 +76,8 @@ typedef struct Batch
 	int			nbalances;
 	JournalBatch journal;
 	bool		journal_begun;
+	int64		suspense_id;	/* of the merchant and currency of what was paid late; 0 =
+								 * nothing was */
 	ChannelTiming *timings;
 	int			ntimings;
 	int			moves;

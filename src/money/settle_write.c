@@ -25,6 +25,7 @@
 static void write_caps(Batch *b);
 static void write_payments(Batch *b);
 static void write_instructions(Batch *b);
+static void write_lifted(Batch *b);
 static void write_holds(Batch *b);
 static void write_events(Batch *b);
 static void write_notices(Batch *b);
@@ -41,6 +42,7 @@ settle_write(Batch *b)
 	write_caps(b);
 	write_payments(b);
 	write_instructions(b);
+	write_lifted(b);
 	write_holds(b);
 	write_merchants(b);
 	write_notices(b);
@@ -51,17 +53,18 @@ settle_write(Batch *b)
 }
 
 /*
- * What came to nothing no longer counts on its day's limit.  Several of one
- * account in a batch are one line, of the newest of them.
+ * What came to nothing no longer counts on its day's limit; what was paid after
+ * all counts again.  Several of one account in a batch are one line, of the
+ * newest of them.
  */
 static void
 write_caps(Batch *b)
 {
 	static Statement give_back = {
 		"WITH ended AS ("
-		"  SELECT o.account_id, i.channel_id, o.capped_on AS day, count(*) AS withdrawals, sum(o.asked) AS amount,"
-		"         max(o.instruction_id) AS instruction_id"
-		"    FROM unnest($1) u(id)"
+		"  SELECT o.account_id, i.channel_id, o.capped_on AS day, sum(u.sign) AS withdrawals,"
+		"         sum(u.sign * o.asked) AS amount, max(o.instruction_id) AS instruction_id"
+		"    FROM unnest($1, $2) u(id, sign)"
 		"    JOIN refundx.payout o ON o.instruction_id = u.id AND o.capped_on IS NOT NULL"
 		"    JOIN refundx.instruction i ON i.instruction_id = u.id"
 		"   GROUP BY 1, 2, 3)"
@@ -72,20 +75,29 @@ write_caps(Batch *b)
 		"   JOIN LATERAL (SELECT n, withdrawals, amount FROM refundx.cap_line l"
 		"                  WHERE l.account_id = e.account_id AND l.channel_id = e.channel_id AND l.day = e.day"
 		"                  ORDER BY n DESC LIMIT 1) l ON true",
-		ARGS(INT8ARRAYOID)
+		ARGS(INT8ARRAYOID, INT4ARRAYOID)
 	};
 	Column		ids;
+	Column		signs;
 	Values		v = {0};
 	int			n;
 
 	column_init(&ids, INT8OID);
+	column_init(&signs, INT4OID);
 	for (n = 0; n < b->npieces; n++)
-		if (b->pieces[n].state == PIECE_WEIGHED && b->decisions[n].effect == EFFECT_RELEASE &&
-			b->pieces[n].facts.about == PRODUCT_TRANSFER)
-			column_int8(&ids, b->pieces[n].instruction_id);
+	{
+		Effect		effect = b->decisions[n].effect;
+
+		if (b->pieces[n].state != PIECE_WEIGHED || b->pieces[n].facts.about != PRODUCT_TRANSFER ||
+			(effect != EFFECT_RELEASE && effect != EFFECT_PAY_LATE))
+			continue;
+		column_int8(&ids, b->pieces[n].instruction_id);
+		column_int4(&signs, effect == EFFECT_RELEASE ? 1 : -1);
+	}
 	if (ids.n == 0)
 		return;
 	values_column(&v, &ids);
+	values_column(&v, &signs);
 	statement_run(&give_back, &v);
 }
 
@@ -95,15 +107,20 @@ write_payments(Batch *b)
 	static Statement update = {
 		"UPDATE refundx.payment p"
 		"   SET refunding = p.refunding + u.refunding, refunded = p.refunded + u.refunded,"
-		"       returned = p.returned + u.returned, parts = p.parts + u.parts"
-		"  FROM unnest($1, $2, $3, $4, $5) u(id, refunding, refunded, returned, parts)"
+		"       returned = p.returned + u.returned, overpaid = p.overpaid + u.overpaid, parts = p.parts + u.parts,"
+		/* it had been given out again before it turned out to be paid: nothing more, for now */
+		"       hold = CASE WHEN u.overpaid > 0 THEN format('more was refunded of it than was paid, by %s (minor units): an amount had been given out again before it turned out to be paid', p.overpaid + u.overpaid) ELSE p.hold END,"
+		"       hold_since = CASE WHEN u.overpaid > 0 THEN clock_timestamp() ELSE p.hold_since END,"
+		"       hold_by = CASE WHEN u.overpaid > 0 THEN 'overpaid' ELSE p.hold_by END"
+		"  FROM unnest($1, $2, $3, $4, $5, $6) u(id, refunding, refunded, returned, overpaid, parts)"
 		" WHERE p.payment_id = u.id",
-		ARGS(INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID)
+		ARGS(INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID)
 	};
 	Column		id,
 				refunding,
 				refunded,
 				returned,
+				overpaid,
 				parts;
 	Values		v = {0};
 	int			n;
@@ -112,6 +129,7 @@ write_payments(Batch *b)
 	column_init(&refunding, INT8OID);
 	column_init(&refunded, INT8OID);
 	column_init(&returned, INT8OID);
+	column_init(&overpaid, INT8OID);
 	column_init(&parts, INT4OID);
 	for (n = 0; n < b->npayments; n++)
 	{
@@ -123,6 +141,7 @@ write_payments(Batch *b)
 		column_int8(&refunding, p->refunding);
 		column_int8(&refunded, p->refunded);
 		column_int8(&returned, p->returned);
+		column_int8(&overpaid, p->overpaid);
 		column_int4(&parts, p->parts);
 	}
 	if (id.n == 0)
@@ -131,6 +150,7 @@ write_payments(Batch *b)
 	values_column(&v, &refunding);
 	values_column(&v, &refunded);
 	values_column(&v, &returned);
+	values_column(&v, &overpaid);
 	values_column(&v, &parts);
 	if (statement_run(&update, &v) != (uint64) id.n)
 		elog(ERROR, "a locked payment vanished");
@@ -204,6 +224,28 @@ write_instructions(Batch *b)
 		values_column(&v, &c[n]);
 	if (statement_run(&update, &v) != (uint64) c[0].n)
 		elog(ERROR, "a locked instruction vanished");
+}
+
+/* Holds of instructions themselves: seldom, so not columns of the update above. */
+static void
+write_lifted(Batch *b)
+{
+	static Statement lift = {
+		"UPDATE refundx.instruction SET hold = NULL, hold_since = NULL, hold_by = NULL"
+		" WHERE instruction_id = ANY ($1)", ARGS(INT8ARRAYOID)
+	};
+	Column		ids;
+	Values		v = {0};
+	int			n;
+
+	column_init(&ids, INT8OID);
+	for (n = 0; n < b->nsubjects; n++)
+		if (b->subjects[n].touched && b->subjects[n].row.lift_hold)
+			column_int8(&ids, b->subjects[n].instruction_id);
+	if (ids.n == 0)
+		return;
+	values_column(&v, &ids);
+	statement_run(&lift, &v);
 }
 
 /* A contradiction stops the payment and the account until it is resolved. */

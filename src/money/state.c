@@ -23,6 +23,12 @@
  * What would fail may be kept open instead, where the failure policy says so
  * (failure.c): then the input is STOPPED, and it leads to `stopped`.
  *
+ * A named operator may say what no evidence of the channel's does (RESOLVE_*): who
+ * wants to say it has to have a reason and, for an end without payment of
+ * what was ever sent, a query that does not contradict and a second person;
+ * see src/sql/43_desk.sql.  Nobody else makes `failed` or `canceled` into
+ * `succeeded`.
+ *
  * A queued instruction can meet any proof: it may have been sent before (and
  * put back), or by a database that this one was restored from.
  *
@@ -69,6 +75,10 @@ static const Transition transitions[] = {
 	STAY(AWAITING_APPROVAL, UNANSWERED, "an answer to nobody's call"),
 	ASK(AWAITING_APPROVAL, REFUSAL_HINT, "somebody may have sent it"),
 	ASK(AWAITING_APPROVAL, ASK, "somebody may have sent it"),
+	MOVE(AWAITING_APPROVAL, RESOLVE_SUCCEEDED, SUCCEEDED, PAY_OUT, "an operator has found that a database which this one was restored from paid it"),
+	NO(AWAITING_APPROVAL, RESOLVE_FAILED, "nothing was sent from here: it can be rejected"),
+	NO(AWAITING_APPROVAL, RESOLVE_CANCELED, "nothing was sent from here: it can be rejected"),
+	NO(AWAITING_APPROVAL, RESOLVE_RETURNED, "nothing was sent from here: it can be rejected"),
 
 	/* ---- queued ---- */
 	NO(QUEUED, APPROVE, "it needs no approval"),
@@ -93,6 +103,10 @@ static const Transition transitions[] = {
 	STAY(QUEUED, UNANSWERED, "a late answer of an earlier call"),
 	ASK(QUEUED, REFUSAL_HINT, "a late refusal of an earlier attempt"),
 	ASK(QUEUED, ASK, "a hint: ask before it is sent"),
+	MOVE(QUEUED, RESOLVE_SUCCEEDED, SUCCEEDED, PAY_OUT, "an operator has found that an earlier attempt was paid"),
+	MOVE(QUEUED, RESOLVE_FAILED, FAILED, RELEASE, "an operator ends it; if it was ever sent, after a query that does not contradict"),
+	MOVE(QUEUED, RESOLVE_CANCELED, CANCELED, RELEASE, "an operator ends it; if it was ever sent, after a query that does not contradict"),
+	MOVE(QUEUED, RESOLVE_RETURNED, RETURNED, DIVERT, "an operator has found that it was paid and came back"),
 
 	/* ---- sending ---- */
 	NO(SENDING, APPROVE, "it is being sent"),
@@ -117,6 +131,10 @@ static const Transition transitions[] = {
 	MOVE(SENDING, UNANSWERED, UNKNOWN, NONE, "a time-out, a 5xx, a bad signature, an unlisted code: ask"),
 	MOVE(SENDING, REFUSAL_HINT, UNKNOWN, NONE, "an unsigned no: ask before it is believed"),
 	ASK(SENDING, ASK, "the attempt's own answer is still to come; ask if it does not"),
+	NO(SENDING, RESOLVE_SUCCEEDED, "it is on its way: its own answer comes first"),
+	NO(SENDING, RESOLVE_FAILED, "it is on its way: its own answer comes first"),
+	NO(SENDING, RESOLVE_CANCELED, "it is on its way: its own answer comes first"),
+	NO(SENDING, RESOLVE_RETURNED, "it is on its way: its own answer comes first"),
 
 	/* ---- unknown ---- */
 	NO(UNKNOWN, APPROVE, "it may already have been executed"),
@@ -141,6 +159,10 @@ static const Transition transitions[] = {
 	STAY(UNKNOWN, UNANSWERED, "asked again later"),
 	STAY(UNKNOWN, REFUSAL_HINT, "asked about already"),
 	ASK(UNKNOWN, ASK, "a hint"),
+	MOVE(UNKNOWN, RESOLVE_SUCCEEDED, SUCCEEDED, PAY_OUT, "an operator has found that it is paid"),
+	MOVE(UNKNOWN, RESOLVE_FAILED, FAILED, RELEASE, "an operator ends it, after a query that does not contradict"),
+	MOVE(UNKNOWN, RESOLVE_CANCELED, CANCELED, RELEASE, "an operator ends it, after a query that does not contradict"),
+	MOVE(UNKNOWN, RESOLVE_RETURNED, RETURNED, DIVERT, "an operator has found that it was paid and came back"),
 
 	/* ---- accepted ---- */
 	NO(ACCEPTED, APPROVE, "the channel has it"),
@@ -165,6 +187,10 @@ static const Transition transitions[] = {
 	STAY(ACCEPTED, UNANSWERED, "asked again later"),
 	ASK(ACCEPTED, REFUSAL_HINT, "an unsigned no against a signed yes: ask"),
 	ASK(ACCEPTED, ASK, "a hint"),
+	MOVE(ACCEPTED, RESOLVE_SUCCEEDED, SUCCEEDED, PAY_OUT, "an operator has found that it is paid"),
+	MOVE(ACCEPTED, RESOLVE_FAILED, FAILED, RELEASE, "an operator ends it, after a query that does not contradict"),
+	MOVE(ACCEPTED, RESOLVE_CANCELED, CANCELED, RELEASE, "an operator ends it, after a query that does not contradict"),
+	MOVE(ACCEPTED, RESOLVE_RETURNED, RETURNED, DIVERT, "an operator has found that it was paid and came back"),
 
 	/* ---- abnormal ---- */
 	NO(ABNORMAL, APPROVE, "the channel has it"),
@@ -189,6 +215,10 @@ static const Transition transitions[] = {
 	STAY(ABNORMAL, UNANSWERED, "asked again later"),
 	ASK(ABNORMAL, REFUSAL_HINT, "ask"),
 	ASK(ABNORMAL, ASK, "a hint"),
+	MOVE(ABNORMAL, RESOLVE_SUCCEEDED, SUCCEEDED, PAY_OUT, "an operator has found that it is paid"),
+	MOVE(ABNORMAL, RESOLVE_FAILED, FAILED, RELEASE, "an operator ends it, after a query that does not contradict"),
+	MOVE(ABNORMAL, RESOLVE_CANCELED, CANCELED, RELEASE, "an operator ends it, after a query that does not contradict"),
+	MOVE(ABNORMAL, RESOLVE_RETURNED, RETURNED, DIVERT, "an operator has found that it was paid and came back"),
 
 	/*
 	 * ---- stopped: the channel has ended its number, unpaid; the money stays
@@ -216,6 +246,10 @@ static const Transition transitions[] = {
 	STAY(STOPPED, UNANSWERED, "a later call changes nothing"),
 	STAY(STOPPED, REFUSAL_HINT, "known"),
 	ASK(STOPPED, ASK, "a hint"),
+	MOVE(STOPPED, RESOLVE_SUCCEEDED, SUCCEEDED, PAY_OUT, "an operator has found that it was paid all the same"),
+	MOVE(STOPPED, RESOLVE_FAILED, FAILED, RELEASE, "an operator gives it up; the channel had ended its number, unpaid"),
+	MOVE(STOPPED, RESOLVE_CANCELED, CANCELED, RELEASE, "an operator gives it up; the channel had ended its number, unpaid"),
+	MOVE(STOPPED, RESOLVE_RETURNED, RETURNED, DIVERT, "an operator has found that it was paid and came back"),
 
 	/* ---- succeeded: never becomes failed ---- */
 	NO(SUCCEEDED, APPROVE, "it is paid"),
@@ -240,6 +274,10 @@ static const Transition transitions[] = {
 	STAY(SUCCEEDED, UNANSWERED, "a later call changes nothing"),
 	STAY(SUCCEEDED, REFUSAL_HINT, "an unsigned no takes back no proof"),
 	ASK(SUCCEEDED, ASK, "a hint may announce a return"),
+	STAY(SUCCEEDED, RESOLVE_SUCCEEDED, "an operator confirms that it is paid"),
+	NO(SUCCEEDED, RESOLVE_FAILED, "what is paid never becomes failed; money that came back is returned"),
+	NO(SUCCEEDED, RESOLVE_CANCELED, "what is paid never becomes canceled; money that came back is returned"),
+	MOVE(SUCCEEDED, RESOLVE_RETURNED, RETURNED, RETURN, "an operator has found that it came back"),
 
 	/* ---- failed ---- */
 	NO(FAILED, APPROVE, "it has failed"),
@@ -264,6 +302,10 @@ static const Transition transitions[] = {
 	STAY(FAILED, UNANSWERED, "a later call changes nothing"),
 	STAY(FAILED, REFUSAL_HINT, "known"),
 	ASK(FAILED, ASK, "a hint"),
+	MOVE(FAILED, RESOLVE_SUCCEEDED, SUCCEEDED, PAY_LATE, "an operator has found that it was paid after all"),
+	STAY(FAILED, RESOLVE_FAILED, "an operator confirms that it was not paid"),
+	NO(FAILED, RESOLVE_CANCELED, "it has failed, and its money is released already"),
+	NO(FAILED, RESOLVE_RETURNED, "its money was released when it failed: there is nothing to give back"),
 
 	/* ---- returned ---- */
 	NO(RETURNED, APPROVE, "it came back"),
@@ -288,6 +330,10 @@ static const Transition transitions[] = {
 	STAY(RETURNED, UNANSWERED, "a later call changes nothing"),
 	STAY(RETURNED, REFUSAL_HINT, "an unsigned no takes back no proof"),
 	STAY(RETURNED, ASK, "it is finished"),
+	NO(RETURNED, RESOLVE_SUCCEEDED, "it came back, and its money is here"),
+	NO(RETURNED, RESOLVE_FAILED, "it was paid and came back; its money is here"),
+	NO(RETURNED, RESOLVE_CANCELED, "it was paid and came back; its money is here"),
+	STAY(RETURNED, RESOLVE_RETURNED, "an operator confirms that it came back"),
 
 	/* ---- canceled ---- */
 	NO(CANCELED, APPROVE, "it was canceled"),
@@ -312,6 +358,10 @@ static const Transition transitions[] = {
 	STAY(CANCELED, UNANSWERED, "a later call changes nothing"),
 	STAY(CANCELED, REFUSAL_HINT, "as it should be"),
 	ASK(CANCELED, ASK, "a hint"),
+	MOVE(CANCELED, RESOLVE_SUCCEEDED, SUCCEEDED, PAY_LATE, "an operator has found that it was paid after all"),
+	NO(CANCELED, RESOLVE_FAILED, "it was canceled, and its money is released already"),
+	STAY(CANCELED, RESOLVE_CANCELED, "an operator confirms that it was not paid"),
+	NO(CANCELED, RESOLVE_RETURNED, "its money was released when it was canceled: there is nothing to give back"),
 };
 
 StaticAssertDecl(lengthof(transitions) == STATE_COUNT * INPUT_COUNT,
@@ -327,7 +377,8 @@ static const char *const input_names[INPUT_COUNT] = {
 	"accepted", "succeeded", "refused", "dead", "abnormal", "returned", "channel_canceled", "reversed",
 	"stopped",
 	"not_executed", "hold", "config", "not_found", "not_found_unapproved", "unanswered",
-	"refusal_hint", "ask"
+	"refusal_hint", "ask",
+	"resolve_succeeded", "resolve_failed", "resolve_canceled", "resolve_returned"
 };
 
 /*
@@ -382,7 +433,7 @@ input_name(Input i)
 const char *
 effect_name(Effect e)
 {
-	static const char *const names[] = {"none", "pay_out", "release", "divert", "return"};
+	static const char *const names[] = {"none", "pay_out", "release", "divert", "return", "pay_late"};
 
 	return names[e];
 }

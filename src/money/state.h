@@ -65,10 +65,15 @@ typedef enum Input
 	INPUT_UNANSWERED,			/* verdict unknown */
 	/* hints */
 	INPUT_REFUSAL_HINT,			/* an unsigned no */
-	INPUT_ASK					/* anything else that is worth a query */
+	INPUT_ASK,					/* anything else that is worth a query */
+	/* the word of a named operator, who has found out (desk_resolve) */
+	INPUT_RESOLVE_SUCCEEDED,
+	INPUT_RESOLVE_FAILED,
+	INPUT_RESOLVE_CANCELED,
+	INPUT_RESOLVE_RETURNED
 } Input;
 
-#define INPUT_COUNT		(INPUT_ASK + 1)
+#define INPUT_COUNT		(INPUT_RESOLVE_RETURNED + 1)
 
 /* What a transition does to the money. */
 typedef enum Effect
@@ -78,7 +83,9 @@ typedef enum Effect
 	EFFECT_RELEASE,				/* frozen -> available; refunding -> nothing */
 	EFFECT_DIVERT,				/* frozen -> available; refunding -> returned: the
 								 * channel gave it back to the merchant */
-	EFFECT_RETURN				/* out -> available; refunded -> returned */
+	EFFECT_RETURN,				/* out -> available; refunded -> returned */
+	EFFECT_PAY_LATE				/* available -> out, and what is not available from the
+								 * merchant's suspense account; nothing -> refunded */
 } Effect;
 
 typedef enum Reaction

@@ -119,15 +119,21 @@ text_is(text *t, const char *word)
 
 /*
  * SQL: journal_line_good(version, type, reference, instruction_id,
- * d_available, d_frozen, d_outside) returns boolean
+ * d_available, d_frozen, d_outside, available) returns boolean
+ *
+ * A suspense account has lines of two types, which no other account has; it alone
+ * may go below zero.
  */
 Datum
 refundx_journal_line_good(PG_FUNCTION_ARGS)
 {
 	text	   *type = PG_GETARG_TEXT_PP(1);
-	bool		by_reference = text_is(type, "credit") || text_is(type, "debit");
+	bool		suspense_in = text_is(type, "suspense_in");
+	bool		by_reference = suspense_in || text_is(type, "credit") || text_is(type, "debit");
 	bool		of_instruction = !by_reference && !text_is(type, "slot_out") && !text_is(type, "slot_in");
 
+	if (PG_GETARG_INT64(7) < 0 && !suspense_in && !text_is(type, "suspense"))
+		PG_RETURN_BOOL(false);
 	/* all that a type can move balances: the signs of each add up to nothing */
 	if (!journal_type_moves(VARDATA_ANY(type), VARSIZE_ANY_EXHDR(type), PG_GETARG_INT64(4),
 							PG_GETARG_INT64(5), PG_GETARG_INT64(6)))

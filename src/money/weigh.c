@@ -117,6 +117,9 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 			/* a contradiction outlives the end: it is for a person to resolve */
 			if (!state_is_open(t->to) && !i->on_hold)
 				from_person(i);
+			/* nothing is left to be sent, or to be resolved */
+			if (!state_is_open(t->to))
+				i->lift_hold |= i->held && !i->unproven;
 			if (t->to == STATE_STOPPED)
 				stopped(i, &policy, now, d);
 			break;
@@ -140,6 +143,13 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 			break;
 		case REACTION_REFUSE:	/* evidence is never refused, only noted */
 			break;
+	}
+	if (i->unproven && input >= INPUT_REFUSED && input <= INPUT_REVERSED &&
+		t->reaction == REACTION_STAY)
+	{
+		/* the proof that was missing: this number is dead */
+		i->unproven = false;
+		i->lift_hold = true;
 	}
 	schedule(i, e, timing, now, t->reaction);
 }
@@ -346,10 +356,42 @@ input_of_not_found(Instruction *i, const EvidenceFacts *e, const Timing *timing,
 	return i->unapproved ? INPUT_NOT_FOUND_UNAPPROVED : INPUT_NOT_FOUND;
 }
 
+/*
+ * The word of an operator who resolves it: what may be said, the state table was
+ * asked before.  Giving up what is stopped is an operator's word as well, and goes by
+ * input_by_policy().
+ */
+static bool
+is_operators(const EvidenceFacts *e)
+{
+	return strcmp(e->source, "operator") == 0 && e->code != NULL && strcmp(e->code, "operator") == 0;
+}
+
+static Input
+input_of_operator(const EvidenceFacts *e)
+{
+	switch (e->verdict)
+	{
+		case VERDICT_SUCCEEDED:
+			return INPUT_RESOLVE_SUCCEEDED;
+		case VERDICT_REFUSED:
+			return INPUT_RESOLVE_FAILED;
+		case VERDICT_CANCELED:
+			return INPUT_RESOLVE_CANCELED;
+		case VERDICT_RETURNED:
+			return INPUT_RESOLVE_RETURNED;
+		default:
+			return INPUT_ASK;
+	}
+}
+
 static Input
 input_of(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, char **note)
 {
 	Input		input = state_weigh(e->verdict, e->proof);
+
+	if (is_operators(e))
+		return input_of_operator(e);
 
 	/* The attempt is over with its own answer: no other word will end it. */
 	if (i->state == STATE_SENDING && (input == INPUT_ASK || input == INPUT_NOT_FOUND) &&
@@ -393,6 +435,8 @@ learn(Instruction *i, const EvidenceFacts *e)
 	bool		answer = strcmp(e->source, "answer") == 0;
 	Input		says = state_weigh(e->verdict, e->proof);
 
+	if (is_operators(e))
+		return;					/* explains no attempt */
 	if (e->proof)
 	{
 		if (e->channel_refund_id)
@@ -486,6 +530,9 @@ repeats(const Instruction *i, const EvidenceFacts *e, const Timing *timing, int6
  * A finished one is asked about no more, unless the channel may still send back
  * what had arrived (a bank card's transfer): then a few times more, ever later.
  * It is no safeguard of money here, so it may end; a bill has the last word.
+ *
+ * What an operator has ended without proof is asked about until the channel's
+ * memory ends: it may have been paid all the same.
  */
 static void
 watch(Instruction *i, const Timing *timing, int64 now, bool query)
@@ -497,6 +544,14 @@ watch(Instruction *i, const Timing *timing, int64 now, bool query)
 		i->polls++;
 	i->due_at = 0;
 	i->due_call = NULL;
+	if (i->unproven && (i->state == STATE_FAILED || i->state == STATE_CANCELED))
+	{
+		if (WINDOW_OVER(timing->ask_window_us, i->first_attempt_at ? i->first_attempt_at : i->state_since, now))
+			return;
+		i->due_at = poll_due(timing, STATE_UNKNOWN, i->polls, now);
+		i->due_call = "query";
+		return;
+	}
 	if (i->state != STATE_SUCCEEDED || delays == NULL)
 		return;
 	while (n < i->polls && delays[n] != 0)

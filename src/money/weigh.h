@@ -52,6 +52,8 @@ typedef struct Instruction
 	bool		may_send;
 	bool		cancel_requested;	/* the channel is asked to give it up */
 	bool		unapproved;		/* a second person has to agree, and has not */
+	bool		held;			/* an operator holds it, or resolves it */
+	bool		unproven;		/* it was ended without proof that it was not paid */
 	bool		on_hold;		/* its payment or account is */
 	int			reissues;		/* how many numbers it had before this one */
 	FailureOverride override;	/* what its own policy says in place of the channel's */
@@ -76,6 +78,7 @@ typedef struct Instruction
 	int64		payer_amount;
 	char	   *channel_refund_id;
 	char	   *received_by;
+	bool		lift_hold;		/* its own hold is over */
 } Instruction;
 
 /* One row of refundx.evidence, without its raw bytes. */

@@ -43,15 +43,15 @@ COMMENT ON DOMAIN refundx.evidence_source IS 'Where evidence comes from';
 CREATE DOMAIN refundx.journal_type AS text
 	CONSTRAINT journal_type_known CHECK (VALUE IN
 		('credit', 'debit', 'freeze', 'release', 'pay_out', 'return', 'fee', 'fee_return',
-		 'slot_out', 'slot_in'));
+		 'slot_out', 'slot_in', 'pay_late', 'suspense', 'suspense_in'));
 COMMENT ON DOMAIN refundx.journal_type IS 'What a line of the journal does';
 
 CREATE FUNCTION refundx.journal_line_good(version bigint, type refundx.journal_type, reference text,
-	instruction_id bigint, d_available bigint, d_frozen bigint, d_outside bigint) RETURNS boolean
+	instruction_id bigint, d_available bigint, d_frozen bigint, d_outside bigint, available bigint) RETURNS boolean
 LANGUAGE c IMMUTABLE
 AS 'MODULE_PATHNAME', 'refundx_journal_line_good';
-COMMENT ON FUNCTION refundx.journal_line_good(bigint, refundx.journal_type, text, bigint, bigint, bigint, bigint) IS
-'Constraint of the journal: the line balances (d_available + d_frozen + d_outside = 0, minor units), each amount goes where its type says, its version is positive, and it is a credit or debit by reference, a move between slots of neither, or else an instruction''s';
+COMMENT ON FUNCTION refundx.journal_line_good(bigint, refundx.journal_type, text, bigint, bigint, bigint, bigint, bigint) IS
+'Constraint of the journal: the line balances (d_available + d_frozen + d_outside = 0, minor units), each amount goes where its type says, nothing is below zero but a suspense account, its version is positive, and it is a credit or debit by reference, a move between slots of neither, or else an instruction''s';
 
 CREATE FUNCTION refundx.instruction_whole(kind refundx.instruction_kind, payment_id bigint,
 	person_reason text, person_since timestamptz, state refundx.instruction_state, is_open boolean) RETURNS boolean

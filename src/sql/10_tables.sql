@@ -68,6 +68,7 @@ CREATE TABLE refundx.account (
 	slots		int NOT NULL DEFAULT 1 CHECK (slots BETWEEN 1 AND 256),
 	slot_of		bigint,
 	slot		int NOT NULL DEFAULT 0,
+	suspense_of	int,
 	hold		text,
 	hold_since	timestamptz,
 	hold_by		text,
@@ -75,6 +76,7 @@ CREATE TABLE refundx.account (
 	opened_at	timestamptz NOT NULL DEFAULT now(),
 	opened_by	text NOT NULL DEFAULT session_user,
 	UNIQUE (slot_of, slot),
+	UNIQUE (suspense_of, currency),
 	CONSTRAINT account_key CHECK ((account_id < 0) = (slots > 1 OR slot > 0)),
 	CONSTRAINT account_or_slot CHECK
 		((account_no IS NULL) = (slot > 0) AND (slot_of IS NULL) = (slot = 0) AND (slot = 0 OR slots = 1))
@@ -84,6 +86,7 @@ COMMENT ON COLUMN refundx.account.account_id IS 'Negative for an account with sl
 COMMENT ON COLUMN refundx.account.account_no IS 'The caller''s name of it; a slot has none, so that nobody can name one';
 COMMENT ON COLUMN refundx.account.slots IS 'Over how many rows its balance is spread, this one counted; never changes';
 COMMENT ON COLUMN refundx.account.slot_of IS 'The account that this row is a slot of; null: an account''s own row, which is its slot 0';
+COMMENT ON COLUMN refundx.account.suspense_of IS 'The merchant whose suspense account it is: what was paid after all, and the account it was to come from did not have; below zero until somebody settles it';
 COMMENT ON COLUMN refundx.account.hold IS 'Why nothing is taken from it; an account''s own row speaks for its slots';
 COMMENT ON COLUMN refundx.account.hold_by IS 'Who placed it: contradiction, or the operator who did';
 COMMENT ON COLUMN refundx.account.closed IS 'Why it was closed; null: it is open. The same on all rows of an account';
@@ -98,6 +101,7 @@ CREATE TABLE refundx.payment (
 	refunded	refundx.minor_units NOT NULL DEFAULT 0,
 	returned	refundx.minor_units NOT NULL DEFAULT 0,
 	elsewhere	refundx.minor_units NOT NULL DEFAULT 0,
+	overpaid	refundx.minor_units NOT NULL DEFAULT 0,
 	parts		int NOT NULL DEFAULT 0,
 	account_id	bigint,
 	channel_payment_id text COLLATE "C",
@@ -118,7 +122,8 @@ CREATE INDEX payment_channel_payment ON refundx.payment (channel_payment_id) WHE
 COMMENT ON TABLE refundx.payment IS 'What was paid, and how much of it is being refunded or has been; amounts in minor units';
 COMMENT ON COLUMN refundx.payment.returned IS 'Came back after it was refunded; reserved for a reissue';
 COMMENT ON COLUMN refundx.payment.elsewhere IS 'Refunds that others made (the channel''s console), as evidence showed';
-COMMENT ON COLUMN refundx.payment.hold_by IS 'Who placed it: contradiction, external, or the operator who did';
+COMMENT ON COLUMN refundx.payment.hold_by IS 'Who placed it: contradiction, external, overpaid, or the operator who did';
+COMMENT ON COLUMN refundx.payment.overpaid IS 'What was refunded after all, and exceeds what was paid, because its amount had been given out again; not in refunded';
 COMMENT ON COLUMN refundx.payment.already_refunded IS 'Refunded before refundx knew the payment';
 
 -- Whom to text.  A table of its own, without CHECK constraints, because a
@@ -300,14 +305,14 @@ CREATE TABLE refundx.journal (
 	d_available	bigint NOT NULL,
 	d_frozen	bigint NOT NULL,
 	d_outside	bigint NOT NULL,
-	available	refundx.minor_units NOT NULL,
+	available	bigint NOT NULL,
 	frozen		refundx.minor_units NOT NULL,
 	note		text,
 	at			timestamptz NOT NULL DEFAULT clock_timestamp(),
 	by			text NOT NULL DEFAULT session_user,
 	PRIMARY KEY (account_id, version),
 	CONSTRAINT journal_line CHECK
-		(refundx.journal_line_good(version, type, reference, instruction_id, d_available, d_frozen, d_outside))
+		(refundx.journal_line_good(version, type, reference, instruction_id, d_available, d_frozen, d_outside, available))
 );
 COMMENT ON TABLE refundx.journal IS '流水: one line per change of an account, with the balance after it; append-only, double entry, minor units';
 -- No step of an instruction is ever posted twice, whatever goes wrong above.

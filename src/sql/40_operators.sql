@@ -156,7 +156,7 @@ BEGIN
 	END IF;
 	ids := ARRAY(SELECT account_id FROM refundx.account WHERE account_id = own_id OR slot_of = own_id
 				  ORDER BY slot FOR NO KEY UPDATE);
-	UPDATE refundx.account SET closed = NULL WHERE account_id = ANY (ids) AND closed IS NOT NULL;
+	UPDATE refundx.account SET closed = NULL WHERE account_id = ANY (ids) AND closed IS NOT NULL AND suspense_of IS NULL;
 	IF NOT FOUND THEN
 		RETURN false;
 	END IF;

@@ -132,7 +132,7 @@ COMMENT ON FUNCTION refundx.desk_lock(text, text, text) IS
 'Finds and locks what an operator''s act is about.';
 
 CREATE FUNCTION refundx.desk_balance(account_id bigint, OUT available bigint, OUT frozen bigint)
-LANGUAGE sql STABLE PARALLEL UNSAFE
+LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT least(coalesce(sum(j.available), 0), 9223372036854775807)::bigint,
 		   least(coalesce(sum(j.frozen), 0), 9223372036854775807)::bigint
@@ -222,7 +222,7 @@ CREATE FUNCTION refundx.desk_contradicted(payment_id bigint, account_id bigint) 
 LANGUAGE sql STABLE PARALLEL UNSAFE
 AS $$
 	SELECT i.* FROM refundx.instruction i
-	 WHERE i.person_since IS NOT NULL AND NOT i.is_open
+	 WHERE i.person_since IS NOT NULL
 	   AND (i.payment_id = $1
 			OR i.account_id IN (SELECT n.account_id FROM refundx.account_name n WHERE n.own_id = $2))
 	   AND (SELECT max(x.seq) FROM refundx.event x WHERE x.instruction_id = i.instruction_id AND x.type = 'contradiction')
@@ -253,7 +253,7 @@ BEGIN
 	END IF;
 	IF was IS NULL THEN
 		RAISE EXCEPTION '% "%" is not on hold', s.kind, s.name USING ERRCODE = 'RX006';
-	ELSIF placed_by = 'contradiction' AND c.instruction_id IS NOT NULL THEN
+	ELSIF placed_by = 'contradiction' AND c.instruction_id IS NOT NULL AND NOT c.is_open THEN
 		RAISE EXCEPTION '% "%" is on hold because of % "%", which is %, and the channel says otherwise', s.kind, s.name, c.kind, c.instruction_no, c.state
 			USING ERRCODE = 'RX006', DETAIL = was,
 			HINT = format('Resolve that, which lifts the hold: SELECT * FROM refundx.resolve(%L, outcome, evidence, reason).', c.instruction_no);
@@ -264,15 +264,27 @@ BEGIN
 		RAISE EXCEPTION '% "%" was ended without proof that it was not paid, and is not sent again', s.kind, s.name
 			USING ERRCODE = 'RX006', DETAIL = was, HINT = 'The channel''s own word that its number is dead ends this by itself.';
 	END IF;
+	IF c.is_open THEN
+		-- the channel has said something of a number that it had before, and it goes on all the same
+		UPDATE refundx.instruction SET person_reason = NULL, person_suggestion = NULL, person_since = NULL
+		 WHERE instruction_id = c.instruction_id;
+		INSERT INTO refundx.event (instruction_id, type, from_state, to_state, actor, note)
+		VALUES (c.instruction_id, 'resolved', c.state, c.state, refundx.desk_person(), reason);
+		SELECT * INTO c FROM refundx.desk_contradicted(CASE s.kind WHEN 'payment' THEN s.id END, CASE s.kind WHEN 'account' THEN s.id END) LIMIT 1;
+	END IF;
+	-- what came to it meanwhile, and found it on hold already, holds it now
+	was := c.person_reason;
+	placed_by := CASE WHEN was IS NOT NULL THEN 'contradiction' END;
 	IF s.kind = 'payment' THEN
-		UPDATE refundx.payment SET hold = NULL, hold_since = NULL, hold_by = NULL WHERE payment_id = s.id;
+		UPDATE refundx.payment SET hold = was, hold_since = c.person_since, hold_by = placed_by WHERE payment_id = s.id;
 	ELSIF s.kind = 'account' THEN
-		UPDATE refundx.account SET hold = NULL, hold_since = NULL, hold_by = NULL WHERE account_id = s.id;
+		UPDATE refundx.account SET hold = was, hold_since = c.person_since, hold_by = placed_by WHERE account_id = s.id;
 	ELSE
 		UPDATE refundx.instruction SET hold = NULL, hold_since = NULL, hold_by = NULL WHERE instruction_id = s.id;
 		PERFORM refundx.desk_event(s, 'released', reason);
 	END IF;
-	RETURN 'It goes on where it was.';
+	RETURN CASE WHEN was IS NULL THEN 'It goes on where it was.'
+				ELSE format('It stays on hold, for the channel contradicts %s "%s".', c.kind, c.instruction_no) END;
 END
 $$;
 COMMENT ON FUNCTION refundx.desk_release(refundx.desk_subject, text) IS 'Lifts a hold.';
@@ -370,6 +382,7 @@ BEGIN
 	SELECT string_agg(format('%s (%s)', x.type, x.note), '; ' ORDER BY x.seq) INTO came_to
 	  FROM refundx.event x WHERE x.evidence_id = ANY (copies);
 	RETURN concat_ws(' ', 'It came to: ' || came_to || '.',
+					 CASE WHEN EXISTS (SELECT FROM refundx.handed h WHERE h.evidence_id = ANY (copies)) THEN 'The runner settles it, with the application''s handler.' END,
 					 CASE WHEN waiting > 0 THEN 'Somebody else holds a row: the settler comes back to it.' END);
 END
 $$;
@@ -419,229 +432,3 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION refundx.desk_ignore(refundx.desk_subject, text) IS 'Takes an external refund off the desk.';
-
-/* ------------------------------------------------------------------------
- * How each is run
- * ------------------------------------------------------------------------
- */
-CREATE FUNCTION refundx.desk_reason(reason text) RETURNS void
-LANGUAGE plpgsql IMMUTABLE PARALLEL UNSAFE
-AS $$
-BEGIN
-	IF coalesce(btrim(reason), '') = '' THEN
-		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
-	ELSIF length(reason) > 1000 THEN
-		RAISE EXCEPTION 'reason is longer than 1000 characters' USING ERRCODE = '22023';
-	END IF;
-END
-$$;
-COMMENT ON FUNCTION refundx.desk_reason(text) IS 'Error 22023 without a reason';
-
-CREATE FUNCTION refundx.desk_run(action text, s refundx.desk_subject, arguments jsonb, reason text, dry_run boolean)
-RETURNS refundx.desk_answer
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-AS $$
-DECLARE
-	a refundx.desk_answer;
-BEGIN
-	PERFORM refundx.not_in_handler(action);
-	a.action := action;
-	a.subject := s.kind || ' ' || s.name;
-	a.before := refundx.desk_row(s);
-	a.done := NOT coalesce(dry_run, false);
-	BEGIN
-		a.note := CASE action
-			WHEN 'hold' THEN refundx.desk_hold(s, reason)
-			WHEN 'release' THEN refundx.desk_release(s, reason)
-			WHEN 'query_now' THEN refundx.desk_query_now(s, reason)
-			WHEN 'retry' THEN refundx.desk_retry(s, reason)
-			WHEN 'callback_replay' THEN refundx.desk_replay(s, ARRAY(SELECT e::bigint FROM jsonb_array_elements_text(arguments->'evidence') e), reason)
-			WHEN 'notice_resend' THEN refundx.desk_resend(s, reason)
-			WHEN 'external_ignore' THEN refundx.desk_ignore(s, reason)
-		END;
-		a.after := refundx.desk_row(s);
-		IF NOT a.done THEN
-			RAISE EXCEPTION 'undone' USING ERRCODE = 'RXZZZ';
-		END IF;
-	EXCEPTION WHEN SQLSTATE 'RXZZZ' THEN
-		NULL;					-- variables keep what they have, and nothing else does
-	END;
-	IF a.done THEN
-		INSERT INTO refundx.audit (action, subject, reason, detail)
-		VALUES (a.action, s.name, reason,
-				jsonb_strip_nulls(jsonb_build_object('about', s.kind, 'arguments', nullif(arguments, '{}'), 'before', a.before, 'after', a.after)));
-		PERFORM refundx.desk_wake();
-	END IF;
-	RETURN a;
-END
-$$;
-COMMENT ON FUNCTION refundx.desk_run(text, refundx.desk_subject, jsonb, text, boolean) IS 'Does, or tries, what an operator asks for, and writes the audit log';
-
-CREATE FUNCTION refundx.hold(kind text, name text, reason text, channel text DEFAULT NULL, dry_run boolean DEFAULT false)
-RETURNS refundx.desk_answer
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	PERFORM refundx.desk_reason(reason);
-	RETURN refundx.desk_run('hold', refundx.desk_lock(kind, name, channel), '{}', reason, dry_run);
-END
-$$;
-COMMENT ON FUNCTION refundx.hold(text, text, text, text, boolean) IS
-'Places a hold. kind is payment (no refund of it is accepted, sent or canceled), account (nothing is taken from it), refund or withdrawal (it is not sent); name is its number or name, channel the payment''s if two channels have its number. What was sent before is asked about and settled as before.
-dry_run => true says what would happen, and changes nothing. Kept in the audit log with the reason.
-Errors: RX002 unknown payment, RX006 it is on hold, or finished, RX012 unknown refund or withdrawal, RX013 unknown account, 22023 no reason.';
-
-CREATE FUNCTION refundx.release(kind text, name text, reason text, channel text DEFAULT NULL, dry_run boolean DEFAULT false)
-RETURNS refundx.desk_answer
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	PERFORM refundx.desk_reason(reason);
-	RETURN refundx.desk_run('release', refundx.desk_lock(kind, name, channel), '{}', reason, dry_run);
-END
-$$;
-COMMENT ON FUNCTION refundx.release(text, text, text, text, boolean) IS
-'Lifts a hold: an operator''s, and that of an external refund which was more than was left. The hold of a contradiction is lifted by resolving what is contradicted. Arguments as for hold.
-dry_run => true says what would happen, and changes nothing. Kept in the audit log with the reason.
-Errors: RX002 unknown payment, RX006 it is not on hold, or a contradiction holds it, RX012 unknown refund or withdrawal, RX013 unknown account, 22023 no reason.';
-
-CREATE FUNCTION refundx.query_now(no text, reason text, dry_run boolean DEFAULT false)
-RETURNS refundx.desk_answer
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	PERFORM refundx.desk_reason(reason);
-	RETURN refundx.desk_run('query_now', refundx.desk_lock('instruction', no, NULL), '{}', reason, dry_run);
-END
-$$;
-COMMENT ON FUNCTION refundx.query_now(text, text, boolean) IS
-'Asks the channel about a refund or withdrawal now, in whatever state it is, also when it is finished. It moves no money: what the channel answers does, by the state table.
-dry_run => true says what would happen, and changes nothing. Kept in the audit log with the reason.
-Errors: RX006 a call is under way, RX012 unknown refund or withdrawal, 22023 no reason.';
-
-CREATE FUNCTION refundx.retry(no text, reason text, dry_run boolean DEFAULT false)
-RETURNS refundx.desk_answer
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-	PERFORM refundx.desk_reason(reason);
-	RETURN refundx.desk_run('retry', refundx.desk_lock('instruction', no, NULL), '{}', reason, dry_run);
-END
-$$;
-COMMENT ON FUNCTION refundx.retry(text, text, boolean) IS
-'Sends a refund or withdrawal that is queued now, with the same number and the same bytes. One that is unknown is asked about first, and sent again only if the channel does not know it. Nobody has to look at it meanwhile.
-dry_run => true says what would happen, and changes nothing. Kept in the audit log with the reason.
-Errors: RX006 its state does not allow it, RX007 it, its payment or its account is on hold, RX012 unknown refund or withdrawal, 22023 no reason.';
-
-CREATE FUNCTION refundx.callback_replay(evidence_id bigint, reason text, dry_run boolean DEFAULT false)
-RETURNS refundx.desk_answer
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	e record;
-	s refundx.desk_subject;
-BEGIN
-	PERFORM refundx.desk_reason(reason);
-	SELECT v.evidence_id, v.source, v.wire_no, v.about, c.name AS channel, i.instruction_no INTO e
-	  FROM refundx.evidence v
-	  JOIN refundx.channel c USING (channel_id)
-	  LEFT JOIN refundx.instruction i ON i.merchant_id = v.merchant_id AND i.wire_no = v.wire_no AND i.kind = v.about
-	 WHERE v.evidence_id = callback_replay.evidence_id;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION 'evidence % does not exist', evidence_id USING ERRCODE = 'RX029',
-			HINT = 'refundx.evidence_log has what was kept.';
-	ELSIF e.source NOT IN ('callback', 'bill') THEN
-		RAISE EXCEPTION 'evidence % is no callback', evidence_id USING ERRCODE = 'RX029',
-			DETAIL = format('It is %s.', CASE e.source WHEN 'answer' THEN 'the answer to a call' WHEN 'operator' THEN 'an operator''s word' ELSE 'of a ' || e.source END),
-			HINT = 'refundx.query_now() asks again.';
-	END IF;
-	IF e.instruction_no IS NOT NULL THEN
-		s := refundx.desk_lock('instruction', e.instruction_no, NULL);
-	ELSE
-		s.kind := e.about;
-		s.name := e.wire_no;
-		s.channel := e.channel;
-	END IF;
-	RETURN refundx.desk_run('callback_replay', s, jsonb_build_object('evidence', jsonb_build_array(evidence_id)), reason, dry_run);
-END
-$$;
-COMMENT ON FUNCTION refundx.callback_replay(bigint, text, boolean) IS
-'Weighs a callback that was kept once more, against what is known now: for one that came before its refund was known here, for instance. It was verified when it came. What it came to then stays in the history.
-dry_run => true says what would happen, and changes nothing. Kept in the audit log with the reason.
-Errors: RX029 there is no such callback, 22023 no reason.';
-
-CREATE FUNCTION refundx.callback_replay(no text, reason text, dry_run boolean DEFAULT false)
-RETURNS refundx.desk_answer
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	s refundx.desk_subject;
-	ids bigint[];
-BEGIN
-	PERFORM refundx.desk_reason(reason);
-	s := refundx.desk_lock('instruction', no, NULL);
-	SELECT array_agg(e.evidence_id ORDER BY e.evidence_id) INTO ids
-	  FROM refundx.instruction i
-	  JOIN refundx.evidence e ON e.merchant_id = i.merchant_id AND e.wire_no = i.wire_no AND e.about = i.kind
-	 WHERE i.instruction_id = s.id AND e.source IN ('callback', 'bill') AND coalesce(e.message, '') NOT LIKE 'evidence % again: %';
-	IF ids IS NULL THEN
-		RAISE EXCEPTION 'no callback about % "%" was kept', s.kind, s.name USING ERRCODE = 'RX029',
-			HINT = 'refundx.query_now() asks the channel.';
-	END IF;
-	RETURN refundx.desk_run('callback_replay', s, jsonb_build_object('evidence', to_jsonb(ids)), reason, dry_run);
-END
-$$;
-COMMENT ON FUNCTION refundx.callback_replay(text, text, boolean) IS
-'The same with all callbacks about a refund or withdrawal, in the order in which they came.
-Errors: RX012 unknown refund or withdrawal, RX029 there is no callback about it, 22023 no reason.';
-
-CREATE FUNCTION refundx.notice_resend(notice_id bigint, reason text, dry_run boolean DEFAULT false)
-RETURNS refundx.desk_answer
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	s refundx.desk_subject;
-BEGIN
-	PERFORM refundx.desk_reason(reason);
-	SELECT 'notice', n.notice_id, n.notice_id::text INTO s.kind, s.id, s.name
-	  FROM refundx.notice n WHERE n.notice_id = notice_resend.notice_id FOR NO KEY UPDATE;
-	IF NOT FOUND THEN
-		RAISE EXCEPTION 'notice % does not exist', notice_id USING ERRCODE = 'RX029', HINT = 'refundx.notices has them.';
-	END IF;
-	RETURN refundx.desk_run('notice_resend', s, '{}', reason, dry_run);
-END
-$$;
-COMMENT ON FUNCTION refundx.notice_resend(bigint, text, boolean) IS
-'Sends a message that was given up, or of which nobody knows whether it was sent, once more; somebody may then read it twice. One that was sent is not repeated.
-dry_run => true says what would happen, and changes nothing. Kept in the audit log with the reason.
-Errors: RX006 it was sent or waits to be, or the number is erased, RX011 its provider is gone, RX029 unknown notice, 22023 no reason.';
-
-CREATE FUNCTION refundx.external_ignore(wire_no text, reason text, channel text DEFAULT NULL, about text DEFAULT 'refund', dry_run boolean DEFAULT false)
-RETURNS refundx.desk_answer
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-	s refundx.desk_subject;
-	n int;
-BEGIN
-	PERFORM refundx.desk_reason(reason);
-	SELECT count(*) INTO n FROM refundx.external_refund x JOIN refundx.channel c USING (channel_id)
-	 WHERE x.wire_no = external_ignore.wire_no AND x.about = external_ignore.about AND c.name = coalesce(external_ignore.channel, c.name);
-	IF n = 0 THEN
-		RAISE EXCEPTION 'no % of number "%" was made elsewhere', about, wire_no USING ERRCODE = 'RX029',
-			HINT = 'refundx.external_refunds has them.';
-	ELSIF n > 1 THEN
-		RAISE EXCEPTION '% "%" is of several channels', about, wire_no USING ERRCODE = '22023',
-			HINT = 'Say which: channel => ''...''.';
-	END IF;
-	SELECT 'external ' || x.about, x.external_id, x.wire_no, c.name, x.payment_id INTO s.kind, s.id, s.name, s.channel, s.payment_id
-	  FROM refundx.external_refund x JOIN refundx.channel c USING (channel_id)
-	 WHERE x.wire_no = external_ignore.wire_no AND x.about = external_ignore.about AND c.name = coalesce(external_ignore.channel, c.name)
-	   FOR NO KEY UPDATE OF x;
-	RETURN refundx.desk_run('external_ignore', s, '{}', reason, dry_run);
-END
-$$;
-COMMENT ON FUNCTION refundx.external_ignore(text, text, text, text, boolean) IS
-'Takes a refund or withdrawal (about) that was made elsewhere off the desk, because somebody has found out who made it. It is not adopted (refund_adopt does that), and what it takes of its payment stays taken.
-dry_run => true says what would happen, and changes nothing. Kept in the audit log with the reason.
-Errors: RX006 it is off the desk, RX029 there is none of that number, 22023 no reason, or which channel.';

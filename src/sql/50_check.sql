@@ -20,7 +20,7 @@ COMMENT ON VIEW refundx.check_i01 IS 'I1: postings sum to zero, each one and per
 CREATE VIEW refundx.check_i02 AS
 	SELECT p.payment_no AS subject,
 		   format('refunding %s, refunded %s, returned %s, elsewhere %s; its refunds say %s, %s, %s, %s',
-				  p.refunding, p.refunded, p.returned, p.elsewhere,
+				  p.refunding, p.refunded + p.overpaid, p.returned, p.elsewhere,
 				  r.refunding, r.refunded, r.returned, x.elsewhere) AS finding
 	  FROM refundx.payment p
 	 CROSS JOIN LATERAL (
@@ -31,17 +31,18 @@ CREATE VIEW refundx.check_i02 AS
 	 CROSS JOIN LATERAL (
 		SELECT coalesce(sum(e.counted), 0) AS elsewhere
 		  FROM refundx.external_refund e WHERE e.payment_id = p.payment_id) x
-	 WHERE (p.refunding, p.refunded, p.returned, p.elsewhere)
+	 WHERE (p.refunding, p.refunded + p.overpaid, p.returned, p.elsewhere)
 		   IS DISTINCT FROM (r.refunding, r.refunded, r.returned, x.elsewhere)
 		OR p.refunding + p.refunded + p.returned + p.elsewhere + p.already_refunded > p.paid;
-COMMENT ON VIEW refundx.check_i02 IS 'I2: what a payment has in flight and paid is the sum over its refunds, and never more than was paid';
+COMMENT ON VIEW refundx.check_i02 IS 'I2: what a payment has in flight and paid is the sum over its refunds, and never more than was paid, but for what was paid after all and is on record as such (overpaid)';
 
 CREATE VIEW refundx.check_i03 AS
 	SELECT a.name AS subject,
 		   format('line %s: available %s, frozen %s', j.version, j.available, j.frozen) AS finding
-	  FROM refundx.journal j JOIN refundx.account_name a USING (account_id)
-	 WHERE j.available < 0 OR j.frozen < 0;
-COMMENT ON VIEW refundx.check_i03 IS 'I3: no balance is negative';
+	  FROM refundx.journal j JOIN refundx.account_name a USING (account_id) JOIN refundx.account r USING (account_id)
+	 WHERE j.available < 0 AND r.suspense_of IS NULL OR j.frozen < 0
+		OR (j.type IN ('suspense', 'suspense_in')) <> (r.suspense_of IS NOT NULL);
+COMMENT ON VIEW refundx.check_i03 IS 'I3: no balance is negative but a suspense account''s, and only that has such lines';
 
 CREATE VIEW refundx.check_i04 AS
 	SELECT a.name AS subject,
@@ -83,6 +84,9 @@ CREATE VIEW refundx.check_i06 AS
 		   format('it is %s, and its journal lines are: %s', i.state, coalesce(j.lines, 'none')) AS finding
 	  FROM refundx.instruction i
 	 CROSS JOIN LATERAL (
+		SELECT coalesce(sum(-s.d_available), 0) AS amount FROM refundx.journal s
+		 WHERE s.instruction_id = i.instruction_id AND s.type = 'suspense') x
+	 CROSS JOIN LATERAL (
 		SELECT string_agg(l.type || CASE WHEN greatest(abs(l.d_available), abs(l.d_frozen)) = l.amount
 										 THEN '' ELSE ' of another amount' END,
 						  ', ' ORDER BY l.version) AS lines
@@ -90,28 +94,42 @@ CREATE VIEW refundx.check_i06 AS
 					   WHEN 'freeze' THEN i.amount + i.fee
 					   WHEN 'fee' THEN i.fee
 					   WHEN 'fee_return' THEN i.fee
+					   -- what was released, and less what the account did not have
+					   WHEN 'pay_late' THEN i.amount + CASE WHEN bool_or(j.type = 'fee') OVER () THEN 0 ELSE i.fee END - x.amount
 					   -- with the fee, unless that is kept
 					   WHEN 'release' THEN i.amount + CASE WHEN bool_or(j.type = 'fee') OVER () THEN 0 ELSE i.fee END
 					   ELSE i.amount END AS amount
 				  FROM refundx.journal j
-				 WHERE j.instruction_id = i.instruction_id AND j.account_id = i.account_id) l) j
+				 WHERE j.instruction_id = i.instruction_id AND j.account_id = i.account_id) l) k
+	 CROSS JOIN LATERAL (
+		-- an account that had nothing has no line of what was paid late: the suspense account has
+		SELECT CASE WHEN x.amount > 0 AND k.lines NOT LIKE '%pay_late%'
+					THEN CASE WHEN x.amount = i.amount + CASE WHEN k.lines ~ '^freeze, release, fee(,|$)' THEN 0 ELSE i.fee END
+							  THEN regexp_replace(k.lines, '^freeze, release(, fee)?', '\&, pay_late')
+							  ELSE k.lines || ', suspense of another amount' END
+					ELSE k.lines END AS lines) j
 	 WHERE i.account_id IS NOT NULL
 	   AND NOT coalesce(CASE
 			WHEN i.is_open THEN j.lines = 'freeze'
 			WHEN i.fee = 0 THEN
 				CASE i.state
-				WHEN 'succeeded' THEN j.lines = 'freeze, pay_out'
-				WHEN 'returned' THEN j.lines IN ('freeze, release', 'freeze, pay_out, return')
+				WHEN 'succeeded' THEN j.lines IN ('freeze, pay_out', 'freeze, release, pay_late')
+				WHEN 'returned' THEN j.lines IN ('freeze, release', 'freeze, pay_out, return',
+												 'freeze, release, pay_late, return')
 				ELSE j.lines = 'freeze, release' END
 			ELSE
 				CASE i.state
-				WHEN 'succeeded' THEN j.lines = 'freeze, pay_out, fee'
+				WHEN 'succeeded' THEN j.lines IN ('freeze, pay_out, fee', 'freeze, release, pay_late',
+												  'freeze, release, fee, pay_late')
 				WHEN 'returned' THEN j.lines IN ('freeze, release', 'freeze, release, fee',
+												 'freeze, release, pay_late, return', 'freeze, release, fee, pay_late, return',
+												 'freeze, release, pay_late, return, fee_return',
+												 'freeze, release, fee, pay_late, return, fee_return',
 												 'freeze, pay_out, fee, return',
 												 'freeze, pay_out, fee, return, fee_return')
 				ELSE j.lines IN ('freeze, release', 'freeze, release, fee') END
 		   END, false);
-COMMENT ON VIEW refundx.check_i06 IS 'I6: what was paid has exactly one posting out, what failed or was canceled exactly one release, what is open neither; a fee is taken with the payment or kept at the end, released otherwise, and given back only if it was taken; all of them of the instruction''s own amount and fee';
+COMMENT ON VIEW refundx.check_i06 IS 'I6: what was paid has exactly one posting out, what failed or was canceled exactly one release, what was paid after that another one out (late, and in part from the suspense account), what is open neither; a fee is taken with the payment or kept at the end, released otherwise, and given back only if it was taken; all of them of the instruction''s own amount and fee';
 
 -- The row does not say on which side the fee was, so both are right; nothing else is.
 CREATE VIEW refundx.check_i08 AS
@@ -266,7 +284,7 @@ CREATE VIEW refundx.check_i19 AS
 	  FROM refundx.journal j
 	  JOIN refundx.account_name a USING (account_id)
 	  LEFT JOIN refundx.instruction i ON i.instruction_id = j.instruction_id AND i.account_id = j.account_id
-	 WHERE j.instruction_id IS NOT NULL AND i.instruction_id IS NULL
+	 WHERE j.instruction_id IS NOT NULL AND i.instruction_id IS NULL AND j.type <> 'suspense'
 	UNION ALL
 	SELECT i.instruction_no, 'its payment is of another account'
 	  FROM refundx.instruction i

@@ -15,9 +15,11 @@
  *				in it as 'why' and 'what you saw'
  */
 
+-- A view's functions are called with the rights of who reads it: these are SECURITY
+-- DEFINER, and granted to whoever may read the desk.
 -- The last that was said about a number, in a line.
 CREATE FUNCTION refundx.desk_evidence(merchant_id int, wire_no text, about text) RETURNS text
-LANGUAGE sql STABLE PARALLEL UNSAFE
+LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT format('evidence %s (%s, %s): %s', e.evidence_id, e.source, CASE WHEN e.proof THEN 'proof' ELSE 'a hint' END,
 				  concat_ws(', ', e.verdict, e.code, 'HTTP ' || e.http_status, to_char(e.received_at, 'YYYY-MM-DD HH24:MI:SS')))
@@ -35,6 +37,15 @@ AS $$
 $$;
 COMMENT ON FUNCTION refundx.desk_call(text, text[]) IS 'A call of an operator''s function, to paste';
 
+-- What lifts the hold of a contradiction.
+CREATE FUNCTION refundx.desk_contradiction_call(payment_id bigint, account_id bigint) RETURNS text
+LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+	SELECT refundx.desk_call('resolve', i.instruction_no, CASE WHEN i.is_open OR i.state IN ('failed', 'canceled') THEN 'succeeded' ELSE i.state END, 'what you saw', 'why')
+	  FROM refundx.desk_contradicted($1, $2) i LIMIT 1
+$$;
+COMMENT ON FUNCTION refundx.desk_contradiction_call(bigint, bigint) IS 'The call that resolves what a payment, or an account, is on hold for';
+
 CREATE VIEW refundx.desk_instructions AS
 	SELECT CASE WHEN k.contradicted THEN 10 WHEN NOT i.is_open THEN 40 ELSE 50 END AS severity,
 		   i.kind::text AS what, i.instruction_no AS subject, c.name AS channel, i.state::text AS state,
@@ -42,12 +53,17 @@ CREATE VIEW refundx.desk_instructions AS
 		   refundx.desk_evidence(i.merchant_id, i.wire_no, i.kind) AS evidence, i.person_suggestion AS suggestion,
 		   CASE WHEN i.is_open AND EXISTS (SELECT FROM refundx.handler_run r WHERE r.instruction_id = i.instruction_id AND r.is_open AND r.blocks)
 				THEN format('SELECT refundx.handler_retry(%L, %L);', i.instruction_no, 'why')
-				WHEN i.state = 'queued' AND i.cancel_requested_at IS NULL THEN refundx.desk_call('retry', i.instruction_no, 'why')
+				WHEN k.contradicted THEN refundx.desk_call('resolve', i.instruction_no,
+						CASE WHEN i.is_open OR i.state IN ('failed', 'canceled') THEN 'succeeded' ELSE i.state END, 'what you saw', 'why')
+				WHEN i.state = 'stopped' THEN refundx.desk_call('reissue', i.instruction_no, 'why')
+				WHEN i.state = 'queued' AND i.cancel_requested_at IS NOT NULL THEN refundx.desk_call('resolve', i.instruction_no, 'canceled', 'what you saw', 'why')
+				WHEN NOT i.may_send AND i.state = 'unknown' THEN refundx.desk_call('resolve', i.instruction_no, 'succeeded', 'what you saw', 'why')
+				WHEN i.state = 'queued' THEN refundx.desk_call('retry', i.instruction_no, 'why')
 				ELSE refundx.desk_call('query_now', i.instruction_no, 'why') END AS call
 	  FROM refundx.instruction i
 	  JOIN refundx.channel c USING (channel_id)
 	 CROSS JOIN LATERAL (
-		SELECT NOT i.is_open AND (SELECT max(x.seq) FROM refundx.event x
+		SELECT (SELECT max(x.seq) FROM refundx.event x
 									WHERE x.instruction_id = i.instruction_id AND x.type = 'contradiction')
 				> coalesce((SELECT max(r.seq) FROM refundx.event r
 							 WHERE r.instruction_id = i.instruction_id AND r.type = 'resolved'), 0) AS contradicted) k
@@ -56,13 +72,14 @@ COMMENT ON VIEW refundx.desk_instructions IS 'The desk''s refunds and withdrawal
 
 -- Their own hold, where evidence says nothing against them, is what somebody chose.
 CREATE VIEW refundx.desk_holds AS
-	SELECT CASE WHEN p.hold_by IN ('contradiction', 'external') THEN 20 ELSE 60 END AS severity, 'payment on hold' AS what,
+	SELECT CASE WHEN p.hold_by IN ('contradiction', 'external', 'overpaid') THEN 20 ELSE 60 END AS severity, 'payment on hold' AS what,
 		   p.payment_no AS subject, c.name AS channel, NULL::text AS state, p.hold_since AS since,
 		   (p.paid - p.refunded - p.returned - p.elsewhere - p.already_refunded)::bigint AS amount, p.currency::text AS currency,
 		   p.hold AS reason, 'placed by ' || coalesce(p.hold_by, 'nobody knows') AS evidence,
 		   CASE p.hold_by WHEN 'contradiction' THEN 'Resolve the refund that is contradicted; until then no refund of the payment is accepted or sent.'
 						  ELSE 'Resolve what it says; until then no refund of the payment is accepted or sent.' END AS suggestion,
-		   refundx.desk_call('release', 'payment', p.payment_no, 'why', c.name) AS call
+		   CASE p.hold_by WHEN 'contradiction' THEN refundx.desk_contradiction_call(p.payment_id, NULL)
+						  ELSE refundx.desk_call('release', 'payment', p.payment_no, 'why', c.name) END AS call
 	  FROM refundx.payment p JOIN refundx.channel c USING (channel_id)
 	 WHERE p.hold IS NOT NULL
 	UNION ALL
@@ -70,7 +87,8 @@ CREATE VIEW refundx.desk_holds AS
 		   b.available + b.frozen, a.currency, a.hold, 'placed by ' || coalesce(a.hold_by, 'nobody knows'),
 		   CASE a.hold_by WHEN 'contradiction' THEN 'Resolve what is contradicted; until then nothing is taken from the account.'
 						  ELSE 'Resolve what it says; until then nothing is taken from the account.' END,
-		   refundx.desk_call('release', 'account', a.account_no, 'why')
+		   CASE a.hold_by WHEN 'contradiction' THEN refundx.desk_contradiction_call(NULL, a.account_id)
+						  ELSE refundx.desk_call('release', 'account', a.account_no, 'why') END
 	  FROM refundx.account a CROSS JOIN LATERAL refundx.desk_balance(a.account_id) b
 	 WHERE a.hold IS NOT NULL
 	UNION ALL
@@ -140,3 +158,66 @@ CREATE VIEW refundx.desk_notices WITH (security_barrier) AS
 	  FROM refundx.notice n JOIN refundx.instruction i USING (instruction_id)
 	 WHERE n.state IN ('with_person', 'ambiguous', 'failed');
 COMMENT ON VIEW refundx.desk_notices IS 'The desk''s messages that were given up, or may have been sent';
+
+CREATE VIEW refundx.operator_requests AS
+	SELECT r.request_id, r.at, coalesce(r.actor, r.by_user) AS asked_by, r.by_user, r.action, r.kind, r.subject, r.channel,
+		   r.arguments->>'outcome' AS resolve_as, r.arguments->>'evidence' AS seen, r.reason, r.amount, r.currency, r.why,
+		   r.asked_at,
+		   CASE WHEN r.outcome IS NOT NULL THEN r.outcome
+				WHEN r.action = 'resolve' AND r.asked_at IS NOT NULL AND NOT i.is_open THEN 'overtaken: it is ' || i.state
+				WHEN r.asked_at IS NULL THEN 'waits for a second person'
+				WHEN q.answers IS NULL THEN 'waits for the channel''s answer'
+				WHEN q.answers && ARRAY['accepted', 'succeeded', 'abnormal', 'returned'] THEN 'contradicted by the channel'
+				WHEN q.answers && ARRAY['not_found', 'refused', 'dead', 'canceled', 'reversed'] THEN 'waits for a second person'
+				ELSE 'waits for the channel''s answer' END AS status,
+		   r.done_at, r.done_by
+	  FROM refundx.operator_request r
+	  LEFT JOIN refundx.instruction i ON i.instruction_id = r.instruction_id
+	  LEFT JOIN LATERAL (
+		SELECT array_agg(e.verdict) AS answers FROM refundx.evidence e
+		 WHERE r.asked_at IS NOT NULL AND r.done_at IS NULL AND e.merchant_id = i.merchant_id AND e.wire_no = i.wire_no
+		   AND e.about = i.kind AND e.source = 'query' AND e.attempt_started_at >= r.asked_at) q ON true;
+COMMENT ON VIEW refundx.operator_requests IS 'What operators have asked for that a second person has to confirm, and what became of it; amounts in minor units';
+COMMENT ON COLUMN refundx.operator_requests.why IS 'Why a second person has to agree';
+COMMENT ON COLUMN refundx.operator_requests.asked_at IS 'A query of the channel that began after this has to be answered first; null: none has';
+
+CREATE VIEW refundx.desk_requests AS
+	SELECT 25 AS severity, 'request ' || r.request_id AS what, r.subject, r.channel, r.status AS state, r.at AS since, r.amount, r.currency,
+		   format('%s wants to %s %s %s%s: %s', r.asked_by, r.action, r.kind, r.subject, ' as ' || r.resolve_as, r.reason) AS reason,
+		   concat_ws('; ', r.why, r.seen) AS evidence,
+		   CASE WHEN r.status LIKE 'waits for a second%' THEN 'Another person confirms it, or anybody declines it.'
+				WHEN r.status LIKE 'waits%' THEN 'Wait for the channel''s answer.'
+				ELSE 'Decline it.' END AS suggestion,
+		   format('SELECT * FROM refundx.%s(%s, %L);', CASE WHEN r.status LIKE 'waits%' THEN 'confirm' ELSE 'decline' END, r.request_id, 'why') AS call
+	  FROM refundx.operator_requests r
+	 WHERE r.done_at IS NULL;
+COMMENT ON VIEW refundx.desk_requests IS 'The desk''s requests that a second person has to confirm';
+
+CREATE VIEW refundx.desk_approvals AS
+	SELECT 70 AS severity, 'approval' AS what, i.instruction_no::text AS subject, c.name::text AS channel, i.state::text AS state,
+		   i.submitted_at AS since, (i.amount + i.fee)::bigint AS amount, i.currency,
+		   coalesce(o.approval, 'a second person has to agree') AS reason,
+		   format('submitted by %s, to %s', coalesce(o.actor, i.submitted_by), coalesce(o.payee_masked, 'nobody known')) AS evidence,
+		   'Another person than who submitted it approves or rejects it.' AS suggestion,
+		   format('SELECT * FROM refundx.approve(%L, %L);  -- or reject', i.instruction_no, 'why') AS call
+	  FROM refundx.instruction i
+	  JOIN refundx.channel c USING (channel_id)
+	  JOIN refundx.payout o ON o.instruction_id = i.instruction_id
+	 WHERE i.is_open AND i.state = 'awaiting_approval';
+COMMENT ON VIEW refundx.desk_approvals IS 'The desk''s withdrawals that wait for a second person';
+
+CREATE VIEW refundx.desk_suspense AS
+	SELECT 15 AS severity, 'suspense account below zero' AS what, a.account_no::text AS subject, m.kind AS channel, NULL::text AS state,
+		   l.since, -b.available AS amount, a.currency::text AS currency,
+		   'refunds or withdrawals were paid after their money had been released, and their accounts did not have it' AS reason,
+		   l.which AS evidence, 'Get it back, or write it off; then say so.' AS suggestion,
+		   format('SELECT * FROM refundx.suspense_settle(%L, %s, %L, %L);', a.account_no, -b.available, 'booking number', 'why') AS call
+	  FROM refundx.account a
+	  JOIN refundx.merchant m ON m.merchant_id = a.suspense_of
+	 CROSS JOIN LATERAL refundx.desk_balance(a.account_id) b
+	 CROSS JOIN LATERAL (
+		SELECT min(j.at) AS since, string_agg(i.kind || ' ' || i.instruction_no, ', ' ORDER BY j.version) AS which
+		  FROM refundx.journal j JOIN refundx.instruction i USING (instruction_id)
+		 WHERE j.account_id = a.account_id AND j.type = 'suspense') l
+	 WHERE a.suspense_of IS NOT NULL AND b.available < 0;
+COMMENT ON VIEW refundx.desk_suspense IS 'The desk''s suspense accounts that are below zero';

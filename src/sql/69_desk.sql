@@ -8,10 +8,13 @@ CREATE VIEW refundx.desk AS
 		   d.reason, d.evidence, d.suggestion, d.call
 	  FROM (
 		SELECT * FROM refundx.desk_instructions
+		UNION ALL SELECT * FROM refundx.desk_suspense
 		UNION ALL SELECT * FROM refundx.desk_holds
+		UNION ALL SELECT * FROM refundx.desk_requests
 		UNION ALL SELECT * FROM refundx.desk_external
 		UNION ALL SELECT * FROM refundx.desk_merchants
 		UNION ALL SELECT * FROM refundx.desk_pauses
+		UNION ALL SELECT * FROM refundx.desk_approvals
 		UNION ALL SELECT * FROM refundx.desk_notices
 		UNION ALL SELECT * FROM refundx.desk_handlers
 	  ) d

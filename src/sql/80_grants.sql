@@ -26,7 +26,7 @@ GRANT EXECUTE ON FUNCTION
 GRANT EXECUTE ON FUNCTION
 	refundx.payment_covers(refundx.positive_minor_units, refundx.minor_units, refundx.minor_units,
 						   refundx.minor_units, refundx.minor_units, refundx.minor_units),
-	refundx.journal_line_good(bigint, refundx.journal_type, text, bigint, bigint, bigint, bigint)
+	refundx.journal_line_good(bigint, refundx.journal_type, text, bigint, bigint, bigint, bigint, bigint)
 	TO refundx_settler;
 
 -- dispatcher: claims what is due, calls, keeps the answers
@@ -53,10 +53,10 @@ GRANT SELECT ON refundx.evidence, refundx.event, refundx.instruction, refundx.pa
 	TO refundx_settler;
 GRANT SELECT (payment_id, language) ON refundx.payment_contact TO refundx_settler;
 GRANT SELECT (instruction_id, transition, sink) ON refundx.notice TO refundx_settler;
-GRANT UPDATE (refunding, refunded, returned, elsewhere, parts, hold, hold_since, hold_by) ON refundx.payment TO refundx_settler;
+GRANT UPDATE (refunding, refunded, returned, elsewhere, overpaid, parts, hold, hold_since, hold_by) ON refundx.payment TO refundx_settler;
 GRANT UPDATE (state, is_open, detail, state_since, due_at, due_call, polls, unexplained, generation, refusal,
 			  last_attempt_at, person_reason, person_suggestion, person_since, payer_amount,
-			  channel_refund_id, received_by, wire_no, attempts, retries, reissues, first_attempt_at)
+			  channel_refund_id, received_by, wire_no, attempts, retries, reissues, first_attempt_at, hold, hold_since, hold_by)
 	ON refundx.instruction TO refundx_settler;
 GRANT UPDATE (hold, hold_since, hold_by) ON refundx.account TO refundx_settler;
 GRANT SELECT, INSERT, UPDATE, DELETE ON refundx.merchant_pause TO refundx_settler;
@@ -170,7 +170,7 @@ GRANT SELECT ON refundx.refunds, refundx.withdrawals, refundx.payments, refundx.
 	TO refundx_app, refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.inflight, refundx.unknown, refundx.journal_lines, refundx.attempts,
 	refundx.evidence_log, refundx.events, refundx.notices, refundx.channels, refundx.merchants,
-	refundx.callbacks, refundx.external_refunds, refundx.desk, refundx.audit_log, refundx.incidents,
+	refundx.callbacks, refundx.external_refunds, refundx.desk, refundx.operator_requests, refundx.audit_log, refundx.incidents,
 	refundx.withdrawals_by_state, refundx.awaiting_approval, refundx.awaiting_payee, refundx.in_transit,
 	refundx.bounced, refundx.withdraw_policies, refundx.pauses, refundx.caps, refundx.merchant_paused, refundx.breakers, refundx.paces
 	TO refundx_operator, refundx_auditor;
@@ -183,6 +183,9 @@ GRANT SELECT ON refundx.handlers, refundx.handler_failures TO refundx_operator, 
 GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx.check_i04,
 	refundx.check_i05, refundx.check_i06, refundx.check_i08, refundx.check_i09, refundx.check_i10, refundx.check_i11,
 	refundx.check_i16, refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i23, refundx.check_i24, refundx.check_approval, refundx.check_orphans
+	TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.desk_evidence(int, text, text), refundx.desk_call(text, text[]),
+	refundx.desk_balance(bigint), refundx.desk_contradiction_call(bigint, bigint)
 	TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.check(), refundx.mask_phone(text),
 	refundx.failure_defaults(), refundx.failure_policy_of(bigint),
@@ -233,6 +236,11 @@ GRANT EXECUTE ON FUNCTION
 	refundx.callback_replay(text, text, boolean),
 	refundx.notice_resend(bigint, text, boolean),
 	refundx.external_ignore(text, text, text, text, boolean),
+	refundx.resolve(text, text, text, text, boolean),
+	refundx.suspense_settle(text, bigint, text, text, boolean),
+	refundx.confirm(bigint, text, boolean),
+	refundx.decline(bigint, text),
+	refundx.second_person_set(text, bigint, text),
 	refundx.account_close(text, text),
 	refundx.account_reopen(text, text),
 	refundx.pause(text, text, text, text),

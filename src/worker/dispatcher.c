@@ -146,7 +146,7 @@ abandon_lost_attempts(void)
 		"SELECT a.attempt_id, a.call, a.wire_no, a.started_at, i.channel_id, i.merchant_id, i.kind"
 		"  FROM refundx.instruction i"
 		"  JOIN refundx.attempt a ON a.instruction_id = i.instruction_id"
-		" WHERE i.is_open"
+		" WHERE (i.is_open OR i.hold IS NOT NULL)"
 		"   AND NOT EXISTS (SELECT FROM refundx.evidence e"
 		"                    WHERE e.channel_id = i.channel_id"
 		"                      AND e.digest = " ATTEMPT_DIGEST("a.attempt_id") ")", NO_ARGS
@@ -239,8 +239,16 @@ load_open(void)
 		" WHERE o.erased_at IS NULL AND NOT i.is_open AND i.due_at IS NOT NULL", NO_ARGS
 	};
 
+	/* what an operator has ended without proof */
+	static Statement unproven = {
+		"SELECT " SCHEDULE_COLUMNS
+		"  FROM refundx.instruction i LEFT JOIN refundx.payment p USING (payment_id)"
+		" WHERE i.hold IS NOT NULL AND NOT i.is_open AND i.due_at IS NOT NULL", NO_ARGS
+	};
+
 	(void) schedule_rows(statement_read(&open, NULL));
 	(void) schedule_rows(statement_read(&watched, NULL));
+	(void) schedule_rows(statement_read(&unproven, NULL));
 }
 
 static void
