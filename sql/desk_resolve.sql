@@ -254,7 +254,10 @@ ROLLBACK;
 SELECT pg_temp.fails($$SELECT refundx.second_person_set('yuan', 5, 'why')$$);
 SELECT pg_temp.fails($$SELECT refundx.second_person_set('CNY', -5, 'why')$$);
 SELECT pg_temp.fails($$SELECT refundx.second_person_set('CNY', 5, '')$$);
-SELECT refundx.second_person_set('CNY', 500, 'policy of May');
+SELECT pg_temp.fails($$SELECT refundx.second_person_set(NULL, 5, 'why')$$);
+SELECT pg_temp.answer(refundx.second_person_set('CNY', 600, 'policy of April', true));
+SELECT pg_temp.answer(refundx.second_person_set('CNY', 600, 'policy of April'));
+SELECT pg_temp.answer(refundx.second_person_set('CNY', 500, 'policy of May'));
 SELECT pg_temp.refund('dr-a', 600), pg_temp.sent('dr-a'), pg_temp.refund('dr-b', 500), pg_temp.sent('dr-b');
 SELECT (refundx.resolve('dr-b', 'succeeded', 'seen', 'small')).done;
 SET SESSION AUTHORIZATION dr_shared;
@@ -275,9 +278,14 @@ RESET SESSION AUTHORIZATION;
 SELECT pg_temp.answer(refundx.hold('payment', 'dr-5-p', 'an audit'));
 SELECT pg_temp.answer(refundx.release('payment', 'dr-5-p', 'over'));
 SELECT (refundx.query_now('dr-a', 'no second person for that')).done;
-SELECT refundx.second_person_set('CNY', NULL, 'no more');
+-- To raise it, or to take it away, would be the way around it.
+SELECT pg_temp.answer(refundx.second_person_set('CNY', 501, 'more'));
+SELECT refundx.decline(pg_temp.request('CNY'), 'why?');
+SELECT pg_temp.answer(refundx.second_person_set('CNY', NULL, 'no more'));
+SELECT severity, state, reason, evidence, suggestion FROM refundx.desk WHERE subject = 'CNY';
 SET SESSION AUTHORIZATION dr_li;
 SELECT (refundx.confirm(pg_temp.request('dr-5-p'), 'yes')).done;
+SELECT pg_temp.answer(refundx.confirm(pg_temp.request('CNY'), 'yes'));
 RESET SESSION AUTHORIZATION;
 -- On the record.
 SELECT by_user, actor, action, subject, reason, detail->>'asked by' AS asked_by FROM refundx.audit_log

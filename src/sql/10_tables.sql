@@ -119,6 +119,8 @@ CREATE TABLE refundx.payment (
 ) WITH (fillfactor = 80);
 -- How a channel names the payment of a refund that we did not make.
 CREATE INDEX payment_channel_payment ON refundx.payment (channel_payment_id) WHERE channel_payment_id IS NOT NULL;
+-- So few that whoever looks for them should not read all the others.
+CREATE INDEX payment_held ON refundx.payment (payment_id) WHERE hold IS NOT NULL;
 COMMENT ON TABLE refundx.payment IS 'What was paid, and how much of it is being refunded or has been; amounts in minor units';
 COMMENT ON COLUMN refundx.payment.returned IS 'Came back after it was refunded; reserved for a reissue';
 COMMENT ON COLUMN refundx.payment.elsewhere IS 'Refunds that others made (the channel''s console), as evidence showed';

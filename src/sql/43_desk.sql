@@ -122,6 +122,13 @@ BEGIN
 		s.currency := i.currency;
 		s.channel := i.channel;
 		s.account_id := i.own_id;
+	ELSIF kind = 'currency' THEN
+		IF name !~ '^[A-Z]{3}$' THEN
+			RAISE EXCEPTION '"%" is not an ISO 4217 currency code', name USING ERRCODE = 'RX005', HINT = 'Three capital letters, such as CNY.';
+		END IF;
+		-- two who set it come one after the other
+		PERFORM pg_advisory_xact_lock(hashtext('refundx.second_person'));
+		s.currency := name;
 	ELSE
 		RAISE EXCEPTION 'kind must be payment, account, refund or withdrawal, not "%"', coalesce(kind, '') USING ERRCODE = '22023';
 	END IF;
@@ -157,6 +164,7 @@ AS $$
 				   FROM refundx.payment p WHERE p.payment_id = s.payment_id),
 		'account', (SELECT jsonb_build_object('account', a.account_no, 'available', b.available, 'frozen', b.frozen, 'hold', a.hold)
 				   FROM refundx.account a, refundx.desk_balance(a.account_id) b WHERE a.account_id = s.account_id),
+		'currency', (SELECT jsonb_build_object('above', p.above) FROM refundx.second_person p WHERE s.kind = 'currency' AND p.currency = s.name),
 		'notice', (SELECT jsonb_build_object('state', n.state, 'tries', n.tries, 'outcome', n.outcome, 'message', n.message)
 				   FROM refundx.notice n WHERE s.kind = 'notice' AND n.notice_id = s.id),
 		'external', (SELECT jsonb_build_object('wire_no', x.wire_no, 'amount', x.amount, 'counted', x.counted, 'ignored_by', x.ignored_by)

@@ -346,10 +346,11 @@ BEGIN
 	ELSIF EXISTS (SELECT FROM refundx.journal l WHERE l.account_id = s.id AND l.reference = suspense_settle.reference) THEN
 		RAISE EXCEPTION 'reference "%" of account "%" was used before', reference, account USING ERRCODE = 'RX003';
 	END IF;
+	s.amount := amount;
 	RETURN refundx.desk_run('suspense_settle', s, jsonb_build_object('amount', amount, 'reference', reference), reason, dry_run);
 END
 $$;
 COMMENT ON FUNCTION refundx.suspense_settle(text, bigint, text, text, boolean) IS
-'Puts an amount (minor units) on a merchant''s suspense account, because what was missing has come in, or was written off; reference names where that is booked, and is used once.
+'Puts an amount (minor units) on a merchant''s suspense account, because what was missing has come in, or was written off; reference names where that is booked, and is used once. Above an amount a second person has to confirm (second_person_set).
 dry_run => true says what would happen, and changes nothing. Kept in the audit log with the reason.
 Errors: RX003 the reference was used before, RX013 unknown account, RX014 amount, RX029 it is no suspense account, 22023 it is more than is missing, or no reason or reference.';

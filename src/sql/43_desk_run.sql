@@ -6,7 +6,7 @@
  * since is refused then.  One is needed
  *
  *	- above the amount that refundx.second_person_set() has set for the currency, to
- *	  resolve, to retry and to release: what can let money go;
+ *	  resolve, to retry, to release and to settle a suspense account: what can let money go;
  *	- always, to end without payment what was ever sent, for lack of the channel's
  *	  own word that it is dead.
  */
@@ -23,15 +23,33 @@ END
 $$;
 COMMENT ON FUNCTION refundx.desk_reason(text) IS 'Error 22023 without a reason';
 
--- Why a second person has to agree, or null: the amount is above what is set.
-CREATE FUNCTION refundx.desk_second(s refundx.desk_subject, action text) RETURNS text
+-- Why a second person has to agree, or null: the amount is above what is set; or what
+-- is set is to be raised, which would otherwise be the way around it.
+CREATE FUNCTION refundx.desk_second(s refundx.desk_subject, action text, arguments jsonb) RETURNS text
 LANGUAGE sql STABLE PARALLEL UNSAFE
 AS $$
-	SELECT format('%s %s is more than %s', refundx.format_amount(s.amount, s.currency), s.currency, refundx.format_amount(p.above, p.currency))
+	SELECT CASE WHEN action = 'second_person_set' THEN 'fewer things would need a second person'
+				ELSE format('%s %s is more than %s', refundx.format_amount(s.amount, s.currency), s.currency, refundx.format_amount(p.above, p.currency)) END
 	  FROM refundx.second_person p
-	 WHERE p.currency = s.currency AND s.amount > p.above AND action IN ('resolve', 'retry', 'release')
+	 WHERE p.currency = s.currency
+	   AND (s.amount > p.above AND action IN ('resolve', 'retry', 'release', 'suspense_settle')
+			OR action = 'second_person_set' AND coalesce((arguments->>'above')::bigint > p.above, true))
 $$;
-COMMENT ON FUNCTION refundx.desk_second(refundx.desk_subject, text) IS 'Why a second person has to agree to an act; null: nobody has to';
+COMMENT ON FUNCTION refundx.desk_second(refundx.desk_subject, text, jsonb) IS 'Why a second person has to agree to an act; null: nobody has to';
+
+CREATE FUNCTION refundx.desk_second_person(s refundx.desk_subject, arguments jsonb) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+AS $$
+BEGIN
+	DELETE FROM refundx.second_person p WHERE p.currency = s.name;
+	IF arguments->>'above' IS NULL THEN
+		RETURN format('No amount of %s needs a second person.', s.name);
+	END IF;
+	INSERT INTO refundx.second_person (currency, above) VALUES (s.name, (arguments->>'above')::bigint);
+	RETURN format('Above %s %s a second person has to agree.', refundx.format_amount((arguments->>'above')::bigint, s.name), s.name);
+END
+$$;
+COMMENT ON FUNCTION refundx.desk_second_person(refundx.desk_subject, jsonb) IS 'Sets above which amount (minor units) a second person has to agree';
 
 CREATE FUNCTION refundx.desk_request(s refundx.desk_subject, action text, arguments jsonb, reason text, why text, asked boolean) RETURNS bigint
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
@@ -52,6 +70,7 @@ DECLARE
 	a refundx.desk_answer;
 	tried constant boolean := coalesce(dry_run, false);
 	waits text;			-- why it is not done now
+	second text;		-- why a second person has to agree
 	asked boolean := false;	-- because the channel has to be asked before
 	open_one bigint;
 	incident text;		-- what went wrong, if something did
@@ -60,6 +79,7 @@ BEGIN
 	a.action := action;
 	a.subject := s.kind || ' ' || s.name;
 	a.before := refundx.desk_row(s);
+	second := CASE WHEN confirms.request_id IS NULL THEN refundx.desk_second(s, action, arguments) END;
 	IF confirms.request_id IS NULL AND s.kind <> 'notice' THEN
 		SELECT r.request_id INTO open_one FROM refundx.operator_request r
 		 WHERE r.done_at IS NULL AND r.action = desk_run.action AND r.kind = s.kind AND r.subject = s.name
@@ -83,12 +103,11 @@ BEGIN
 				WHEN 'notice_resend' THEN refundx.desk_resend(s, reason)
 				WHEN 'external_ignore' THEN refundx.desk_ignore(s, reason)
 				WHEN 'suspense_settle' THEN refundx.desk_suspense_settle(s, arguments, reason)
+				WHEN 'second_person_set' THEN refundx.desk_second_person(s, arguments)
 			END;
 		END IF;
 		a.after := refundx.desk_row(s);
-		IF waits IS NULL AND confirms.request_id IS NULL THEN
-			waits := refundx.desk_second(s, action);
-		END IF;
+		waits := coalesce(waits, second);
 		IF tried OR waits IS NOT NULL AND NOT asked THEN
 			RAISE EXCEPTION 'undone' USING ERRCODE = 'RXZZZ';
 		END IF;
@@ -206,26 +225,22 @@ COMMENT ON FUNCTION refundx.decline(bigint, text) IS
 'Ends a request that nobody has confirmed; also whoever made it may. What was stopped because of it goes on. Kept in the audit log with the reason.
 Errors: RX006 it was confirmed or declined, RX029 unknown request, 22023 no reason.';
 
-CREATE FUNCTION refundx.second_person_set(currency text, above bigint, reason text) RETURNS void
+CREATE FUNCTION refundx.second_person_set(currency text, above bigint, reason text, dry_run boolean DEFAULT false)
+RETURNS refundx.desk_answer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM refundx.not_in_handler('second_person_set');
 	PERFORM refundx.desk_reason(reason);
-	IF currency IS NULL OR currency !~ '^[A-Z]{3}$' THEN
-		RAISE EXCEPTION '"%" is not an ISO 4217 currency code', coalesce(currency, '') USING ERRCODE = 'RX005',
-			HINT = 'Three capital letters, such as CNY.';
+	IF currency IS NULL THEN
+		RAISE EXCEPTION 'currency must be given' USING ERRCODE = '22023';
 	ELSIF above < 0 THEN
 		RAISE EXCEPTION 'the amount must not be negative' USING ERRCODE = 'RX014';
 	END IF;
-	DELETE FROM refundx.second_person p WHERE p.currency = second_person_set.currency;
-	IF above IS NOT NULL THEN
-		INSERT INTO refundx.second_person (currency, above) VALUES (currency, above);
-	END IF;
-	INSERT INTO refundx.audit (action, subject, reason, detail)
-	VALUES ('second_person_set', currency, reason, jsonb_build_object('above', above));
+	RETURN refundx.desk_run('second_person_set', refundx.desk_lock('currency', currency, NULL),
+							jsonb_build_object('above', above), reason, dry_run);
 END
 $$;
-COMMENT ON FUNCTION refundx.second_person_set(text, bigint, text) IS
-'Above which amount (minor units of currency) resolve, retry and release need a second person; null: above none. Kept in the audit log with the reason.
-Errors: RX005 not a currency code, RX014 amount, 22023 no reason.';
+COMMENT ON FUNCTION refundx.second_person_set(text, bigint, text, boolean) IS
+'Above which amount (minor units of currency) resolve, retry, release and suspense_settle need a second person; null: above none. To raise it, or to take it away, needs a second person itself.
+dry_run => true says what would happen, and changes nothing. Kept in the audit log with the reason.
+Errors: RX005 not a currency code, RX006 that waits for a second person already, RX014 amount, 22023 no reason.';

@@ -240,7 +240,7 @@ GRANT EXECUTE ON FUNCTION
 	refundx.suspense_settle(text, bigint, text, text, boolean),
 	refundx.confirm(bigint, text, boolean),
 	refundx.decline(bigint, text),
-	refundx.second_person_set(text, bigint, text),
+	refundx.second_person_set(text, bigint, text, boolean),
 	refundx.account_close(text, text),
 	refundx.account_reopen(text, text),
 	refundx.pause(text, text, text, text),

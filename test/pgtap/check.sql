@@ -2,7 +2,7 @@
 -- is broken: by the owner, with the guards taken off, and rolled back.
 BEGIN;
 SET LOCAL client_min_messages = error;
-SELECT plan(100);
+SELECT plan(104);
 
 SELECT refundx.channel_add('wx', 'wechat', '{"mchid": "1900000100", "merchant_serial": "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB",
 	"private_key": "apiclient_key.pem", "apiv3_key": "apiv3.key",
@@ -48,6 +48,12 @@ SELECT refundx.guard_add('shop', 'id', '{amount}'), refundx.guard_add('plain_sho
 	   refundx.guard_lift('plain_shop', '1', 'why not') \g /dev/null
 INSERT INTO refundx.payout_contact (instruction_id, phone) SELECT instruction_id, '13800138000' FROM refundx.instruction WHERE instruction_no = 'fee_open';
 SELECT refundx.refund_cancel('canceled') \g /dev/null
+
+-- Canceled, and paid after all: in part out of the merchant's suspense account.
+SELECT refundx.account_credit('B', 150, 'start'), refundx.payment_record('wx', 'PL', 1000, 'CNY', account => 'B') \g /dev/null
+SELECT refundx.refund_submit('wx', 'PL', 'late', 100) \g /dev/null
+SELECT refundx.refund_cancel('late'), refundx.account_debit('B', 120, 'out') \g /dev/null
+SELECT refundx.resolve('late', 'succeeded', 'the console has it', 'paid') \g /dev/null
 
 -- What the workers would do, in the order in which they do it: claim, answer, settle.
 CREATE FUNCTION pg_temp.id(no text) RETURNS bigint LANGUAGE sql AS
@@ -171,6 +177,10 @@ SELECT pg_temp.finds('I2', 'more than was paid', $$UPDATE refundx.payment SET pa
 SELECT pg_temp.finds('I2', 'a refund''s amount that was changed', $$UPDATE refundx.instruction SET amount = 601 WHERE instruction_no = 'plain'$$);
 SELECT pg_temp.finds('I3', 'a negative balance', $$UPDATE refundx.journal SET available = -1 WHERE version = 2$$);
 SELECT pg_temp.finds('I3', 'a negative freeze', $$UPDATE refundx.journal SET frozen = -1 WHERE version = 1$$);
+SELECT pg_temp.finds('I3', 'a line of suspense on another account', $$UPDATE refundx.journal SET type = 'suspense' WHERE type = 'pay_late'$$);
+SELECT pg_temp.finds('I6', 'a late payment of another amount', $$UPDATE refundx.journal SET d_available = -29, d_outside = 29 WHERE type = 'pay_late'$$);
+SELECT pg_temp.finds('I6', 'suspense of another amount', $$UPDATE refundx.journal SET d_available = -71, d_outside = 71 WHERE type = 'suspense'$$);
+SELECT pg_temp.finds('I2', 'what is said to be overpaid and is not', $$UPDATE refundx.payment SET overpaid = 1 WHERE payment_no = 'PL'$$);
 SELECT pg_temp.finds('I4', 'a freeze of another sum', $$UPDATE refundx.journal SET frozen = frozen + 5 WHERE version = (SELECT max(version) FROM refundx.journal)$$);
 SELECT pg_temp.finds('I4', 'an open refund without a freeze', $$INSERT INTO refundx.instruction (instruction_no, wire_no, channel_id, merchant_id, payment_id, account_id, amount, currency)
 	SELECT 'x', 'x', 1, 1, payment_id, 2, 5, 'CNY' FROM refundx.payment WHERE payment_no = 'P1'$$);
