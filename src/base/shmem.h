@@ -80,6 +80,8 @@ typedef struct HandlerCallSlot
 	int32		handler_id;
 	TimestampTz end_at;			/* the process is ended then */
 	bool		ended;			/* and has been, by the launcher */
+	int32		ended_handler;	/* whose call that was, and how often in a row: it rests */
+	int			ended_times;
 } HandlerCallSlot;
 
 typedef struct DatabaseSlot

@@ -40,6 +40,7 @@
 #include "money/handler.h"
 
 #include "access/xact.h"
+#include "base/scrub.h"
 #include "catalog/namespace.h"
 #include "catalog/pg_authid.h"
 #include "commands/prepare.h"
@@ -309,8 +310,12 @@ keep_error(const Handler *h, const ErrorData *e, int64 took_ms, HandlerError *er
 	error->message = error->timed_out ?
 		psprintf("it took longer than its time limit of %d ms", h->time_limit_ms) :
 		pnstrdup(e->message ? e->message : "", pg_mbcliplen(e->message ? e->message : "", e->message ? strlen(e->message) : 0, MESSAGE_MAX));
+	scrub_text(error->message);
 	if (e->context)
+	{
 		error->context = pnstrdup(e->context, pg_mbcliplen(e->context, strlen(e->context), CONTEXT_MAX));
+		scrub_text(error->context);
+	}
 }
 
 /* Outside of any handler, at the beginning of a transaction. */

@@ -624,6 +624,12 @@ account_for_end(int slot, WorkerKind kind)
 	LWLockAcquire(rx_shared->lock, LW_EXCLUSIVE);
 	if (w->phase == PHASE_LEFT)
 		w->quick_failures = 0;
+	else if (kind == WORKER_RUNNER && rx_shared->database[slot].call.ended)
+	{
+		/* by us, for the sake of the others, who do not wait longer for it */
+		w->quick_failures = 0;
+		w->restarts++;
+	}
 	else
 	{
 		if (w->phase == PHASE_WORKING &&

@@ -196,6 +196,8 @@ worker_gone(int code, Datum arg)
 {
 	if (me.kind == WORKER_LISTENER && me.slot->pid == MyProcPid)
 		me.db->bound_port = 0;
+	if (me.kind == WORKER_RUNNER && me.slot->pid == MyProcPid)
+		me.db->call.end_at = 0;	/* that call will not be ended: the next runner is not meant */
 	shmem_worker_stopped(me.db, me.kind);
 }
 

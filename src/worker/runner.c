@@ -87,6 +87,8 @@ static void runner_one(void *arg);
 static void call_was_ended(void *arg);
 static void mark_call(const Handler *h, int64 instruction_id, int64 evidence_id, int64 run_id);
 static TimestampTz rests_until(int32 handler_id);
+static Slow *slow_of(int32 handler_id, bool add);
+static void rest(Slow *s, int timeouts);
 static void note_time(const RunResult *r);
 static void list_add(Runner *r, int64 instruction_id, int64 evidence_id, int64 run_id, TimestampTz not_before);
 static void list_wake(Runner *r, int64 instruction_id);
@@ -457,6 +459,9 @@ call_was_ended(void *arg)
 
 	if (!call->ended)
 		return;					/* for another reason: it is run again */
+	call->ended_times = call->ended_handler == call->handler_id ? Min(call->ended_times + 1, 100) : 1;
+	call->ended_handler = call->handler_id;
+	rest(slow_of(call->handler_id, true), TIMEOUTS_BEFORE_REST + call->ended_times - 1);
 	handler_run_was_ended(call->instruction_id, call->evidence_id, call->run_id, call->handler_id);
 }
 
@@ -475,6 +480,22 @@ slow_of(int32 handler_id, bool add)
 	return &slow[nslow++];
 }
 
+/* It took too long so often in a row. */
+static void
+rest(Slow *s, int timeouts)
+{
+	int64		ms;
+
+	if (s == NULL)
+		return;
+	s->timeouts = timeouts;
+	if (timeouts < TIMEOUTS_BEFORE_REST)
+		return;
+	ms = Min((int64) REST_FIRST_MS << Min(timeouts - TIMEOUTS_BEFORE_REST, 10), REST_LAST_MS);
+	s->rests_until = clock_now() + ms * 1000;
+	worker_problem(worker, "handler %d takes longer than its time limit, and rests", s->handler_id);
+}
+
 static TimestampTz
 rests_until(int32 handler_id)
 {
@@ -487,11 +508,13 @@ rests_until(int32 handler_id)
 static void
 note_time(const RunResult *r)
 {
+	HandlerCallSlot *call = &worker->db->call;
 	Slow	   *s;
-	int64		ms;
 
 	if (!r->called)
 		return;
+	if (!r->timed_out && call->ended_handler == r->handler_id)
+		call->ended_times = 0;
 	s = slow_of(r->handler_id, r->timed_out);
 	if (s == NULL)
 		return;
@@ -502,9 +525,5 @@ note_time(const RunResult *r)
 			worker_problem(worker, NULL);
 		return;
 	}
-	if (++s->timeouts < TIMEOUTS_BEFORE_REST)
-		return;
-	ms = Min((int64) REST_FIRST_MS << Min(s->timeouts - TIMEOUTS_BEFORE_REST, 10), REST_LAST_MS);
-	s->rests_until = clock_now() + ms * 1000;
-	worker_problem(worker, "handler %d takes longer than its time limit, and rests", s->handler_id);
+	rest(s, s->timeouts + 1);
 }
