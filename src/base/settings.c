@@ -28,6 +28,7 @@ char	   *rx_key_directory = NULL;
 char	   *rx_public_base_url = NULL;
 bool		rx_dispatch = true;
 bool		rx_log_events = true;
+bool		rx_webhook_private_networks = false;
 bool		rx_allow_drop = false;
 char	   *rx_listen_address = NULL;
 char	   *rx_tls_certificate_file = NULL;
@@ -363,6 +364,11 @@ settings_define(void)
 	DefineCustomStringVariable("refundx.tls_key_file",
 							   "The listener's private key (PEM), with the mode that ssl_key_file needs.",
 							   NULL, &rx_tls_key_file, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
+
+	DefineCustomBoolVariable("refundx.webhook_private_networks",
+							 "Lets webhooks go to addresses of the server's own and other private networks.",
+							 "Off: whoever configures a webhook cannot reach what only this server can.",
+							 &rx_webhook_private_networks, false, PGC_SIGHUP, GUC_SUPERUSER_ONLY, NULL, NULL, NULL);
 
 	MarkGUCPrefixReserved("refundx");
 }

@@ -17,6 +17,7 @@ extern char *rx_key_directory;
 extern char *rx_public_base_url;
 extern bool rx_dispatch;
 extern bool rx_log_events;
+extern bool rx_webhook_private_networks;
 extern bool rx_allow_drop;
 extern char *rx_listen_address;
 extern char *rx_tls_certificate_file;

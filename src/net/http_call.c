@@ -492,6 +492,11 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *addr)
 	if (purpose != CURLSOCKTYPE_IPCXN ||
 		(call->plain && !is_loopback_address(&addr->addr)))
 		return CURL_SOCKET_BAD;
+	if (o->address_allowed && !o->address_allowed(&addr->addr))
+	{
+		call->address_refused = true;
+		return CURL_SOCKET_BAD;
+	}
 	if (o->acquire_fd && !o->acquire_fd())
 		return CURL_SOCKET_BAD;
 	fd = socket(addr->family, addr->socktype | SOCK_CLOEXEC, addr->protocol);
@@ -561,7 +566,9 @@ describe_failure(HttpCall *call, CURLcode rc)
 	const char *words = call->errbuf[0] ? call->errbuf : curl_easy_strerror(rc);
 	char	   *p;
 
-	if (a->outcome == HTTP_NOT_SENT)
+	if (a->outcome == HTTP_NOT_SENT && call->address_refused)
+		snprintf(a->error, sizeof(a->error), "not sent: the host's address is in a private network");
+	else if (a->outcome == HTTP_NOT_SENT)
 		snprintf(a->error, sizeof(a->error), "not sent: %.140s", words);
 	else if (call->resend_stopped)
 		snprintf(a->error, sizeof(a->error),
@@ -592,6 +599,7 @@ http_call_clear(HttpCall *call)
 	call->may_have_left = false;
 	call->resend_stopped = false;
 	call->too_large = false;
+	call->address_refused = false;
 	call->head_done = false;
 	call->errbuf[0] = '\0';
 }

@@ -50,6 +50,7 @@ typedef struct HttpCall
 	bool		may_have_left;	/* libcurl has begun to write the request */
 	bool		resend_stopped; /* libcurl wanted to send it once more */
 	bool		too_large;
+	bool		address_refused;
 	bool		head_done;		/* the final answer's header is complete */
 	char		errbuf[CURL_ERROR_SIZE];
 } HttpCall;

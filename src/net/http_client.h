@@ -22,6 +22,7 @@
 
 #include "base/http_message.h"
 
+struct sockaddr;
 typedef struct HttpClient HttpClient;
 
 typedef struct HttpClientOptions
@@ -36,6 +37,12 @@ typedef struct HttpClientOptions
 	 * localhost): the sandbox.  No redirects, no proxy from the environment.
 	 */
 	bool		allow_plain_loopback;
+
+	/*
+	 * Asked of each address before a socket is opened for it, whatever its name
+	 * is; NULL = any.  Called where no Postgres function may be.
+	 */
+	bool		(*address_allowed) (const struct sockaddr *addr);
 
 	/* Accounting of descriptors (AcquireExternalFD); may be NULL. */
 	bool		(*acquire_fd) (void);

@@ -141,7 +141,16 @@ CREATE VIEW refundx.health AS
 	SELECT 'with person', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END, NULL, min(i.person_since),
 		   NULL, count(*),
 		   CASE WHEN count(*) = 0 THEN 'no refund and no withdrawal' ELSE 'refunds or withdrawals wait for a person: see refundx.desk' END
-	  FROM refundx.instruction i WHERE i.person_since IS NOT NULL;
+	  FROM refundx.instruction i WHERE i.person_since IS NOT NULL
+	UNION ALL
+	SELECT 'webhook', CASE WHEN w.paused IS NOT NULL OR w.failing_since < clock_timestamp() - interval '1 hour' THEN 'error' ELSE 'warning' END,
+		   NULL, coalesce(w.paused_since, w.failing_since), clock_timestamp() - d.oldest, NULL,
+		   format('webhook %s %s; %s', w.name, CASE WHEN w.paused IS NOT NULL THEN 'is paused: ' || w.paused_reason ELSE 'fails: ' || w.last_error END,
+				  CASE WHEN d.oldest IS NULL THEN 'nothing waits for it' ELSE 'events wait for it' END)
+	  FROM refundx.webhook w
+	 CROSS JOIN LATERAL (SELECT min(q.created_at) AS oldest FROM refundx.webhook_delivery q
+						  WHERE q.webhook_id = w.webhook_id AND q.state = 'waiting') d
+	 WHERE w.removed_at IS NULL AND (w.paused IS NOT NULL OR w.failing_since IS NOT NULL);
 COMMENT ON VIEW refundx.health IS 'Is everything working: one row for each worker of this database, and for each thing that can be in the way; level: ok, warning, error';
 COMMENT ON COLUMN refundx.health.behind IS 'How long the oldest work has been waiting';
 COMMENT ON COLUMN refundx.health.backlog IS 'How much work is waiting';

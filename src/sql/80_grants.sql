@@ -95,6 +95,11 @@ GRANT SELECT ON refundx.incident, refundx.relay, refundx.event, refundx.outbox, 
 GRANT SELECT (evidence_id, code) ON refundx.evidence TO refundx_courier;
 GRANT SELECT (instruction_id, account_id) ON refundx.payout TO refundx_courier;
 GRANT SELECT (account_id, account_no) ON refundx.account TO refundx_courier;
+GRANT SELECT ON refundx.webhook, refundx.webhook_delivery TO refundx_courier;
+GRANT UPDATE (paused, paused_reason, paused_since, failing_since, last_error) ON refundx.webhook TO refundx_courier;
+GRANT INSERT, UPDATE ON refundx.webhook_delivery TO refundx_courier;
+GRANT SELECT (webhook_id, seq, state, done_at) ON refundx.webhook_delivery TO refundx_clerk;
+GRANT DELETE ON refundx.webhook_delivery TO refundx_clerk;
 GRANT INSERT ON refundx.outbox, refundx.outbox_position TO refundx_courier;
 GRANT UPDATE (seq) ON refundx.outbox_position TO refundx_courier;
 GRANT INSERT ON refundx.relay TO refundx_courier;
@@ -188,7 +193,16 @@ GRANT EXECUTE ON FUNCTION refundx.check(), refundx.mask_phone(text),
 	refundx.callback_inspect(text, jsonb, bytea, timestamptz)
 	TO refundx_operator, refundx_auditor;
 
-GRANT SELECT ON refundx.outbox TO refundx_operator, refundx_auditor;
+GRANT SELECT ON refundx.outbox, refundx.webhooks, refundx.webhook_deliveries TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION
+	refundx.webhook_add(text, text, text, text[]),
+	refundx.webhook_set(text, text, text, text, text[]),
+	refundx.webhook_pause(text, text),
+	refundx.webhook_resume(text, text),
+	refundx.webhook_remove(text, text),
+	refundx.webhook_redrive(text, timestamptz, text, boolean),
+	refundx.webhook_check(text)
+	TO refundx_operator;
 
 -- how it goes: nothing of anybody's refund is in these
 GRANT EXECUTE ON FUNCTION

@@ -224,11 +224,17 @@ forget_counts(void *arg)
 		" WHERE NOT EXISTS (SELECT FROM refundx.instruction i"
 		"                    WHERE i.instruction_id = w.instruction_id AND i.state IN ('queued', 'accepted'))", NO_ARGS
 	};
+	static Statement forget_delivered = {
+		"DELETE FROM refundx.webhook_delivery WHERE (webhook_id, seq) IN ("
+		"  SELECT webhook_id, seq FROM refundx.webhook_delivery"
+		"   WHERE state = 'delivered' AND done_at < $1 - interval '31 days' LIMIT 10000)", ARGS(TIMESTAMPTZOID)
+	};
 	Values		v = {0};
 
 	values_time(&v, clock_now());
 	statement_run(&forget, &v);
 	statement_run(&forget_days, &v);
+	statement_run(&forget_delivered, &v);
 	if (stop_facts()->caps)
 	{
 		statement_run(&forget_sent, &v);

@@ -77,9 +77,13 @@ courier_run(Worker *self)
 	c.client = http_client_create(&options, err, sizeof(err));
 	if (c.client == NULL)
 		elog(ERROR, "refundx: no HTTP client: %s", err);
+	c.webhook_client = webhooks_client(err, sizeof(err));
+	if (c.webhook_client == NULL)
+		elog(ERROR, "refundx: no HTTP client: %s", err);
 	while (!worker_transaction(self, "refundx: reading open notices", courier_start, &c))
 		worker_wait(self, AFTER_FAILURE_MS);
 	worker_watch_fd(self, http_client_fd(c.client));
+	worker_watch_fd(self, http_client_fd(c.webhook_client));
 
 	for (;;)
 	{
@@ -87,11 +91,12 @@ courier_run(Worker *self)
 		if (self->reloaded)
 		{
 			self->reloaded = false;
-			c.reload = true;
+			c.reload = c.reload_webhooks = true;
 		}
 		relay_round(&c);
 		if (GetCurrentTimestamp() >= c.resume_at)
 			courier_round(&c);
+		webhooks_round(&c);
 		http_client_run(c.client);
 		courier_collect(&c);
 		report(&c);
@@ -328,6 +333,8 @@ next_wait_ms(Courier *c)
 		wait = rx_poll_interval;
 	if (c->relay_waits > 0)
 		wait = Min(wait, c->relay_waits);
+	if (webhooks_wait_ms(c) >= 0)
+		wait = Min(wait, webhooks_wait_ms(c));
 	if (now < c->resume_at)
 		return Min(wait, TimestampDifferenceMilliseconds(now, c->resume_at) + 1);
 	if (c->ended != NULL)

@@ -78,6 +78,9 @@ typedef struct Claimed
 	char	   *date;
 } Claimed;
 
+/* A delivery to a webhook: courier_webhook.h. */
+typedef struct Post Post;
+
 typedef struct Courier
 {
 	Worker	   *self;
@@ -96,6 +99,12 @@ typedef struct Courier
 	TimestampTz relay_at;		/* not before */
 	int64		relay_waits;	/* ms until it may; 0 = it has looked */
 	bool		relay_more;
+	HttpClient *webhook_client;
+	Post	   *posted;		/* what webhooks were told, to be recorded */
+	bool		reload_webhooks;
+	TimestampTz webhooks_at;	/* their configuration was read */
+	TimestampTz webhooks_old_at;	/* looked for what has waited too long */
+	TimestampTz webhooks_resume_at; /* after a transaction that failed */
 	Delivery   *ended;			/* to be recorded */
 	int64		done;
 
@@ -137,6 +146,12 @@ extern void courier_record(Courier *c);
 /* ---- courier_relay.c ---- */
 extern void relay_start(Courier *c);	/* in a transaction */
 extern void relay_round(Courier *c);
+
+/* ---- courier_webhook.c ---- */
+extern HttpClient *webhooks_client(char *err, size_t errsize);
+extern void webhooks_fan_out(int64 after);	/* in a transaction */
+extern void webhooks_round(Courier *c);
+extern int64 webhooks_wait_ms(Courier *c);
 
 /* ---- courier_log.c ---- */
 extern bool log_transitions(void);	/* in a transaction */

@@ -69,7 +69,11 @@ relay_all(void *arg)
 	uint64		n = log_incidents(&c->relayed);
 	int64		after;
 
-	n += outbox_derive(&c->relayed, &after);
+	if (outbox_derive(&c->relayed, &after) > 0)
+	{
+		webhooks_fan_out(after);
+		n++;
+	}
 	if (n > 0)
 		remember(&c->relayed);
 	c->relay_more = log_transitions();

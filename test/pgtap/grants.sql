@@ -37,7 +37,12 @@ SELECT pg_temp.allow('refundx_runner', 'INSERT', 'handler_run');
 SELECT pg_temp.allow('refundx_runner', 'UPDATE some columns', 'handler_run', 'handed');
 SELECT pg_temp.allow('refundx_clerk', 'SELECT some columns', 'handler_run');
 SELECT pg_temp.allow('refundx_courier', 'SELECT', 'notice', 'notice_provider', 'notice_template', 'payment_contact', 'payout_contact', 'instruction',
-					 'payment', 'channel', 'channel_settings', 'merchant', 'installation', 'incident', 'relay', 'event', 'outbox', 'outbox_position');
+					 'payment', 'channel', 'channel_settings', 'merchant', 'installation', 'incident', 'relay', 'event', 'outbox', 'outbox_position', 'webhook', 'webhook_delivery');
+SELECT pg_temp.allow('refundx_courier', 'INSERT', 'webhook_delivery');
+SELECT pg_temp.allow('refundx_courier', 'UPDATE', 'webhook_delivery');
+SELECT pg_temp.allow('refundx_courier', 'UPDATE some columns', 'webhook');
+SELECT pg_temp.allow('refundx_clerk', 'SELECT some columns', 'webhook_delivery');
+SELECT pg_temp.allow('refundx_clerk', 'DELETE', 'webhook_delivery');
 SELECT pg_temp.allow('refundx_courier', 'SELECT some columns', 'evidence', 'payout', 'account');
 SELECT pg_temp.allow('refundx_courier', 'INSERT', 'relay', 'outbox', 'outbox_position');
 SELECT pg_temp.allow('refundx_courier', 'UPDATE', 'notice');
@@ -53,8 +58,8 @@ SELECT pg_temp.allow('refundx_clerk', 'DELETE', 'payment_contact', 'payout_conta
 -- People and applications: views.
 SELECT pg_temp.allow(r, 'SELECT', 'refunds', 'withdrawals', 'payments', 'accounts', 'locks', 'guards', 'wire_numbers', 'states', 'verdicts')
   FROM unnest(ARRAY['refundx_app', 'refundx_operator', 'refundx_auditor']) r;
+SELECT pg_temp.allow(r, 'SELECT', 'outbox', 'webhooks', 'webhook_deliveries') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'handlers', 'handler_failures') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
-SELECT pg_temp.allow(r, 'SELECT', 'outbox') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'inflight', 'unknown', 'journal_lines', 'attempts', 'evidence_log', 'events', 'notices',
 					 'channels', 'merchants', 'callbacks', 'external_refunds', 'desk', 'operator_requests', 'audit_log', 'incidents', 'health',
 					 'withdrawals_by_state', 'awaiting_approval', 'awaiting_payee', 'in_transit', 'bounced', 'withdraw_policies',
@@ -113,6 +118,8 @@ INSERT INTO may_call
 	UNION ALL VALUES ('refundx_settler', 'state_is_open'), ('refundx_settler', 'payment_covers'),
 		   ('refundx_settler', 'journal_line_good'), ('refundx_settler', 'instruction_whole'),
 		   ('refundx_dispatcher', 'instruction_whole'), ('refundx_clerk', 'instruction_whole')
+	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['webhook_add', 'webhook_set', 'webhook_pause', 'webhook_resume', 'webhook_remove',
+		   'webhook_redrive', 'webhook_check']) f
 	UNION ALL SELECT 'refundx_dispatcher', f FROM unnest(ARRAY['recover_timeline', 'stop_take']) f
 	UNION ALL SELECT 'refundx_clerk', 'held_back'
 	UNION ALL SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['held_back', 'cap_text', 'cap_concerns']) f

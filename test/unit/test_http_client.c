@@ -52,6 +52,8 @@ release_fd(void)
 	fds_held--;
 }
 
+static bool (*address_allowed) (const struct sockaddr *addr) = NULL;
+
 static HttpClient *
 make_client(int max_connections, int max_per_host)
 {
@@ -65,6 +67,7 @@ make_client(int max_connections, int max_per_host)
 	o.allow_plain_loopback = true;
 	o.acquire_fd = acquire_fd;
 	o.release_fd = release_fd;
+	o.address_allowed = address_allowed;
 	client = http_client_create(&o, err, sizeof(err));
 	if (client == NULL)
 		printf("# %s\n", err);
@@ -421,6 +424,38 @@ test_descriptors(void)
 	client = NULL;
 }
 
+static bool
+no_address(const struct sockaddr *addr)
+{
+	return addr->sa_family != AF_INET && addr->sa_family != AF_INET6;
+}
+
+/* Whatever its name is: "localhost" is one that is looked up. */
+static void
+test_addresses(void)
+{
+	char		url[64];
+	HttpAnswer	a;
+
+	snprintf(url, sizeof(url), "http://localhost:%d/ok", port);
+	a = call("GET", url, NULL, 2000);
+	is_int(a.status, 200, "localhost is looked up");
+	http_answer_free(&a);
+	http_client_destroy(client);
+	address_allowed = no_address;
+	make_client(0, 0);
+	a = call("GET", url, NULL, 2000);
+	is_int(a.outcome, HTTP_NOT_SENT, "an address that is not allowed gets no connection");
+	has(a.error, "address is in a private network", "and that is said");
+	http_answer_free(&a);
+	http_client_destroy(client);
+	address_allowed = NULL;
+	make_client(0, 0);
+	a = call("GET", url, NULL, 2000);
+	is_int(a.status, 200, "allowed again");
+	http_answer_free(&a);
+}
+
 static void
 test_signal_mask(void)
 {
@@ -453,6 +488,7 @@ main(void)
 	test_refusals();
 	test_many_at_once();
 	test_signal_mask();
+	test_addresses();
 	test_slow_host();
 	test_descriptors();
 	peer_stop(peer);
