@@ -103,7 +103,7 @@ COMMENT ON TABLE refundx.cap_wait IS 'Refunds and withdrawals that wait for room
 CREATE TABLE refundx.breaker (
 	merchant_id	int NOT NULL,
 	about		text NOT NULL CHECK (about IN ('refund', 'withdrawal', 'all')),
-	call		text NOT NULL CHECK (call IN ('submit', 'query', 'cancel', 'all')),
+	call		text NOT NULL CHECK (call IN ('submit', 'query', 'cancel', 'abnormal', 'all')),
 	opened_at	timestamptz NOT NULL,
 	errors		int NOT NULL,
 	calls		int NOT NULL,
