@@ -102,7 +102,8 @@ Run *
 runs_of_evidence(int64 evidence_id, int *n)
 {
 	static Statement find = {
-		"SELECT " RUN_COLUMNS " FROM refundx.handler_run r WHERE r.evidence_id = $1 ORDER BY r.run_id FOR NO KEY UPDATE",
+		"SELECT " RUN_COLUMNS " FROM refundx.handler_run r JOIN refundx.handler h USING (handler_id)"
+		" WHERE r.evidence_id = $1 AND h.removed_at IS NULL ORDER BY r.run_id FOR NO KEY UPDATE OF r",
 		ARGS(INT8OID)
 	};
 	Values		v = {0};
@@ -183,6 +184,26 @@ record_put_off(int64 instruction_id, int64 evidence_id, State to, const Handler 
 	values_text(&v, state);
 	values_time(&v, next_at);
 	statement_run(&put_off, &v);
+}
+
+void
+record_pointless(int64 instruction_id, int64 evidence_id, bool moved)
+{
+	static Statement close = {
+		"UPDATE refundx.handler_run r SET state = 'waived', next_at = NULL, closed_at = clock_timestamp(),"
+		"       closed_by = session_user,"
+		"       reason = CASE WHEN h.removed_at IS NULL THEN 'the transition did not take place' ELSE 'the handler was removed' END"
+		"  FROM refundx.handler h"
+		" WHERE r.instruction_id = $1 AND r.is_open AND h.handler_id = r.handler_id"
+		"   AND (h.removed_at IS NOT NULL OR r.evidence_id = $2 AND (r.blocks OR NOT $3))",
+		ARGS(INT8OID, INT8OID, BOOLOID)
+	};
+	Values		v = {0};
+
+	values_int8(&v, instruction_id);
+	values_int8(&v, evidence_id);
+	values_bool(&v, moved);
+	statement_run(&close, &v);
 }
 
 /*

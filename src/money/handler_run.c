@@ -42,6 +42,8 @@
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
+#define PAUSED_LOOK_US	(INT64CONST(60) * USECS_PER_SEC)
+
 /* A settlement under way. */
 typedef struct Settlement
 {
@@ -126,6 +128,16 @@ handler_run(const RunItem *item, RunResult *result)
 		run_call(item, result);
 }
 
+/*
+ * handler_resume() wakes what it sees waiting.  What was put off at that very moment
+ * finds out by itself.
+ */
+static TimestampTz
+paused_until(void)
+{
+	return clock_now() + PAUSED_LOOK_US;
+}
+
 static void
 later(RunResult *result, TimestampTz next_at)
 {
@@ -149,20 +161,26 @@ run_of_handler(const Settlement *s, int32 handler_id)
 	return NULL;
 }
 
-/* The oldest of the instruction, unless this very piece is gone; 0 = it is. */
+/*
+ * The oldest of the instruction, unless this very piece is gone; 0 = it is.  `stuck`: it
+ * has taken the server down too often, and what is behind it waits too.
+ */
 static int64
-next_evidence(const RunItem *item)
+next_evidence(const RunItem *item, bool *stuck)
 {
 	static Statement find = {
-		"SELECT min(h.evidence_id), bool_or(h.evidence_id = $2) FROM refundx.handed h WHERE h.instruction_id = $1",
+		"SELECT h.evidence_id, h.begun, EXISTS (SELECT FROM refundx.handed d WHERE d.evidence_id = $2)"
+		"  FROM refundx.handed h WHERE h.instruction_id = $1 ORDER BY h.evidence_id LIMIT 1",
 		ARGS(INT8OID, INT8OID)
 	};
 	Values		v = {0};
 
 	values_int8(&v, item->instruction_id);
 	values_int8(&v, item->evidence_id);
-	statement_run(&find, &v);
-	return row_bool(0, 2) ? row_int8(0, 1) : 0;
+	if (statement_run(&find, &v) != 1 || !row_bool(0, 3))
+		return 0;
+	*stuck = row_int4(0, 2) > HANDLED_BEGUN_MAX;
+	return row_int8(0, 1);
 }
 
 /* False: a required handler is not to be called yet. */
@@ -193,10 +211,16 @@ run_settlement(const RunItem *item, RunResult *result)
 	ResourceOwner owner = CurrentResourceOwner;
 	Settlement	s = {.instruction_id = item->instruction_id,.result = result};
 	bool		settled;
+	bool		stuck = false;
 
-	s.evidence_id = next_evidence(item);
+	s.evidence_id = next_evidence(item, &stuck);
 	if (s.evidence_id == 0)
 		return;					/* with an older item of the list */
+	if (stuck)
+	{
+		later(result, 0);
+		return;
+	}
 	if (!guard_lock_again(s.instruction_id))
 	{
 		result->outcome = RUN_LOCKED;
@@ -223,7 +247,7 @@ run_settlement(const RunItem *item, RunResult *result)
 	if (settled || s.failed == NULL)
 		return;
 	if (s.put_off != NULL)
-		record_put_off(s.instruction_id, s.evidence_id, s.to, s.failed, true, s.put_off, 0);
+		record_put_off(s.instruction_id, s.evidence_id, s.to, s.failed, true, s.put_off, paused_until());
 	else
 	{
 		Run		   *r = run_of_handler(&s, s.failed->handler_id);
@@ -260,8 +284,10 @@ settle_and_call(Settlement *s)
 		for (i = 0; i < n; i++)
 			if (!call_inside(s, &h[i]))
 				return false;
-		notices_after_handlers(s->instruction_id, state_name(s->to));
 	}
+	record_pointless(s->instruction_id, s->evidence_id, r.moved);
+	if (r.moved)
+		notices_after_handlers(s->instruction_id, state_name(s->to));
 	values_int8(&v, s->evidence_id);
 	statement_run(&take_off, &v);
 	return true;
@@ -281,10 +307,11 @@ call_inside(Settlement *s, const Handler *h)
 	{
 		if (!h->required)
 		{
-			record_put_off(s->instruction_id, s->evidence_id, s->to, h, false, h->paused ? "paused" : "due", h->paused ? 0 : Max(rests, clock_now()));
+			record_put_off(s->instruction_id, s->evidence_id, s->to, h, false, h->paused ? "paused" : "due",
+						   h->paused ? paused_until() : Max(rests, clock_now()));
 			return true;
 		}
-		later(s->result, h->paused || s->behind ? 0 : rests);
+		later(s->result, h->paused ? paused_until() : s->behind ? 0 : rests);
 		if (h->paused)
 		{
 			s->failed = h;
@@ -364,11 +391,12 @@ static void
 pause_run(int64 run_id)
 {
 	static Statement pause = {
-		"UPDATE refundx.handler_run SET state = 'paused', next_at = NULL WHERE run_id = $1", ARGS(INT8OID)
+		"UPDATE refundx.handler_run SET state = 'paused', next_at = $2 WHERE run_id = $1", ARGS(INT8OID, TIMESTAMPTZOID)
 	};
 	Values		v = {0};
 
 	values_int8(&v, run_id);
+	values_time(&v, paused_until());
 	statement_run(&pause, &v);
 }
 
@@ -398,11 +426,15 @@ run_call(const RunItem *item, RunResult *result)
 		return;
 	}
 	if (!handler_by_id(c.run.handler_id, &h))
+	{
+		record_pointless(c.instruction_id, 0, true);
+		notices_after_handlers(c.instruction_id, state_name(c.to));
 		return;
+	}
 	if (h.paused)
 	{
 		pause_run(c.run.run_id);
-		later(result, 0);
+		later(result, paused_until());
 		return;
 	}
 	rests = rests_until ? rests_until(h.handler_id) : 0;

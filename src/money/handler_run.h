@@ -30,7 +30,7 @@ typedef struct Run
 
 extern void run_from_row(Run *r, uint64 row);
 
-/* Those of this evidence, locked: a person who retries or waives one waits for what comes of it. */
+/* Those of this evidence, but of handlers that were removed, locked: a person who retries or waives one waits for what comes of it. */
 extern Run *runs_of_evidence(int64 evidence_id, int *n);
 
 /*
@@ -53,6 +53,13 @@ extern void record_put_off(int64 instruction_id, int64 evidence_id, State to, co
 /* Returns when it is tried again; 0 = when a person says so. */
 extern TimestampTz record_failure(int64 instruction_id, int64 evidence_id, int64 run_id, int tries, State to,
 								  const Handler *h, const HandlerError *e, bool blocks);
+
+/*
+ * Close what nothing will come of: calls of handlers that are gone (handler_remove() does
+ * it for what it sees, and one may have been recorded at the same moment), and those for
+ * evidence which is settled now, and has not made the transition after all.
+ */
+extern void record_pointless(int64 instruction_id, int64 evidence_id, bool moved);
 
 /* How often a suspect item was begun by now, or (up = false) that it has ended; 0 = it is not there. */
 extern int	record_begun(const RunItem *item, bool up);

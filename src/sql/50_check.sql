@@ -382,6 +382,39 @@ CREATE VIEW refundx.check_approval AS
 COMMENT ON VIEW refundx.check_approval IS 'A withdrawal that needs a second person is neither queued nor sent before one has approved it';
 
 -- The tables have no foreign keys on a refund's or withdrawal's way (see their head).
+-- A call is open for as long as something waits for it, and for no longer.
+CREATE VIEW refundx.check_handlers AS
+	SELECT i.instruction_no AS subject, format('the runner has evidence %s, which is weighed', d.evidence_id) AS finding
+	  FROM refundx.handed d
+	  JOIN refundx.event x ON x.evidence_id = d.evidence_id
+	  JOIN refundx.instruction i ON i.instruction_id = d.instruction_id
+	UNION ALL
+	SELECT i.instruction_no, format('a settlement waits for handler %s, and has taken place', r.handler_id)
+	  FROM refundx.handler_run r
+	  JOIN refundx.event x ON x.evidence_id = r.evidence_id
+	  JOIN refundx.instruction i ON i.instruction_id = r.instruction_id
+	 WHERE r.is_open AND r.blocks
+	UNION ALL
+	SELECT i.instruction_no, format('a settlement waits for handler %s, and nobody is to make it', r.handler_id)
+	  FROM refundx.handler_run r JOIN refundx.instruction i USING (instruction_id)
+	 WHERE r.is_open AND r.blocks AND NOT EXISTS (SELECT FROM refundx.handed d WHERE d.evidence_id = r.evidence_id)
+	UNION ALL
+	SELECT i.instruction_no, format('a notice says %s, which a handler has not followed', r.transition)
+	  FROM refundx.handler_run r
+	  JOIN refundx.notice n ON n.instruction_id = r.instruction_id AND n.transition = r.transition
+	  JOIN refundx.instruction i ON i.instruction_id = r.instruction_id
+	 WHERE r.is_open
+	UNION ALL
+	SELECT 'call ' || r.run_id, 'its handler, or its refund or withdrawal, does not exist'
+	  FROM refundx.handler_run r
+	 WHERE NOT EXISTS (SELECT FROM refundx.handler h WHERE h.handler_id = r.handler_id)
+		OR NOT EXISTS (SELECT FROM refundx.instruction i WHERE i.instruction_id = r.instruction_id)
+	UNION ALL
+	SELECT 'evidence ' || d.evidence_id, 'the runner has it, and it does not exist'
+	  FROM refundx.handed d
+	 WHERE NOT EXISTS (SELECT FROM refundx.evidence e WHERE e.evidence_id = d.evidence_id);
+COMMENT ON VIEW refundx.check_handlers IS 'Handlers: what a settlement or a notice waits for is waited for, and nothing else is; calls have their handler and their refund or withdrawal';
+
 CREATE VIEW refundx.check_orphans AS
 	SELECT i.instruction_no AS subject, 'its channel, merchant, payment or account does not exist' AS finding
 	  FROM refundx.instruction i
@@ -467,6 +500,7 @@ AS $$
 	UNION ALL SELECT 'I23', subject, finding FROM refundx.check_i23
 	UNION ALL SELECT 'I24', subject, finding FROM refundx.check_i24
 	UNION ALL SELECT 'approval', subject, finding FROM refundx.check_approval
+	UNION ALL SELECT 'handlers', subject, finding FROM refundx.check_handlers
 	UNION ALL SELECT 'orphans', subject, finding FROM refundx.check_orphans
 $$;
 COMMENT ON FUNCTION refundx.check() IS

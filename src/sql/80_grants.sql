@@ -79,7 +79,7 @@ GRANT SELECT ON refundx.guard_lock, refundx.guard_trigger TO refundx_runner;
 GRANT DELETE ON refundx.handed TO refundx_runner;
 GRANT UPDATE (begun) ON refundx.handed TO refundx_runner;
 GRANT INSERT ON refundx.handler_run TO refundx_runner;
-GRANT UPDATE (blocks, state, tries, next_at, code, message, context, first_failed_at, failed_at, closed_at, begun)
+GRANT UPDATE (blocks, state, tries, next_at, code, message, context, first_failed_at, failed_at, closed_at, closed_by, reason, begun)
 	ON refundx.handler_run TO refundx_runner;
 
 -- courier: whom to text, and what
@@ -183,7 +183,7 @@ GRANT SELECT ON refundx.failure_policies TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.handlers, refundx.handler_failures TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx.check_i04,
 	refundx.check_i05, refundx.check_i06, refundx.check_i08, refundx.check_i09, refundx.check_i10, refundx.check_i11,
-	refundx.check_i16, refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i23, refundx.check_i24, refundx.check_approval, refundx.check_orphans
+	refundx.check_i16, refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i23, refundx.check_i24, refundx.check_approval, refundx.check_handlers, refundx.check_orphans
 	TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.desk_evidence(int, text, text), refundx.desk_call(text, text[]),
 	refundx.desk_balance(bigint), refundx.desk_contradiction_call(bigint, bigint)

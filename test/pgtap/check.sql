@@ -2,7 +2,7 @@
 -- is broken: by the owner, with the guards taken off, and rolled back.
 BEGIN;
 SET LOCAL client_min_messages = error;
-SELECT plan(104);
+SELECT plan(111);
 
 SELECT refundx.channel_add('wx', 'wechat', '{"mchid": "1900000100", "merchant_serial": "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB",
 	"private_key": "apiclient_key.pem", "apiv3_key": "apiv3.key",
@@ -285,6 +285,18 @@ SELECT pg_temp.finds('orphans', 'a payee who is missing', $$DELETE FROM refundx.
 SELECT is(pg_temp.broken($$UPDATE refundx.payout SET payee_id = NULL, payee_masked = NULL; DELETE FROM refundx.payee$$), '{}', 'but not one who was forgotten');
 SELECT pg_temp.finds('orphans', 'a telephone number of nobody''s', $$UPDATE refundx.payout_contact SET instruction_id = 4711$$);
 SELECT pg_temp.finds('orphans', 'a line of a limit of nobody''s', $$UPDATE refundx.cap_line SET instruction_id = 4711 WHERE n = 2$$);
+
+-- A call of a handler that waits, for a settlement and for a notice.
+INSERT INTO refundx.handler (about, transition, function_schema, function_name, mode, role, time_limit, lock_limit, retries, backoff)
+VALUES ('refund', 'succeeded', 'shop', 'f', 'required', 'shop', '1 s', '1 s', 1, '1 s');
+SELECT is(pg_temp.broken($$INSERT INTO refundx.handler_run (instruction_id, transition, handler_id, blocks, state) SELECT pg_temp.id('open'), 'succeeded', max(handler_id), false, 'due' FROM refundx.handler$$), '{}',
+	'a call that is open is nothing wrong');
+SELECT pg_temp.finds('handlers', 'a notice before its handler', $$INSERT INTO refundx.handler_run (instruction_id, transition, handler_id, blocks, state) SELECT pg_temp.id('paid'), 'succeeded', max(handler_id), false, 'due' FROM refundx.handler$$);
+SELECT pg_temp.finds('handlers', 'a settlement that has not waited', $$INSERT INTO refundx.handler_run (instruction_id, transition, handler_id, evidence_id, blocks, state) SELECT x.instruction_id, 'accepted', h.handler_id, x.evidence_id, true, 'retrying' FROM refundx.event x, refundx.handler h WHERE x.evidence_id IS NOT NULL AND x.instruction_id IS NOT NULL LIMIT 1$$);
+SELECT pg_temp.finds('handlers', 'a settlement that nobody makes', $$INSERT INTO refundx.handler_run (instruction_id, transition, handler_id, evidence_id, blocks, state) SELECT pg_temp.id('open'), 'succeeded', max(handler_id), 4711, true, 'retrying' FROM refundx.handler$$);
+SELECT pg_temp.finds('handlers', 'what is settled, and still to be settled', $$INSERT INTO refundx.handed (evidence_id, instruction_id) SELECT x.evidence_id, x.instruction_id FROM refundx.event x WHERE x.evidence_id IS NOT NULL AND x.instruction_id IS NOT NULL LIMIT 1$$);
+SELECT pg_temp.finds('handlers', 'evidence that is not there', $$INSERT INTO refundx.handed (evidence_id, instruction_id) VALUES (4711, pg_temp.id('open'))$$);
+SELECT pg_temp.finds('handlers', 'a call of no handler', $$INSERT INTO refundx.handler_run (instruction_id, transition, handler_id, blocks, state) VALUES (pg_temp.id('open'), 'succeeded', 4711, false, 'due')$$);
 
 SELECT is_empty('SELECT * FROM refundx.check()', 'and nothing of that is left');
 SELECT * FROM finish();

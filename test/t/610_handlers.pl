@@ -111,6 +111,8 @@ $rx->sql(q{SELECT refundx.notice_template_set('succeeded', '*', 'sms',
 is($rx->sql(q{SELECT refundx.handler_add('refund.succeeded', 'shop.follow(refundx.refund)',
 	time_limit => '500 ms', lock_limit => '100 ms', retries => 2, backoff => '1 h')}), 't', 'a handler is added');
 ok($rx->poll("SELECT count(*) = 1 FROM refundx.worker_status() WHERE kind = 'runner' AND state = 'up'"), 'and a runner comes');
+is($rx->sql("SELECT current_setting('max_worker_processes') || ' ' || count(*) FILTER (WHERE state IN ('up', 'idle', 'starting')) || ' of ' || count(*) FROM refundx.worker_status()"),
+	'8 6 of 6', 'one database fits into the default max_worker_processes');
 
 # ---- it is called, as its role, with the settlement ----
 
@@ -316,6 +318,19 @@ $rx->set('refundx.dispatch' => 'on');
 
 # ---- paused, removed ----
 
+# What was put off at the moment of resume or remove, which did not see it, is found all the same.
+$rx->sql(q{SELECT refundx.handler_pause('refund.canceled', 'shop.follow', 'maintenance')});
+$rx->set('refundx.dispatch' => 'off');
+refund("H$_") foreach (44, 45);
+$rx->sql("SELECT refundx.refund_cancel('H44'), refundx.refund_cancel('H45')");
+ok($rx->poll("SELECT count(*) = 2 FROM refundx.handler_failures WHERE state = 'paused'"), 'paused: two wait');
+$rx->sql("UPDATE refundx.handler SET paused = NULL WHERE transition = 'canceled'");
+$rx->sql("UPDATE refundx.handler SET removed_at = now() WHERE transition = 'canceled'");
+advance(61);
+ok($rx->poll('SELECT count(*) = 0 FROM refundx.handler_failures'), 'of a handler that is gone nothing waits');
+is($rx->sql("SELECT DISTINCT state || ': ' || reason FROM refundx.handler_run WHERE state = 'waived' AND transition = 'canceled'"), 'waived: the handler was removed', 'and it is said why');
+$rx->set('refundx.dispatch' => 'on');
+
 $rx->sql(q{SELECT refundx.handler_remove('refund.succeeded', 'shop.need', 'no longer needed')});
 $rx->sql(q{SELECT refundx.handler_pause('refund.succeeded', 'shop.follow', 'maintenance')});
 refund('H43');
@@ -328,7 +343,7 @@ is(seen('H43'), 'succeeded', 'and was called');
 
 SKIP:
 {
-	skip 'needs a build with TESTPOINTS=1', 9 unless $rx->has_test_points;
+	skip 'needs a build with TESTPOINTS=1', 10 unless $rx->has_test_points;
 	$rx->set('refundx.test_point' => 'runner-before-commit:wait');
 	my $mark = -s $rx->node->logfile;
 	refund('H50');
@@ -348,6 +363,10 @@ SKIP:
 		'a call that takes the server down is not made for ever');
 	is(failure('H51', 'state, settlement_waits, tries'), 'with_person|t|3', 'and waits for a person');
 	is($rx->sql("SELECT count(*) FROM refundx.incidents WHERE kind = 'handler_crashed'"), 1, 'who is told');
+	$rx->sql(q{INSERT INTO refundx.evidence (channel_id, merchant_id, source, digest, verdict, proof, wire_no, attempt_started_at)
+		SELECT channel_id, merchant_id, 'callback', sha256('again'), 'succeeded', true, wire_no, clock_timestamp() FROM refundx.instruction WHERE instruction_no = 'H51'});
+	ok($rx->poll("SELECT count(*) > 1 FROM refundx.handed d JOIN refundx.instruction i USING (instruction_id) WHERE i.instruction_no = 'H51'"),
+		'what comes later for it waits behind it');
 	$rx->set('refundx.test_point' => '');
 	is($rx->sql(q{SELECT refundx.handler_retry('H51', 'the function was replaced')}), 1, 'mended');
 	$rx->wait_state('H51', 'succeeded', 'it goes on');
