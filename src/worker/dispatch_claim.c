@@ -87,6 +87,7 @@ dispatch_claim(void *arg)
 	Dispatcher *d = arg;
 
 	memset(d->look_at, 0, sizeof(d->look_at));
+	dispatch_abandon_of_finished(d);
 	stop_claims_begin();
 	read_claimable(d);
 	keep_back(d);

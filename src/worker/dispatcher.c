@@ -140,18 +140,8 @@ dispatcher_start(void *arg)
  * the settler makes `unknown` of it.
  */
 static void
-abandon_lost_attempts(void)
+abandon(uint64 n)
 {
-	static Statement find = {
-		"SELECT a.attempt_id, a.call, a.wire_no, a.started_at, i.channel_id, i.merchant_id, i.kind"
-		"  FROM refundx.instruction i"
-		"  JOIN refundx.attempt a ON a.instruction_id = i.instruction_id"
-		" WHERE (i.is_open OR i.hold IS NOT NULL)"
-		"   AND NOT EXISTS (SELECT FROM refundx.evidence e"
-		"                    WHERE e.channel_id = i.channel_id"
-		"                      AND e.digest = " ATTEMPT_DIGEST("a.attempt_id") ")", NO_ARGS
-	};
-	uint64		n = statement_run(&find, NULL);
 	EvidenceRow *rows = palloc0(Max(n, 1) * sizeof(EvidenceRow));
 	ChannelEvidence *what = palloc0(Max(n, 1) * sizeof(ChannelEvidence));
 	uint64		row;
@@ -179,6 +169,46 @@ abandon_lost_attempts(void)
 		ereport(LOG,
 				(errmsg("refundx: %llu calls were under way when their process ended; their refunds are asked about",
 						(unsigned long long) n)));
+}
+
+#define LOST_ATTEMPTS(which) \
+	"SELECT a.attempt_id, a.call, a.wire_no, a.started_at, i.channel_id, i.merchant_id, i.kind" \
+	"  FROM refundx.instruction i" \
+	"  JOIN refundx.attempt a ON a.instruction_id = i.instruction_id" \
+	" WHERE " which \
+	"   AND NOT EXISTS (SELECT FROM refundx.evidence e" \
+	"                    WHERE e.channel_id = i.channel_id" \
+	"                      AND e.digest = " ATTEMPT_DIGEST("a.attempt_id") ")"
+
+static void
+abandon_lost_attempts(void)
+{
+	static Statement find = {LOST_ATTEMPTS("(i.is_open OR i.hold IS NOT NULL)"), NO_ARGS};
+
+	abandon(statement_run(&find, NULL));
+}
+
+/*
+ * What is finished is not looked through at start, for it may be millions of rows.
+ * The few of them that are asked about once more are looked at when that is due:
+ * a call may have been lost when they had just ended.
+ */
+void
+dispatch_abandon_of_finished(Dispatcher *d)
+{
+	static Statement find = {LOST_ATTEMPTS("i.instruction_id = ANY ($1)"), ARGS(INT8ARRAYOID)};
+	Column		ids;
+	Values		v = {0};
+	int			i;
+
+	column_init(&ids, INT8OID);
+	for (i = 0; i < d->nchosen; i++)
+		if (!state_is_open(d->chosen[i]->state))
+			column_int8(&ids, d->chosen[i]->instruction_id);
+	if (ids.n == 0)
+		return;
+	values_column(&v, &ids);
+	abandon(statement_run(&find, &v));
 }
 
 /*

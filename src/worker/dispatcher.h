@@ -94,6 +94,9 @@ extern void call_list_add(CallList *list, Call *call);
 extern Call *call_list_take(CallList *list);
 extern void call_free(Call *call);
 
+/* dispatcher.c: in a worker_transaction */
+extern void dispatch_abandon_of_finished(Dispatcher *d);
+
 /* dispatch_claim.c: in a worker_transaction */
 extern void dispatch_claim(void *arg);
 

@@ -138,6 +138,19 @@ subtest 'held, asked about, and sent again' => sub {
 	is($rx->payment_sums('PR'), '50000|0|9019', 'which moves nothing');
 };
 
+# A call that a process took with it, of what had just ended: the next call ends it.
+subtest 'a finished one whose last call was lost is asked about' => sub {
+	my $before = last_evidence();
+
+	$rx->sql("INSERT INTO refundx.attempt (instruction_id, payment_id, merchant_id, call, wire_no)
+		SELECT instruction_id, payment_id, merchant_id, 'query', wire_no FROM refundx.instruction WHERE instruction_no = 'R'");
+	like(desk('li', "query_now('R', 'a crash')"), qr/^t\|/, 'asked about');
+	ok($rx->poll(evidence_since('R', $before, 'query', "verdict = 'succeeded'")), 'the channel answers');
+	is($rx->sql("SELECT count(*) FROM refundx.evidence WHERE evidence_id > $before AND wire_no = 'R' AND message LIKE 'the process that made this call ended%'"),
+		1, 'what was lost has ended too');
+	is($rx->sql("SELECT * FROM refundx.check_i10"), '', 'one after the other');
+};
+
 # ---- withdrawals that nobody could end ----
 
 subtest 'a withdrawal that was attempted, asked back and not found' => sub {
