@@ -249,6 +249,51 @@ query_refund(SbRequest *req, SbMerchant *m)
 	buf_free(&sub);
 }
 
+/* It must have been encrypted, with the key that Wechatpay-Serial names (1.8). */
+static bool
+decrypts(SbRequest *req, SbMerchant *m, const char *secret, Buf *plain)
+{
+	const CryptoKey *key;
+	const char *serial;
+	Buf			cipher = BUF_INIT;
+	bool		good;
+
+	good = http_header_get(&req->headers, "Wechatpay-Serial") != NULL && secret != NULL &&
+		wechat_response_key(req, m, &key, &serial) &&
+		base64_decode(&cipher, secret, strlen(secret)) &&
+		rsa_oaep_decrypt(key, cipher.data, cipher.len, plain) && plain->len > 0;
+	buf_free(&cipher);
+	return good;
+}
+
+/* Debit cards of some banks only, number and name encrypted; the field that is wrong, or NULL. */
+static const char *
+card_wrong(SbRequest *req, SbMerchant *m, json_t *body)
+{
+	static const char *const banks =
+		" CMB COMM ABC CCB ICBC BOC PAB SPDB CITIC CEB CMBC CIB GDB PSBC NBCB ";
+	const char *bank = json_string_value(json_object_get(body, "bank_type"));
+	size_t		len = bank ? strlen(bank) : 0;
+	char		name[24];
+	Buf			card = BUF_INIT;
+	Buf			owner = BUF_INIT;
+	const char *wrong = NULL;
+
+	if (len <= 6 || len > 16 || strcmp(bank + len - 6, "_DEBIT") != 0)
+		return "bank_type";
+	snprintf(name, sizeof(name), " %.*s ", (int) len - 6, bank);
+	if (strstr(banks, name) == NULL)
+		return "bank_type";
+	if (!decrypts(req, m, json_string_value(json_object_get(body, "bank_account")), &card) ||
+		strspn(buf_str(&card), "0123456789") != card.len)
+		wrong = "bank_account";
+	else if (!decrypts(req, m, json_string_value(json_object_get(body, "real_name")), &owner))
+		wrong = "real_name";
+	buf_wipe(&card);
+	buf_wipe(&owner);
+	return wrong;
+}
+
 /* To another card, or to the merchant: an abnormal refund goes on (2.6). */
 static void
 abnormal_refund(SbRequest *req, SbMerchant *m, const char *refund_id, json_t *body)
@@ -264,10 +309,10 @@ abnormal_refund(SbRequest *req, SbMerchant *m, const char *refund_id, json_t *bo
 		return;
 	}
 	to_merchant = strcmp(type, "MERCHANT_BANK_CARD") == 0;
-	if (!to_merchant && (strcmp(type, "USER_BANK_CARD") != 0 ||
-						 json_object_get(body, "bank_account") == NULL ||
-						 json_object_get(body, "real_name") == NULL))
+	if (!to_merchant && strcmp(type, "USER_BANK_CARD") != 0)
 		wechat_error(req, m, 400, "PARAM_ERROR", "异常退款处理方式不正确", "type");
+	else if (!to_merchant && card_wrong(req, m, body) != NULL)
+		wechat_error(req, m, 400, "PARAM_ERROR", "请确认待处理的消息是否为加密后的密文", card_wrong(req, m, body));
 	else if (r == NULL)
 		wechat_error(req, m, 404, "RESOURCE_NOT_EXISTS", "退款单不存在", NULL);
 	else if (strcmp(r->no, no) != 0 || r->status != REFUND_ABNORMAL)

@@ -26,6 +26,7 @@ static const char *const call_names[CHANNEL_CALL_COUNT] = {
 	[CALL_SUBMIT] = "submit",
 	[CALL_QUERY] = "query",
 	[CALL_CANCEL] = "cancel",
+	[CALL_ABNORMAL] = "abnormal",
 	[CALL_ECHO] = "echo",
 };
 

@@ -33,6 +33,8 @@ typedef enum ChannelCall
 	CALL_QUERY,					/* ask about a wire number; moves nothing */
 	CALL_CANCEL,				/* ask the channel to give it up; a query tells whether
 								 * it has */
+	CALL_ABNORMAL,				/* send what the payee cannot receive elsewhere; a query
+								 * tells who got it */
 	CALL_ECHO					/* the channel's self-test, if it has one */
 } ChannelCall;
 
@@ -302,6 +304,16 @@ typedef struct ChannelProduct
 	bool		(*build) (void *config, ChannelCall call, const ChannelInstruction *instr,
 						  const Buf *frozen, const ChannelMoment *moment,
 						  HttpRequest *out, ChannelError *err);
+
+	/*
+	 * CALL_ABNORMAL; both NULL: there is no such call.  The order is JSON: {"to":
+	 * "merchant"}, or {"to": "user", ...} with what the channel wants to know of the
+	 * payee.  `masked` is what people may see of it; no message says what stands in it.
+	 * Its request is frozen as a submit's is, and build() sends that.
+	 */
+	bool		(*divert_acceptable) (const char *order_json, char masked[129], ChannelError *err);
+	bool		(*divert_freeze) (void *config, const ChannelInstruction *instr,
+								  const char *order_json, Buf *request, ChannelError *err);
 
 	/* Never fails: what it cannot read is VERDICT_UNKNOWN and no proof. */
 	void		(*read_answer) (void *config, ChannelCall call,

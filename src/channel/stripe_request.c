@@ -252,6 +252,7 @@ compose_url(const StripeConfig *config, ChannelCall call, const ChannelInstructi
 		case CALL_QUERY:
 			return compose_query(instr, url, err);
 		case CALL_CANCEL:		/* of transfers only */
+		case CALL_ABNORMAL:
 			break;
 		case CALL_ECHO:
 			buf_adds(url, ACCOUNT_PATH);

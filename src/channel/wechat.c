@@ -74,6 +74,8 @@ const ChannelProduct wechat_refunds = {
 	.acceptable = wechat_acceptable,
 	.freeze = wechat_freeze,
 	.build = wechat_build,
+	.divert_acceptable = wechat_divert_acceptable,
+	.divert_freeze = wechat_divert_freeze,
 	.read_answer = wechat_read_answer,
 };
 

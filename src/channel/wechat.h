@@ -129,7 +129,7 @@ extern const ChannelProduct wechat_refunds;
 extern const ChannelProduct wechat_transfers;
 
 /* wechat_verdict.c */
-#define WECHAT_VERDICT_COUNT	51
+#define WECHAT_VERDICT_COUNT	64
 extern const VerdictRule wechat_verdicts[];
 
 /* wechat_config.c */
@@ -242,7 +242,21 @@ extern const VerdictRule wechat_transfer_verdicts[];
 /* What a fail_reason means, in plain words; NULL if it is none that we know. */
 extern const char *wechat_fail_reason(const char *reason);
 
+/* wechat_abnormal.c */
+extern bool wechat_divert_acceptable(const char *order_json, char masked[129], ChannelError *err);
+extern bool wechat_divert_freeze(void *config, const ChannelInstruction *instr,
+								 const char *order_json, Buf *request, ChannelError *err);
+extern bool wechat_divert_build(const WechatConfig *config, const ChannelInstruction *instr,
+								const Buf *frozen, const ChannelMoment *moment,
+								HttpRequest *out, ChannelError *err);
+
 /* wechat_transfer_request.c */
+/*
+ * Before a frozen body in which something is encrypted stands the serial of the key:
+ * "" if there is none; *body is where the body begins.  False: it is neither.
+ */
+#define WECHAT_SERIAL_LINE		"Wechatpay-Serial: "
+extern bool wechat_split_frozen(const Buf *frozen, char serial[WECHAT_SERIAL_MAX + 1], size_t *body);
 extern bool wechat_transfer_freeze(void *config, const ChannelInstruction *instr,
 								   Buf *request, ChannelError *err);
 extern bool wechat_transfer_build(void *config, ChannelCall call, const ChannelInstruction *instr,

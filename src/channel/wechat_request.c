@@ -284,6 +284,7 @@ compose_url(const WechatConfig *config, ChannelCall call, const ChannelInstructi
 				buf_addf(url, "?sub_mchid=%s", config->sub_mchid);
 			break;
 		case CALL_CANCEL:		/* of transfers only */
+		case CALL_ABNORMAL:		/* wechat_abnormal.c */
 			break;
 		case CALL_ECHO:
 			buf_adds(url, ECHO_PATH);
@@ -358,6 +359,8 @@ wechat_build(void *arg, ChannelCall call, const ChannelInstruction *instr,
 	http_request_init(out);
 	if (moment->nonce == NULL || moment->nonce[0] == '\0')
 		return channel_error(err, NULL, "a request to WeChat Pay needs a nonce");
+	if (call == CALL_ABNORMAL)
+		return wechat_divert_build(config, instr, frozen, moment, out, err);
 	if (call == CALL_SUBMIT && (frozen == NULL || frozen->failed || frozen->len == 0))
 		return channel_error(err, NULL, "a refund without its frozen request cannot be sent");
 	if (call == CALL_QUERY && (instr == NULL || instr->wire_no == NULL || instr->wire_no[0] == '\0'))

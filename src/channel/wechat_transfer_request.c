@@ -31,7 +31,6 @@
 #include "channel/wechat.h"
 
 #define TRANSFERS_PATH		"/v3/fund-app/mch-transfer/transfer-bills"
-#define SERIAL_LINE			"Wechatpay-Serial: "
 #define SERIAL_CHARSET \
 	"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz_"
 
@@ -40,7 +39,6 @@ static bool add_name(const WechatConfig *config, json_t *body, const WechatPayee
 					 ChannelError *err);
 static bool fill_body(const WechatConfig *config, const ChannelInstruction *instr, json_t *body,
 					  const WechatPayee *payee, const WechatScene *scene, ChannelError *err);
-static bool split_frozen(const Buf *frozen, char serial[WECHAT_SERIAL_MAX + 1], size_t *body);
 
 /* ---- the frozen request ---- */
 
@@ -148,7 +146,7 @@ wechat_transfer_freeze(void *arg, const ChannelInstruction *instr, Buf *request,
 	if (good)
 		text = json_dumps(body, JSON_COMPACT);
 	if (text != NULL && payee.name[0] != '\0')
-		buf_addf(request, SERIAL_LINE "%s\n", config->use_key);
+		buf_addf(request, WECHAT_SERIAL_LINE "%s\n", config->use_key);
 	if (text != NULL)
 		buf_adds(request, text);
 	good = text != NULL && !request->failed;
@@ -165,10 +163,10 @@ wechat_transfer_freeze(void *arg, const ChannelInstruction *instr, Buf *request,
 /* ---- requests ---- */
 
 /* The serial that was frozen, "" if none was, and where the body begins. */
-static bool
-split_frozen(const Buf *frozen, char serial[WECHAT_SERIAL_MAX + 1], size_t *body)
+bool
+wechat_split_frozen(const Buf *frozen, char serial[WECHAT_SERIAL_MAX + 1], size_t *body)
 {
-	size_t		prefix = strlen(SERIAL_LINE);
+	size_t		prefix = strlen(WECHAT_SERIAL_LINE);
 	size_t		len;
 
 	serial[0] = '\0';
@@ -177,7 +175,7 @@ split_frozen(const Buf *frozen, char serial[WECHAT_SERIAL_MAX + 1], size_t *body
 		return false;
 	if (frozen->data[0] == '{')
 		return true;
-	if (frozen->len <= prefix || memcmp(frozen->data, SERIAL_LINE, prefix) != 0)
+	if (frozen->len <= prefix || memcmp(frozen->data, WECHAT_SERIAL_LINE, prefix) != 0)
 		return false;
 	len = strspn(frozen->data + prefix, SERIAL_CHARSET);
 	if (len == 0 || len > WECHAT_SERIAL_MAX || prefix + len + 1 >= frozen->len ||
@@ -221,7 +219,7 @@ wechat_transfer_build(void *arg, ChannelCall call, const ChannelInstruction *ins
 		return channel_error(err, NULL, "a request to WeChat Pay needs a nonce");
 	if (call == CALL_ECHO)
 		return channel_error(err, NULL, "WeChat Pay's self-test belongs to refunds");
-	if (call == CALL_SUBMIT && !split_frozen(frozen, serial, &body))
+	if (call == CALL_SUBMIT && !wechat_split_frozen(frozen, serial, &body))
 		return channel_error(err, NULL, "a transfer without its frozen request cannot be sent");
 	if (call != CALL_SUBMIT && (instr == NULL || instr->wire_no == NULL || instr->wire_no[0] == '\0'))
 		return channel_error(err, NULL, "a transfer without a number cannot be asked about");

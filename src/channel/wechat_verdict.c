@@ -27,6 +27,7 @@
 #define FAQ			"4013071200"	/* refund questions and answers */
 #define RULES		"4012081709"	/* rules of the API */
 #define SIGNING		"4012072670"	/* signature errors */
+#define ABNORMAL	"4013071193"	/* an abnormal refund goes elsewhere */
 #define ECHO_PAGE	"4014551946"	/* the self-test */
 
 #define SIGNED		true
@@ -126,6 +127,34 @@ const VerdictRule wechat_verdicts[] = {
 	"ask again", RULES},
 	{CALL_QUERY, 503, NULL, VERDICT_UNKNOWN, UNSIGNED,
 	"ask again", RULES},
+
+	/* ---- an abnormal refund goes elsewhere; a query tells who got it ---- */
+	{CALL_ABNORMAL, 200, "PROCESSING", VERDICT_ACCEPTED, SIGNED,
+	"taken on, under way", ABNORMAL},
+	{CALL_ABNORMAL, 200, "SUCCESS", VERDICT_SUCCEEDED, SIGNED,
+	"paid to the card that was given", ABNORMAL},
+	{CALL_ABNORMAL, 200, WECHAT_SUCCESS_RETURNED, VERDICT_RETURNED, SIGNED,
+	"paid to the merchant's own account", ABNORMAL},
+	{CALL_ABNORMAL, 200, "ABNORMAL", VERDICT_ABNORMAL, SIGNED,
+	"it cannot be paid there either", ABNORMAL},
+	{CALL_ABNORMAL, 200, "CLOSED", VERDICT_DEAD, SIGNED,
+	"closed unpaid; a new number is needed", ABNORMAL},
+	{CALL_ABNORMAL, 400, "PARAM_ERROR", VERDICT_REFUSED, UNSIGNED,
+	"the card, the name or the bank is wrong", ABNORMAL},
+	{CALL_ABNORMAL, 400, "INVALID_REQUEST", VERDICT_REFUSED, UNSIGNED,
+	"it is not abnormal any more, or goes elsewhere already: a query tells", ABNORMAL},
+	{CALL_ABNORMAL, 401, "SIGN_ERROR", VERDICT_CONFIG, UNSIGNED,
+	"our key, serial number or clock is wrong; not processed", SIGNING},
+	{CALL_ABNORMAL, 403, "NO_AUTH", VERDICT_CONFIG, UNSIGNED,
+	"the merchant lacks the right to do this", ABNORMAL},
+	{CALL_ABNORMAL, 404, "RESOURCE_NOT_EXISTS", VERDICT_REFUSED, UNSIGNED,
+	"WeChat knows no refund of this number of its own", ABNORMAL},
+	{CALL_ABNORMAL, 404, NULL, VERDICT_UNKNOWN, UNSIGNED,
+	"no code: a gateway or a wrong address answered, not the refund service", RULES},
+	{CALL_ABNORMAL, 429, NULL, VERDICT_UNKNOWN, UNSIGNED,
+	"throttled; may have been taken on", RULES},
+	{CALL_ABNORMAL, 500, "SYSTEM_ERROR", VERDICT_UNKNOWN, UNSIGNED,
+	"timed out within WeChat: the same parameters, or ask", ABNORMAL},
 
 	/* ---- the self-test, which moves nothing ---- */
 	{CALL_ECHO, 200, NULL, VERDICT_SUCCEEDED, UNSIGNED,

@@ -255,20 +255,47 @@ bytea_of(Buf *b)
 
 /* ---- a caller's payee ---- */
 
+/* With a key of its own, which the newest key file seals. */
+static bool
+seal_words(const char *what, const char *number, const char *words, SealedPayee *out)
+{
+	struct
+	{
+		unsigned char key[KEY_LEN];
+		unsigned char key_nonce[NONCE_LEN];
+		unsigned char words_nonce[NONCE_LEN];
+	}			fresh;			/* drawn at once: each draw has its price */
+	Buf			box = BUF_INIT;
+	bool		good;
+
+	strlcpy(out->key_print, keys[0].print, sizeof(out->key_print));
+	good = random_bytes(&fresh, sizeof(fresh)) &&
+		seal(keys[0].key, fresh.key_nonce, "key", number, fresh.key, sizeof(fresh.key), &box);
+	if (good)
+		out->data_key = bytea_of(&box);
+	good = good && seal(fresh.key, fresh.words_nonce, what, number, words, strlen(words), &box);
+	if (good)
+		out->sealed = bytea_of(&box);
+	buf_free(&box);
+	explicit_bzero(&fresh, sizeof(fresh));
+	return good;
+}
+
+void
+payee_order_seal(const char *what, const char *number, const char *words, SealedPayee *out)
+{
+	keys_require();
+	if (!seal_words(what, number, words, out))
+		elog(ERROR, "where to pay could not be sealed");
+}
+
 void
 payee_seal(const ChannelProduct *product, const char *kind, const char *number,
 		   const char *payee_json, SealedPayee *out)
 {
 	ChannelPayee payee;
 	ChannelError err = {{0}};
-	struct
-	{
-		unsigned char key[KEY_LEN];
-		unsigned char key_nonce[NONCE_LEN];
-		unsigned char payee_nonce[NONCE_LEN];
-	}			fresh;			/* drawn at once: each draw has its price */
 	char		identity[sizeof(payee.identity) + 80];
-	Buf			box = BUF_INIT;
 	bool		good;
 	int			i;
 
@@ -276,22 +303,13 @@ payee_seal(const ChannelProduct *product, const char *kind, const char *number,
 		channel_refuse(ERRCODE_RX_CHANNEL_REFUSES, product->label, &err);
 	keys_require();
 	strlcpy(out->masked, payee.masked, sizeof(out->masked));
-	strlcpy(out->key_print, keys[0].print, sizeof(out->key_print));
 	snprintf(identity, sizeof(identity), "%s:%s", kind, payee.identity);
 	good = true;
 	for (i = 0; i < nkeys; i++)
 		good &= hmac_sha256(keys[i].hash_key, KEY_LEN, identity, strlen(identity), out->fingerprint[i]);
 	out->fingerprints = nkeys;
 
-	good = good && random_bytes(&fresh, sizeof(fresh)) &&
-		seal(keys[0].key, fresh.key_nonce, "key", number, fresh.key, sizeof(fresh.key), &box);
-	if (good)
-		out->data_key = bytea_of(&box);
-	good = good && seal(fresh.key, fresh.payee_nonce, "payee", number, payee_json, strlen(payee_json), &box);
-	if (good)
-		out->sealed = bytea_of(&box);
-	buf_free(&box);
-	explicit_bzero(&fresh, sizeof(fresh));
+	good = good && seal_words("payee", number, payee_json, out);
 	explicit_bzero(identity, sizeof(identity));
 	explicit_bzero(&payee, sizeof(payee));
 	if (!good)

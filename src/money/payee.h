@@ -35,6 +35,12 @@ typedef struct SealedPayee
 extern void payee_seal(const ChannelProduct *product, const char *kind, const char *number,
 					   const char *payee_json, SealedPayee *out);
 
+/*
+ * Seal other words that only a channel may read (`what` of a number), likewise: fills
+ * key_print, data_key and sealed.  ERROR RX011 if there is no key.
+ */
+extern void payee_order_seal(const char *what, const char *number, const char *words, SealedPayee *out);
+
 /* Does this payee of the row say the same as `payee_json`?  True also if it was erased. */
 extern bool payee_same(const char *number, const char *key_print, bytea *data_key, bytea *sealed,
 					   const char *payee_json);

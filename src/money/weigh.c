@@ -14,7 +14,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "money/weigh.h"
+#include "money/weigh_parts.h"
 
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
@@ -30,14 +30,12 @@
 /* Likewise after it was sent so often, and the channel found nothing each time. */
 #define GENERATIONS_BEFORE_PERSON	5
 
+/* What a person is told while an abnormal refund is to be paid elsewhere. */
+#define ELSEWHERE	"to be paid elsewhere: "
+
 /* The reasons that are taken back when what they say is no longer so. */
 #define EXHAUSTED	"it was tried as often as its failure policy allows"
 
-static void weigh_former(Instruction *i, const EvidenceFacts *e, int64 now, Decision *d);
-static FailurePolicy policy_of(const Instruction *i, const Timing *timing);
-static Input input_by_policy(const Instruction *i, const EvidenceFacts *e, Input input,
-							 const FailurePolicy *policy);
-static void stopped(Instruction *i, const FailurePolicy *policy, int64 now, Decision *d);
 static void move(Instruction *i, const Transition *t, int64 now);
 static bool is_own_answer(const EvidenceFacts *e);
 static char *mismatch(const Instruction *i, const EvidenceFacts *e);
@@ -46,8 +44,6 @@ static Input input_of(Instruction *i, const EvidenceFacts *e, const Timing *timi
 static void learn(Instruction *i, const EvidenceFacts *e);
 static void schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now,
 					 Reaction reaction);
-static void to_person(Instruction *i, const char *reason, const char *suggestion, int64 now);
-static void from_person(Instruction *i);
 
 void
 weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, Decision *d)
@@ -64,7 +60,7 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 
 	if (e->former)
 	{
-		weigh_former(i, e, now, d);
+		weigh_former(i, e, mismatch(i, e), is_own_answer(e), now, d);
 		return;
 	}
 	note = mismatch(i, e);
@@ -92,7 +88,7 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 
 	says = input_of(i, e, timing, now, &note);
 	policy = policy_of(i, timing);
-	input = input_by_policy(i, e, says, &policy);
+	input = weigh_by_policy(i, e, says, &policy);
 	t = state_transition(i->state, input);
 	d->note = note ? note : (char *) t->comment;
 	learn(i, e);
@@ -118,7 +114,7 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 			if (!state_is_open(t->to))
 				i->lift_hold |= i->held && !i->unproven;
 			if (t->to == STATE_STOPPED)
-				stopped(i, &policy, now, d);
+				weigh_stopped(i, &policy, now, d);
 			break;
 		case REACTION_CONTRADICTION:
 			d->type = "contradiction";
@@ -149,113 +145,6 @@ weigh(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now, D
 		i->lift_hold = true;
 	}
 	schedule(i, e, timing, now, t->reaction);
-}
-
-/*
- * Word of a number that the instruction had before.  The channel has ended that
- * number, with proof, so all but one thing is stale: that it was paid.  Nothing
- * here touches what belongs to the present number, its attempts or its due time.
- */
-static void
-weigh_former(Instruction *i, const EvidenceFacts *e, int64 now, Decision *d)
-{
-	Input		says = state_weigh(e->verdict, e->proof);
-
-	d->note = mismatch(i, e);
-	if (d->note != NULL)
-	{
-		d->type = "mismatch";
-		to_person(i, d->note, "Find its former number in the channel's console; the number may be used elsewhere too.", now);
-	}
-	else if (says == INPUT_SUCCEEDED || says == INPUT_RETURNED)
-	{
-		d->type = "contradiction";
-		d->hold = i->on_hold = true;
-		d->note = psprintf("the channel says \"%s\" of number %s, which it had ended, and which another number has replaced",
-						   verdict_name(e->verdict), e->wire_no);
-		to_person(i, d->note,
-				  i->product == PRODUCT_REFUND ?
-				  "Find out in the channel's console whether both were paid; what is not sent yet is not sent, for the payment is on hold." :
-				  "Find out in the channel's console whether both were paid; what is not sent yet is not sent, for the account is on hold.",
-				  now);
-	}
-	else if ((says == INPUT_ACCEPTED || says == INPUT_ABNORMAL) && !is_own_answer(e) && strcmp(e->source, "query") != 0)
-	{
-		/* most likely it was overtaken by the word that ended the number */
-		d->note = psprintf("the channel says \"%s\" of number %s, which it had ended", verdict_name(e->verdict), e->wire_no);
-		to_person(i, d->note, "Make sure in the channel's console that the former number is closed.", now);
-	}
-	else
-		d->note = psprintf("word of number %s, which another number has replaced", e->wire_no);
-}
-
-/* ------------------------------------------------------------------------
- * The failure policy
- * ------------------------------------------------------------------------
- */
-
-static FailurePolicy
-policy_of(const Instruction *i, const Timing *timing)
-{
-	FailurePolicy p = timing->policy;
-
-	failure_override_apply(&p, &i->override);
-	return p;
-}
-
-/*
- * What would fail, and release the money, is stopped instead, unless the policy is
- * to end it; or it was to be given up anyway; or nobody has agreed to it yet.  What
- * is stopped already ends by an operator's word only, which is a decision and not
- * one more piece of news.
- */
-static Input
-input_by_policy(const Instruction *i, const EvidenceFacts *e, Input input, const FailurePolicy *policy)
-{
-	const Transition *t = state_transition(i->state, input);
-
-	if (i->state == STATE_STOPPED && strcmp(e->source, "operator") == 0 &&
-		(input == INPUT_REFUSED || input == INPUT_DEAD || input == INPUT_REVERSED))
-		return INPUT_CANCEL;
-	if (t->reaction != REACTION_MOVE || t->to != STATE_FAILED || t->effect != EFFECT_RELEASE ||
-		i->state == STATE_AWAITING_APPROVAL || i->state == STATE_STOPPED ||
-		i->cancel_requested || i->unapproved || strcmp(e->source, "operator") == 0 ||
-		policy->on_failure == FAILURE_END)
-		return input;
-	return INPUT_STOPPED;
-}
-
-/* Its number has ended.  With a person in any case; another number takes that back. */
-static void
-stopped(Instruction *i, const FailurePolicy *policy, int64 now, Decision *d)
-{
-	const char *code = i->detail ? i->detail : "no code";
-	const char *what = product_name(i->product);
-	const char *choice = psprintf("Try again with another number (refundx.reissue), or release the money (refundx.%s_continue: give_up).",
-								  i->product == PRODUCT_REFUND ? "refund" : "withdraw");
-
-	from_person(i);
-	d->ask_user = policy->on_failure == FAILURE_ASK_USER;
-	if (d->ask_user)
-		to_person(i, psprintf("the channel has ended it unpaid (%s); whom it pays is asked how to go on", code),
-				  psprintf("The application says what they decide: refundx.%s_continue, reissue or give_up.",
-						   i->product == PRODUCT_REFUND ? "refund" : "withdraw"), now);
-	else if (policy->on_failure == FAILURE_OPERATOR)
-		to_person(i, psprintf("the channel has ended it unpaid (%s); the money stays frozen", code), choice, now);
-	else if (!i->may_send)
-		to_person(i, psprintf("the channel has ended it unpaid (%s), and an adopted %s gets no other number", code, what),
-				  "Release the money (refundx.refund_continue: give_up), and submit another one.", now);
-	else if (i->reissues >= policy->reissue_limit)
-		to_person(i, psprintf("the channel has ended it unpaid (%s), and so it did with %d number%s before: that is the limit",
-							  code, i->reissues, i->reissues == 1 ? "" : "s"), choice, now);
-	else if (i->on_hold)
-		to_person(i, psprintf("the channel has ended it unpaid (%s), and its payment or account is on hold", code),
-				  choice, now);
-	else
-	{
-		to_person(i, psprintf("the channel has ended it unpaid (%s); it is to get another number", code), choice, now);
-		d->reissue = true;
-	}
 }
 
 static void
@@ -416,7 +305,8 @@ input_of(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 	 * After abnormal, a success means what the query says about who received
 	 * it: the merchant may have diverted it to an account of their own.
 	 */
-	if (input == INPUT_SUCCEEDED && i->state == STATE_ABNORMAL && strcmp(e->source, "callback") == 0)
+	if (input == INPUT_SUCCEEDED && i->state == STATE_ABNORMAL &&
+		(strcmp(e->source, "callback") == 0 || strcmp(e->source, "abnormal") == 0))
 	{
 		*note = "succeeded after abnormal: a query will say who received it";
 		return INPUT_ASK;
@@ -576,6 +466,32 @@ exhausted(const Instruction *i, const EvidenceFacts *e, const Timing *timing)
 		e->verdict != VERDICT_HOLD && e->verdict != VERDICT_CONFIG;
 }
 
+/* It is to be paid elsewhere, and that call has not been made or has not ended. */
+static bool
+divert_due(const Instruction *i)
+{
+	return i->state == STATE_ABNORMAL && i->due_call != NULL && strcmp(i->due_call, "abnormal") == 0;
+}
+
+/* What became of the call that was to send it elsewhere; a query has the last word. */
+static void
+tell_diverted(Instruction *i, const EvidenceFacts *e, int64 now)
+{
+	const char *code = e->code ? e->code : verdict_name(e->verdict);
+
+	if (i->state != STATE_ABNORMAL)
+		return;
+	if (e->proof && (e->verdict == VERDICT_ACCEPTED || e->verdict == VERDICT_SUCCEEDED))
+		to_person(i, ELSEWHERE "the channel has taken it on", "Nothing is to be done; a query will say who got it.", now);
+	else if (e->verdict == VERDICT_UNKNOWN || e->verdict == VERDICT_ASK)
+		to_person(i, psprintf(ELSEWHERE "nobody knows whether the channel has taken it on (%s)", code),
+				  "It is asked about; if it stays abnormal, call refundx.refund_abnormal() again.", now);
+	else
+		to_person(i, psprintf(ELSEWHERE "the channel did not take it on (%s%s%s)", code,
+							  e->message ? ": " : "", e->message ? e->message : ""),
+				  "Mend what it says, and call refundx.refund_abnormal() again.", now);
+}
+
 /* It waits to be sent; or, once it has been asked back, for the channel's word. */
 static void
 schedule_queued(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now,
@@ -692,9 +608,10 @@ schedule_sent(Instruction *i, const EvidenceFacts *e, const Timing *timing, int6
 		i->due_at = countable;
 	if (i->state == STATE_UNKNOWN)
 		show_unknown(i, timing, now);
-	if (i->state == STATE_ABNORMAL)
+	if (i->state == STATE_ABNORMAL &&
+		(i->person_reason == NULL || strncmp(i->person_reason, ELSEWHERE, strlen(ELSEWHERE)) != 0))
 		to_person(i, "the payee's card or account cannot receive the money; the channel holds it",
-				  "Ask the payee for another card and use the channel's abnormal-refund form; the outcome is picked up from there.",
+				  "Ask the payee for another card and call refund_abnormal(), or use the channel's own form; the outcome is picked up from there.",
 				  now);
 }
 
@@ -707,11 +624,14 @@ schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 {
 	bool		query = strcmp(e->source, "query") == 0;
 	bool		cancel = strcmp(e->source, "cancel") == 0;
+	bool		divert = strcmp(e->source, "abnormal") == 0;
 
 	/* its own answer is on its way, and attempts never overlap */
 	if (i->state == STATE_SENDING)
 		return;
-	if (cancel_due(i) && !cancel && reaction != REACTION_MOVE)
+	if (divert)
+		tell_diverted(i, e, now);
+	if ((cancel_due(i) || divert_due(i)) && !cancel && !divert && reaction != REACTION_MOVE)
 		return;					/* word of an earlier call, or a hint: a query follows the cancel anyway */
 	if (reaction == REACTION_ASK)
 	{
@@ -736,6 +656,13 @@ schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 		i->due_at = poll_due(timing, STATE_UNKNOWN, i->polls, now);
 		i->due_call = i->state == STATE_ACCEPTED && e->verdict == VERDICT_UNKNOWN ? "cancel" : "query";
 		i->polls++;
+		return;
+	}
+	if (divert && i->state == STATE_ABNORMAL)
+	{
+		i->polls = 0;
+		i->due_at = poll_due(timing, STATE_UNKNOWN, i->polls, now);
+		i->due_call = "query";
 		return;
 	}
 	switch (i->state)
@@ -771,22 +698,4 @@ schedule(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 		default:
 			break;
 	}
-}
-
-static void
-to_person(Instruction *i, const char *reason, const char *suggestion, int64 now)
-{
-	if (i->person_reason && strcmp(i->person_reason, reason) == 0)
-		return;
-	i->person_reason = (char *) reason;
-	i->person_suggestion = (char *) suggestion;
-	i->person_since = now;
-}
-
-static void
-from_person(Instruction *i)
-{
-	i->person_reason = NULL;
-	i->person_suggestion = NULL;
-	i->person_since = 0;
 }

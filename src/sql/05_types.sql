@@ -32,12 +32,12 @@ CREATE DOMAIN refundx.instruction_state AS text
 COMMENT ON DOMAIN refundx.instruction_state IS 'A state of the state table';
 
 CREATE DOMAIN refundx.channel_call AS text
-	CONSTRAINT channel_call_known CHECK (VALUE IN ('submit', 'query', 'cancel'));
+	CONSTRAINT channel_call_known CHECK (VALUE IN ('submit', 'query', 'cancel', 'abnormal'));
 COMMENT ON DOMAIN refundx.channel_call IS 'A call to a channel';
 
 CREATE DOMAIN refundx.evidence_source AS text
 	CONSTRAINT evidence_source_known CHECK (VALUE IN
-		('answer', 'query', 'cancel', 'callback', 'bill', 'operator', 'recovery'));
+		('answer', 'query', 'cancel', 'abnormal', 'callback', 'bill', 'operator', 'recovery'));
 COMMENT ON DOMAIN refundx.evidence_source IS 'Where evidence comes from';
 
 CREATE DOMAIN refundx.journal_type AS text

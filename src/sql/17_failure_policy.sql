@@ -53,3 +53,27 @@ CREATE TABLE refundx.former_number (
 CREATE INDEX former_number_of ON refundx.former_number (instruction_id);
 COMMENT ON TABLE refundx.former_number IS 'Numbers that channels have ended, unpaid, and that others have replaced (reissue); insert-only';
 COMMENT ON COLUMN refundx.former_number.verdict IS 'What ended it: refused, dead or reversed; as its evidence says';
+
+/*
+ * Abnormal refunds that an operator sends elsewhere.  data_key is the order's own key,
+ * sealed by a key file; the order and the request that is made of it are sealed by
+ * data_key: erasing is one column, as of a payout.
+ */
+CREATE TABLE refundx.diversion (
+	instruction_id bigint NOT NULL,
+	nth			int NOT NULL,
+	to_whom		text NOT NULL,
+	key_print	text,
+	data_key	bytea,
+	order_sealed bytea,
+	request_sealed bytea,
+	reason		text NOT NULL,
+	asked_at	timestamptz NOT NULL DEFAULT clock_timestamp(),
+	asked_by	text NOT NULL DEFAULT session_user,
+	actor		text DEFAULT refundx.actor(),
+	erased_at	timestamptz,
+	PRIMARY KEY (instruction_id, nth)
+);
+CREATE INDEX diversion_unerased ON refundx.diversion (instruction_id) WHERE erased_at IS NULL;
+COMMENT ON TABLE refundx.diversion IS 'Abnormal refunds sent elsewhere: to whom, masked and sealed, and erased some time after the end';
+COMMENT ON COLUMN refundx.diversion.to_whom IS 'As people may see it: the bank and the last digits of a card, or the merchant''s own account';

@@ -75,7 +75,8 @@ AS $$
 			 WHERE x.type = 'claimed' AND a.instruction_id = r.instruction_id
 			   AND a.call = 'submit' AND a.started_at <= x.at) c ON true
 		UNION ALL
-		SELECT a.started_at, 0, a.attempt_id, CASE a.call WHEN 'submit' THEN 'sent' WHEN 'cancel' THEN 'asked to cancel' ELSE 'asked about' END,
+		SELECT a.started_at, 0, a.attempt_id, CASE a.call WHEN 'submit' THEN 'sent' WHEN 'cancel' THEN 'asked to cancel'
+			   WHEN 'abnormal' THEN 'asked to pay elsewhere' ELSE 'asked about' END,
 			   NULL, NULL, 'refundx_dispatcher',
 			   concat('as ', a.wire_no, CASE WHEN a.backup_host THEN ', through the backup host' END)
 		  FROM r JOIN refundx.attempt a ON a.instruction_id = r.instruction_id

@@ -371,3 +371,12 @@ END
 $$;
 COMMENT ON FUNCTION refundx.withdraw_continue(text, text, text) IS
 'Says how a stopped withdrawal goes on; as refund_continue. Errors: RX006, RX009, RX012 unknown withdrawal, RX026, RX031, 40001, 22023.';
+
+CREATE FUNCTION refundx.refund_abnormal(refund_no text, to_whom text, reason text,
+	bank_type text DEFAULT NULL, card text DEFAULT NULL, name text DEFAULT NULL, dry_run boolean DEFAULT false)
+RETURNS refundx.refund
+LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'refundx_refund_abnormal';
+COMMENT ON FUNCTION refundx.refund_abnormal(text, text, text, text, text, text, boolean) IS
+'Sends an abnormal refund elsewhere: the channel has the money, and the payer''s card or account cannot receive it. to_whom: to_merchant, the merchant''s own account (it becomes returned); or to_user, another debit card of the payer''s: bank_type (WeChat Pay: the bank''s code and _DEBIT, such as CMB_DEBIT), card, and name, its owner''s. The call is the dispatcher''s, after commit; a query says who got it. Card and name are encrypted for the channel and sealed here until then (refundx.payee_keys); no log, event or view has them. dry_run => true only checks. Kept in the audit log with the reason, without either.
+Errors: RX006 it is not abnormal, or is being sent already, RX007 it or its payment is on hold, RX009 library not preloaded, RX010 the channel has no such call, or would refuse the card, RX011 no key to seal it with, RX012 unknown refund, RX026 inside a handler, 22023 no reason, or to_whom is neither.';

@@ -68,6 +68,10 @@ GRANT SELECT, INSERT ON refundx.cap_line TO refundx_settler;
 GRANT UPDATE (counted) ON refundx.external_refund TO refundx_settler;
 GRANT INSERT ON refundx.journal, refundx.event, refundx.notice, refundx.external_refund TO refundx_settler;
 GRANT EXECUTE ON FUNCTION refundx.state_is_open(text) TO refundx_settler;
+GRANT SELECT ON refundx.diversion TO refundx_dispatcher;
+GRANT UPDATE (request_sealed) ON refundx.diversion TO refundx_dispatcher;
+GRANT SELECT (instruction_id, nth, erased_at) ON refundx.diversion TO refundx_clerk;
+GRANT UPDATE (data_key, order_sealed, request_sealed, erased_at) ON refundx.diversion TO refundx_clerk;
 GRANT SELECT ON refundx.failure_policy, refundx.failure_override, refundx.former_number TO refundx_settler;
 GRANT INSERT ON refundx.former_number TO refundx_settler;
 GRANT SELECT, INSERT ON refundx.handed TO refundx_settler;
@@ -225,6 +229,7 @@ GRANT EXECUTE ON FUNCTION
 	refundx.refund_adopt(text, text, text, bigint, text, text, bigint, text, timestamptz, text, text, text, jsonb, jsonb),
 	refundx.refund_allow(text, text),
 	refundx.reissue(text, text, boolean),
+	refundx.refund_abnormal(text, text, text, text, text, text, boolean),
 	refundx.failure_policy_set(text, jsonb, text),
 	refundx.approve(text, text),
 	refundx.reject(text, text),

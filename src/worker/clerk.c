@@ -191,6 +191,17 @@ erase_payees(void *arg)
 		"   FROM over v WHERE o.instruction_id = v.instruction_id",
 		ARGS(TIMESTAMPTZOID, INT4OID)
 	};
+	static Statement erase_orders = {
+		"WITH over AS ("
+		"  SELECT d.instruction_id, d.nth FROM refundx.diversion d"
+		"    JOIN refundx.instruction i ON i.instruction_id = d.instruction_id"
+		"   WHERE d.erased_at IS NULL AND NOT i.is_open AND i.state_since < $1 - make_interval(days => $2)"
+		"   ORDER BY d.instruction_id LIMIT 10000 FOR NO KEY UPDATE OF d SKIP LOCKED)"
+		" UPDATE refundx.diversion d"
+		"    SET data_key = NULL, order_sealed = NULL, request_sealed = NULL, erased_at = clock_timestamp()"
+		"   FROM over v WHERE d.instruction_id = v.instruction_id AND d.nth = v.nth",
+		ARGS(TIMESTAMPTZOID, INT4OID)
+	};
 	Values		v = {0};
 	uint64		n;
 
@@ -198,7 +209,7 @@ erase_payees(void *arg)
 		return;
 	values_time(&v, clock_now());
 	values_int4(&v, rx_payee_retention);
-	n = statement_run(&erase, &v);
+	n = statement_run(&erase, &v) + statement_run(&erase_orders, &v);
 	if (n > 0)
 		ereport(LOG, (errmsg("refundx: %llu payees erased", (unsigned long long) n)));
 }

@@ -233,7 +233,7 @@ dispatch_keep(void *arg)
 
 		r->channel_id = c->channel_id;
 		r->merchant_id = c->merchant_id;
-		r->source = c->call == CALL_QUERY ? "query" : c->call == CALL_CANCEL ? "cancel" : "answer";
+		r->source = c->call == CALL_SUBMIT ? "answer" : channel_call_name(c->call);
 		c->evidence.product = c->product;
 		evidence_answer_digest(&c->evidence, c->attempt_id);
 		r->what = &c->evidence;

@@ -68,6 +68,7 @@ void
 call_free(Call *call)
 {
 	free(call->wire_no);
+	free(call->number);
 	free(call->payment_no);
 	free(call->channel_payment_id);
 	free(call->payment_data);
@@ -94,6 +95,7 @@ dispatch_claim(void *arg)
 	if (d->claimed.n > 0)
 	{
 		write_requests(d);
+		divert_write_requests(&d->claimed);
 		write_attempts(d);
 		write_sending(d);
 	}
@@ -114,16 +116,20 @@ read_claimable(Dispatcher *d)
 		"       p.payment_no, p.channel_payment_id, p.paid, p.channel_data::text, r.notify_url, r.body,"
 		"       i.reason, p.parts, i.channel_refund_id, i.generation, i.first_attempt_at, i.unexplained, i.kind,"
 		"       o.transfer_data::text, o.key_print, o.data_key, o.payee_sealed, i.state = 'accepted',"
-		"       i.instruction_no"
+		"       i.instruction_no, d.nth, d.key_print, d.data_key, d.order_sealed, d.request_sealed"
 		"  FROM unnest($1, $2) u(id, call)"
 		"  JOIN refundx.instruction i ON i.instruction_id = u.id"
 		"  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id"
 		"  LEFT JOIN refundx.request r ON r.instruction_id = i.instruction_id AND r.wire_no = i.wire_no"
 		"  LEFT JOIN refundx.payout o ON o.instruction_id = i.instruction_id"
 		"  LEFT JOIN refundx.account a ON a.account_id = o.account_id"
+		"  LEFT JOIN LATERAL (SELECT * FROM refundx.diversion d"
+		"                      WHERE u.call = 'abnormal' AND d.instruction_id = i.instruction_id"
+		"                      ORDER BY d.nth DESC LIMIT 1) d ON true"
 		" WHERE i.due_call = u.call"
 		"   AND (u.call = 'query' AND i.state <> 'sending'"
 		"        OR u.call = 'cancel' AND i.state = 'accepted' AND i.cancel_requested_at IS NOT NULL"
+		"        OR u.call = 'abnormal' AND i.state = 'abnormal' AND p.hold IS NULL AND i.hold IS NULL"
 		"        OR u.call = 'submit' AND i.state IN ('queued', 'accepted') AND i.may_send"
 		"           AND p.hold IS NULL AND a.hold IS NULL AND i.hold IS NULL"
 		"           AND i.cancel_requested_at IS NULL)"
@@ -263,6 +269,8 @@ open_request(Call *c, uint64 row, char *why, size_t whysize)
 	Buf			sealed = c->frozen;
 	bool		good;
 
+	if (c->call == CALL_ABNORMAL)
+		return divert_prepare(c, row, 27, row_text(row, 26), why, whysize);
 	if (c->product != PRODUCT_TRANSFER)
 		return true;
 	buf_init(&c->frozen);

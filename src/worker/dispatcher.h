@@ -37,6 +37,9 @@ typedef struct Call
 	char	   *transfer_data;
 	bool		has_data_key;	/* of a withdrawal: what seals its request */
 	unsigned char data_key[PAYEE_DATA_KEY_LEN];
+	int			order;			/* CALL_ABNORMAL: which order, from 1 on */
+	bool		order_fresh;	/* its request has just been put together */
+	char	   *number;			/* the refund's own, then */
 	char	   *notify_url;
 	char	   *channel_refund_id;
 	int			generation;
@@ -99,6 +102,10 @@ extern void dispatch_abandon_of_finished(Dispatcher *d);
 
 /* dispatch_claim.c: in a worker_transaction */
 extern void dispatch_claim(void *arg);
+
+/* dispatch_divert.c: in the same transaction */
+extern bool divert_prepare(Call *c, uint64 row, int column, const char *number, char *why, size_t whysize);
+extern void divert_write_requests(const CallList *claimed);
 
 /* breaker_record.c: in a worker_transaction */
 extern void breakers_write(void *arg);

@@ -37,8 +37,8 @@ typedef struct Due
 	TimestampTz began_at;		/* of that call */
 } Due;
 
-/* CALL_SUBMIT, CALL_QUERY, CALL_CANCEL */
-#define LANE_COUNT	(CALL_CANCEL + 1)
+/* CALL_SUBMIT, CALL_QUERY, CALL_CANCEL, CALL_ABNORMAL */
+#define LANE_COUNT	(CALL_ABNORMAL + 1)
 
 /* What is due of one merchant and one call, earliest first. */
 typedef struct Lane

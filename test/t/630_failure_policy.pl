@@ -8,9 +8,13 @@
 use strict;
 use warnings;
 
+use utf8;
+
 use FindBin;
 use lib "$FindBin::Bin/../lib";
 
+use Encode qw(encode);
+use PostgreSQL::Test::Utils;
 use Refundx::Withdrawals;
 use Test::More;
 
@@ -334,6 +338,84 @@ subtest 'retries: as often and as fast as the policy says' => sub {
 	is(of('C2', 'person_since IS NULL'), 't', 'and nobody has to look at it');
 	settle('C2', 'SUCCESS');
 	$rx->wait_state('C2', 'succeeded');
+};
+
+subtest 'abnormal: to the merchant, and to another card' => sub {
+	my %card = (bank_type => 'CMB_DEBIT', card => '6225880112345678', name => '张三丰');
+	my $elsewhere = sub {
+		my ($no, $to, %more) = @_;
+		my %with = (reason => 'the payer has another card', %more);
+
+		return Refundx::call_text('refund_abnormal', refund_no => $no, to_whom => $to, %with);
+	};
+
+	$rx->sql(q{SELECT refundx.failure_policy_set('wechat', NULL)});
+	foreach my $no (qw(E1 E2))
+	{
+		submit_accepted($no);
+		settle($no, 'ABNORMAL');
+		$rx->wait_state($no, 'abnormal');
+		ok($rx->poll("SELECT due_call = 'query' AND due_at > clock_timestamp() FROM refundx.instruction WHERE instruction_no = '$no'"), 'and nothing is due');
+	}
+	# what is wrong is said at once, and without what was wrong about it
+	foreach ([ 'RX010', bank_type => 'ABC_CREDIT' ], [ 'RX010', card => '6225 8801' ], [ 'RX010', name => '' ])
+	{
+		my ($state, $member, $value) = @$_;
+		my $error = $rx->sql_error('SELECT ' . $elsewhere->('E1', 'to_user', %card, $member => $value));
+
+		like($error, qr/^$state .*$member/, "$member: refused");
+		unlike($error, qr/6225|ABC_CREDIT|张/, 'and not repeated');
+	}
+	like($rx->sql_error('SELECT ' . $elsewhere->('E1', 'to_me')), qr/^22023/, 'to whom?');
+	like($rx->sql_error('SELECT ' . $elsewhere->('E1', 'to_merchant', %card)), qr/^RX010/, 'the merchant needs no card');
+	like($rx->sql_error('SELECT ' . $elsewhere->('E1', 'to_merchant', reason => '')), qr/^22023/, 'a reason is needed');
+	like($rx->sql_error('SELECT ' . $elsewhere->('A1', 'to_merchant')), qr/^RX006/, 'only what is abnormal');
+	$rx->sql('SELECT ' . $elsewhere->('E1', 'to_merchant', dry_run => 'true'));
+	is($rx->sql('SELECT count(*) FROM refundx.diversion'), 0, 'a dry run keeps nothing');
+
+	$rx->sql('SELECT ' . $elsewhere->('E1', 'to_merchant'));
+	$rx->wait_state('E1', 'returned', 'to the merchant: it came back');
+	is($rx->payment_sums('PE1'), '100000|0|0', 'the payer has got nothing');
+	$rx->set('refundx.dispatch' => 'off');
+	$rx->sql('SELECT ' . $elsewhere->('E2', 'to_user', %card));
+	like($rx->sql_error('SELECT ' . $elsewhere->('E2', 'to_user', %card)), qr/^RX006/, 'one at a time');
+	is(of('E2', 'due_call'), 'abnormal', 'it is a call that is due');
+	$rx->set('refundx.dispatch' => 'on');
+	$rx->wait_state('E2', 'succeeded', 'to the card: the payer has it');
+	is($rx->payment_sums('PE2'), '100000|0|5000', 'it is paid');
+	is($rx->sql("SELECT count(*) FROM refundx.attempts WHERE refund_no IN ('E1', 'E2') AND call = 'abnormal' AND verdict IS NOT NULL"), 2,
+		'each was an attempt like any other, with its answer');
+	is($rx->sql("SELECT string_agg(to_whom, ', ' ORDER BY to_whom) FROM refundx.diversion"),
+		q{CMB_DEBIT ****5678, the merchant's own account}, 'people see the last digits');
+
+	# a withheld answer: nobody knows, a query tells, a person is told
+	submit_accepted('E3');
+	settle('E3', 'ABNORMAL');
+	$rx->wait_state('E3', 'abnormal');
+	foreach ([ unknown => qr/^to be paid elsewhere: nobody knows/ ], [ refused => qr/^to be paid elsewhere: the channel did not take it on \(REFUSED/ ])
+	{
+		my ($verdict, $words) = @$_;
+
+		outcome_of($rx->sql("INSERT INTO refundx.evidence (channel_id, merchant_id, source, digest, verdict, proof, wire_no, code)
+			SELECT channel_id, merchant_id, 'abnormal', sha256('abnormal $verdict'), '$verdict', false, wire_no, upper('$verdict')
+			  FROM refundx.instruction WHERE instruction_no = 'E3' RETURNING evidence_id"));
+		like(of('E3', 'person_reason'), $words, "$verdict: a person is told");
+		is(of('E3', 'state || due_call'), 'abnormalquery', 'and it is asked about');
+	}
+	settle('E3', 'SUCCESS');
+	$rx->wait_state('E3', 'succeeded');
+
+	# neither card nor name anywhere but sealed
+	my $rows = '';
+	foreach my $table (split /\n/, $rx->sql(q{SELECT oid::regclass FROM pg_class WHERE relnamespace = 'refundx'::regnamespace AND relkind = 'r'}))
+	{
+		$rows .= $rx->sql("SELECT t FROM $table t");
+	}
+	my @secret = map { ($_, unpack 'H*', $_) } $card{card}, encode('UTF-8', $card{name});
+	my $secret = join '|', @secret;
+	like("\\x$secret[3]", qr/$secret/, 'what is looked for can be found');
+	unlike($rows, qr/$secret/, 'no row of ours has the card or the name');
+	unlike(slurp_file($rx->node->logfile), qr/$secret/, 'nor has the log');
 };
 
 subtest 'unknown: shown to a person after the time, and asked about on and on' => sub {
