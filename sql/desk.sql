@@ -139,6 +139,14 @@ SELECT * FROM pg_temp.items WHERE what LIKE 'external%';
 SELECT pg_temp.answer(refundx.external_ignore('dk-x', 'the console, by Li', 'dk'));
 SELECT pg_temp.fails($$SELECT refundx.external_ignore('dk-x', 'again')$$);
 SELECT count(*) FROM pg_temp.items WHERE what LIKE 'external%';
+-- A webhook that somebody has paused, and one whose events were given up.
+BEGIN;
+INSERT INTO refundx.webhook (name, url, secret_file, types, paused, paused_reason, paused_since) VALUES ('dk-hook', 'https://example.com/', 'hook.key', '{*}', 'operator', 'too loud', now()),
+	('dk-dead', 'https://example.com/', 'hook.key', '{*}', NULL, NULL, NULL);
+INSERT INTO refundx.outbox (seq, id, type, aggregatetype, aggregateid, payload, at) VALUES (-1, '00000000-0000-0000-0000-000000000620', 'refund.succeeded', 'refund', 'dk-r1', '{}', '2026-01-01 00:00+00');
+INSERT INTO refundx.webhook_delivery (webhook_id, seq, aggregateid, state, created_at, done_at) SELECT webhook_id, -1, 'dk-r1', 'dead', now(), now() FROM refundx.webhook WHERE name = 'dk-dead';
+SELECT severity, what, subject, state, reason, evidence, suggestion, call FROM refundx.desk WHERE what = 'webhook' ORDER BY subject;
+ROLLBACK;
 -- All that was done is on the record, and nothing that was only tried.
 SELECT action, regexp_replace(subject, '^\d+$', 'n') AS subject, reason, detail->>'about' AS about FROM refundx.audit_log
  WHERE detail->>'about' IS NOT NULL ORDER BY audit_id;

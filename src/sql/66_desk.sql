@@ -206,6 +206,24 @@ CREATE VIEW refundx.desk_approvals AS
 	 WHERE i.is_open AND i.state = 'awaiting_approval';
 COMMENT ON VIEW refundx.desk_approvals IS 'The desk''s withdrawals that wait for a second person';
 
+-- A receiver that fails is tried again by itself; what was given up, and a receiver that
+-- wants no more, are for a person.
+CREATE VIEW refundx.desk_webhooks AS
+	SELECT 80 AS severity, 'webhook' AS what, w.name::text AS subject, NULL::text AS channel, w.state,
+		   coalesce(w.paused_since, w.failing_since, d.since) AS since, NULL::bigint AS amount, NULL::text AS currency,
+		   CASE WHEN w.paused IS NOT NULL THEN format('it is paused (%s): %s', w.paused, coalesce(w.paused_reason, w.last_error, 'no reason given'))
+				ELSE format('%s events were given up: %s', w.dead, coalesce(w.last_error, 'it failed, and works again')) END AS reason,
+		   format('%s events given up, %s wait', w.dead, w.waiting) AS evidence,
+		   CASE WHEN w.paused IS NOT NULL THEN 'Mend the receiver, and resume it; what waits is sent then.'
+				ELSE 'Mend the receiver, and have the events sent again.' END AS suggestion,
+		   CASE WHEN w.paused IS NOT NULL THEN format('SELECT refundx.webhook_resume(%L, %L);', w.name, 'why')
+				ELSE format('SELECT refundx.webhook_redrive(%L, %L, %L);', w.name, d.since, 'why') END AS call
+	  FROM refundx.webhooks w
+	 CROSS JOIN LATERAL (
+		SELECT min(q.happened_at) AS since FROM refundx.webhook_deliveries q WHERE q.webhook = w.name AND q.state = 'dead') d
+	 WHERE w.paused IS NOT NULL OR w.dead > 0;
+COMMENT ON VIEW refundx.desk_webhooks IS 'The desk''s webhooks that are paused, or whose events were given up';
+
 CREATE VIEW refundx.desk_suspense AS
 	SELECT 15 AS severity, 'suspense account below zero' AS what, a.account_no::text AS subject, m.kind AS channel, NULL::text AS state,
 		   l.since, -b.available AS amount, a.currency::text AS currency,

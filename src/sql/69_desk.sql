@@ -15,6 +15,7 @@ CREATE VIEW refundx.desk AS
 		UNION ALL SELECT * FROM refundx.desk_merchants
 		UNION ALL SELECT * FROM refundx.desk_pauses
 		UNION ALL SELECT * FROM refundx.desk_approvals
+		UNION ALL SELECT * FROM refundx.desk_webhooks
 		UNION ALL SELECT * FROM refundx.desk_notices
 		UNION ALL SELECT * FROM refundx.desk_handlers
 	  ) d

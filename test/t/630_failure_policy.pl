@@ -14,6 +14,7 @@ use FindBin;
 use lib "$FindBin::Bin/../lib";
 
 use Encode qw(encode);
+use JSON::PP ();
 use PostgreSQL::Test::Utils;
 use Refundx::Withdrawals;
 use Test::More;
@@ -231,17 +232,24 @@ subtest 'the end, as it was' => sub {
 
 subtest 'ask_user: the application decides' => sub {
 	$rx->sql(q{CREATE ROLE shop LOGIN; GRANT refundx_app TO shop});
+	$rx->sql('SELECT refundx.notice_provider_add(' . join(', ', map { Refundx::literal($_) } 'sms', 'aliyun', Refundx::to_json($sandbox->sms_config)) . ')');
+	$rx->sql(q{SELECT refundx.notice_template_set('stopped', '*', 'sms',
+		'{"sign": "refundx", "code": "SMS_7", "params": {"no": "refund_no", "why": "failure"}}')});
 	$rx->sql(q{SELECT refundx.failure_policy_set('wechat', '{"on_failure": "ask_user"}')});
 	my $app = sub { return $rx->sql("SET SESSION AUTHORIZATION shop; $_[0]") };
 
 	foreach my $no (qw(B1 B2))
 	{
-		$app->("SELECT refundx.payment_record('wechat', 'P$no', 100000, 'CNY'); " . refund("P$no", $no, 5000));
+		$app->("SELECT refundx.payment_record('wechat', 'P$no', 100000, 'CNY', contact => '1380013010" . substr($no, 1) . "'); " . refund("P$no", $no, 5000));
 		$rx->wait_state($no, 'accepted');
 		settle($no, 'CLOSED');
 		$rx->wait_state($no, 'stopped');
 	}
 	like(of('B1', 'person_reason'), qr/is asked how to go on/, 'who waits for whom is on record');
+	ok($rx->poll("SELECT n.state = 'sent' FROM refundx.notice n JOIN refundx.instruction i USING (instruction_id)
+		WHERE i.instruction_no = 'B1' AND n.transition = 'stopped'"), 'the payer is told');
+	my ($text) = grep { /"B1"/ } map { $_->{param} } @{ $sandbox->ledger->{sms} };
+	is(JSON::PP->new->decode($text || '{}')->{why}, '退款已被关闭，未能到账', 'why, in words');
 	like($rx->sql("SELECT refundx.refund_explain('B1')"), qr/ended its number .* the money stays frozen/, 'support staff can say so');
 	like($rx->sql_error("SET SESSION AUTHORIZATION shop; SELECT refundx.refund_continue('B1', 'perhaps')"), qr/^22023/, 'a decision is needed');
 	is($app->("SELECT (refundx.refund_continue('B1', 'reissue', 'the payer has mended the card')).state"), 'queued', 'B1: again');
@@ -265,6 +273,41 @@ subtest 'ask_user: the application decides' => sub {
 		'what waits for an operator is not the application\'s');
 	is($rx->sql("SELECT (refundx.refund_continue('B3', 'give_up', 'settled in the shop')).state"), 'failed', 'but the operator\'s');
 	$rx->check_ok('after the decisions');
+};
+
+subtest 'a handler that follows the failure is called when it is given up, and not before' => sub {
+	$rx->sql(q{CREATE SCHEMA follow AUTHORIZATION shop; SET SESSION AUTHORIZATION shop;
+		CREATE TABLE follow.failed (no text);
+		CREATE FUNCTION follow.failed(r refundx.refund) RETURNS void LANGUAGE sql AS 'INSERT INTO follow.failed VALUES (r.refund_no)';
+		RESET SESSION AUTHORIZATION;
+		SELECT refundx.handler_add('refund.failed', 'follow.failed(refundx.refund)')});
+	submit_accepted('G1', on_failure => 'operator');
+	settle('G1', 'CLOSED');
+	$rx->wait_state('G1', 'stopped');
+	is($rx->sql('SELECT count(*) FROM follow.failed'), 0, 'stopped is no failure');
+	$rx->sql("SELECT refundx.refund_continue('G1', 'give_up', 'settled in the shop')");
+	$rx->wait_state('G1', 'failed', 'the runner settles it');
+	is($rx->sql('SELECT string_agg(no, $$,$$) FROM follow.failed'), 'G1', 'with the application\'s own update');
+	is($rx->payment_sums('PG1'), '100000|0|0', 'and its money is released');
+	$rx->sql(q{SELECT refundx.handler_remove('refund.failed', 'follow.failed(refundx.refund)', 'the test is over')});
+};
+
+subtest 'after a restore: the second number was given out before' => sub {
+	submit_accepted('H1', on_failure => 'operator');
+	settle('H1', 'CLOSED');
+	$rx->wait_state('H1', 'stopped');
+	my $second = $rx->sql("SELECT after->>'wire_no' FROM refundx.reissue('H1', 'a look', dry_run => true)");
+
+	# what the lost database had sent is called back: nobody knows the number
+	outcome_of($rx->sql("INSERT INTO refundx.evidence (channel_id, merchant_id, source, digest, verdict, proof, wire_no, payment_no, amount, currency, code)
+		SELECT channel_id, merchant_id, 'callback', sha256('lost'), 'accepted', true, '$second', 'PH1', amount, currency, 'ACCEPTED'
+		  FROM refundx.instruction WHERE instruction_no = 'H1' RETURNING evidence_id"));
+	is($rx->sql("SELECT elsewhere FROM refundx.payment WHERE payment_no = 'PH1'"), 5000, 'it is counted as made elsewhere');
+	is($rx->sql("SELECT after->>'wire_no' FROM refundx.reissue('H1', 'again')"), $second, 'the same number comes again');
+	is($rx->sql("SELECT elsewhere FROM refundx.payment WHERE payment_no = 'PH1'"), 0, 'and is this refund\'s, counted once');
+	ok($rx->poll("SELECT state = 'accepted' FROM refundx.instruction WHERE instruction_no = 'H1'"), 'it was asked about, and goes on');
+	settle('H1', 'SUCCESS');
+	$rx->wait_state('H1', 'succeeded');
 };
 
 subtest 'fault_22: a withdrawal keeps its row, its freeze and its payee through another number' => sub {
