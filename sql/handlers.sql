@@ -59,6 +59,9 @@ SELECT transition, function, mode, role, time_limit, lock_limit, retries, backof
 CREATE ROLE handler_operator LOGIN IN ROLE refundx_operator;
 GRANT handler_app TO handler_operator;
 SET SESSION AUTHORIZATION handler_operator;
+SELECT transition, problem FROM refundx.handlers WHERE transition = 'refund.failed';
+SELECT count(*) FROM refundx.handler_failures;
+SELECT count(*) FROM refundx.desk WHERE what = 'handler';
 SELECT refundx.handler_add('refund.returned', 'handled.owned(refundx.refund)');
 SELECT pg_temp.fails($$SELECT refundx.handler_add('refund.failed', 'handled.owned(refundx.refund)', role => 'handler_other')$$);
 RESET SESSION AUTHORIZATION;

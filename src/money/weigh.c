@@ -405,6 +405,7 @@ repeats(const Instruction *i, const EvidenceFacts *e, const Timing *timing, int6
 	const char *const *code = timing->limits->repeat_while;
 
 	if (code == NULL || e->code == NULL || !e->proof || !i->may_send || i->cancel_requested ||
+		i->held || i->on_hold ||	/* nothing of it is sent: then ask, as of any other */
 		WINDOW_OVER(timing->send_window_us, i->first_attempt_at, now))
 		return false;
 	while (*code != NULL && strcmp(*code, e->code) != 0)

@@ -99,6 +99,12 @@ typedef struct Courier
 	TimestampTz relay_at;		/* not before */
 	int64		relay_waits;	/* ms until it may; 0 = it has looked */
 	bool		relay_more;
+	bool		relay_dirty;	/* the table does not know how far we are */
+	bool		relay_news;		/* this round's: something is to be kept */
+	bool		relay_keeping;	/* and is */
+	TimestampTz relay_kept_at;
+	int64		logged_to;		/* the outbox's row of the last line */
+	int64		logging_to;		/* likewise, once this transaction has committed */
 	HttpClient *webhook_client;
 	Post	   *posted;		/* what webhooks were told, to be recorded */
 	bool		reload_webhooks;
@@ -153,7 +159,9 @@ extern void webhooks_fan_out(int64 after);	/* in a transaction */
 extern void webhooks_round(Courier *c);
 extern int64 webhooks_wait_ms(Courier *c);
 
-/* ---- courier_log.c ---- */
-extern bool log_transitions(void);	/* in a transaction */
+/* ---- courier_log.c: in a transaction ---- */
+extern int64 log_position(void);
+extern bool log_transitions(Courier *c);	/* true: there is more */
+extern void log_keep_position(int64 seq);
 
 #endif							/* REFUNDX_COURIER_H */

@@ -7,8 +7,8 @@
  *
  * It is made of the outbox's row, in this order of keys, on one line of at most 900
  * bytes: syslog cuts at 1024.  How far the lines have come is kept in the database,
- * in the transaction that writes them.  If that fails or the server crashes,
- * lines come again, with the same ids; none is missing.
+ * once a second.  After a crash, or a transaction that failed, lines come again, with
+ * the same ids; none is missing.
  *
  * src/worker/courier_log.c
  *
@@ -27,13 +27,18 @@
 static void log_line(uint64 row);
 static void add_text(StringInfo line, const char *key, const char *value);
 static void add_number(StringInfo line, const char *key, const char *value);
-static void keep_position(int64 seq);
 
-/* True if there is more. */
-bool
-log_transitions(void)
+int64
+log_position(void)
 {
 	static Statement position = {"SELECT seq FROM refundx.outbox_position WHERE sink = 'log'", NO_ARGS};
+
+	return statement_run(&position, NULL) == 1 ? row_int8(0, 1) : 0;
+}
+
+bool
+log_transitions(Courier *c)
+{
 	static Statement read = {
 		"SELECT seq, type, id::text, payload->>'sequence', payload->>'refund_no', payload->>'withdrawal_no',"
 		"       payload->>'payment_no', payload->>'account', payload->>'channel', payload->>'amount',"
@@ -42,23 +47,23 @@ log_transitions(void)
 		"  FROM refundx.outbox WHERE seq > $1 ORDER BY seq LIMIT $2", ARGS(INT8OID, INT4OID)
 	};
 	Values		v = {0};
-	int64		seq = statement_run(&position, NULL) == 1 ? row_int8(0, 1) : 0;
 	uint64		n;
 	uint64		row;
 
-	values_int8(&v, seq);
+	c->logging_to = c->logged_to;
+	values_int8(&v, c->logged_to);
 	values_int4(&v, LINES_MAX);
 	n = statement_run(&read, &v);
 	if (n == 0)
 		return false;
 	for (row = 0; row < n && rx_log_events; row++)
 		log_line(row);
-	keep_position(row_int8(n - 1, 1));
+	c->logging_to = row_int8(n - 1, 1);
 	return n == LINES_MAX;
 }
 
-static void
-keep_position(int64 seq)
+void
+log_keep_position(int64 seq)
 {
 	static Statement keep = {
 		"INSERT INTO refundx.outbox_position (sink, seq) VALUES ('log', $1)"

@@ -5,9 +5,10 @@
  *
  * Events become rows of the outbox and lines of the log, incidents become lines.
  * It reads the tables as queues (money/arrival.c), and keeps in refundx.relay the
- * snapshot up to which it has passed everything on, in the transaction in which it
- * does so.  What it tells is committed already, and carries an id of its own: a
- * crash in between makes it be told twice, and never lost.
+ * snapshot up to which it has passed everything on; once a second, for each time leaves
+ * a dead version of that row, which somebody else's snapshot may keep.  What it tells
+ * is committed already, and carries an id of its own: after a crash what is derived
+ * once more is found to be there, lines may come again, and nothing is lost.
  *
  * src/worker/courier_relay.c
  *
@@ -20,11 +21,12 @@
 #include "utils/timestamp.h"
 
 #define RELAY_EVERY_MS		50
+#define KEEP_EVERY_MS		1000
 #define AFTER_FAILURE_MS	1000
 
 static void relay_all(void *arg);
 static uint64 log_incidents(Arrival *a);
-static void remember(const Arrival *a);
+static void keep_seen(const Arrival *a);
 
 /* Go on where the last courier was, not at what is there now. */
 void
@@ -38,6 +40,7 @@ relay_start(Courier *c)
 	if (statement_run(&read, NULL) != 1)
 		statement_run(&begin, NULL);
 	arrival_begin_at(&c->relayed, row_text(0, 1));
+	c->logged_to = log_position();
 }
 
 void
@@ -54,6 +57,10 @@ relay_round(Courier *c)
 	if (worker_transaction(c->self, "refundx: passing on what has happened", relay_all, c))
 	{
 		arrival_done(&c->relayed);
+		c->logged_to = c->logging_to;
+		c->relay_dirty = c->relay_news && !c->relay_keeping;
+		if (c->relay_keeping)
+			c->relay_kept_at = now;
 		c->relay_at = TimestampTzPlusMilliseconds(now, RELAY_EVERY_MS);
 		if (c->relay_more)
 			c->relay_waits = RELAY_EVERY_MS;
@@ -66,24 +73,32 @@ static void
 relay_all(void *arg)
 {
 	Courier    *c = arg;
-	uint64		n = log_incidents(&c->relayed);
+	bool		news = log_incidents(&c->relayed) > 0;
 	int64		after;
 
 	if (outbox_derive(&c->relayed, &after) > 0)
 	{
 		webhooks_fan_out(after);
-		n++;
+		news = true;
 	}
-	if (n > 0)
-		remember(&c->relayed);
-	c->relay_more = log_transitions();
-	if (n > 0)
+	c->relay_more = log_transitions(c);
+	news = news || c->logging_to != c->logged_to;
+
+	/* only where something has come: an idle database writes nothing */
+	c->relay_news = news || c->relay_dirty;
+	c->relay_keeping = c->relay_news &&
+		TimestampDifferenceExceeds(c->relay_kept_at, GetCurrentTimestamp(), KEEP_EVERY_MS);
+	if (c->relay_keeping)
+	{
+		keep_seen(&c->relayed);
+		log_keep_position(c->logging_to);
+	}
+	if (news)
 		TESTPOINT("courier-relayed");
 }
 
-/* Only where something has come: an idle database writes nothing. */
 static void
-remember(const Arrival *a)
+keep_seen(const Arrival *a)
 {
 	static Statement update = {"UPDATE refundx.relay SET seen = $1::pg_snapshot", ARGS(TEXTOID)};
 	Values		v = {0};

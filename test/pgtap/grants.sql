@@ -1,7 +1,7 @@
 -- Who may do what: every role against every table, view and function.  What
 -- is not listed here is not granted, so a new right has to be written down.
 BEGIN;
-SELECT plan(28);
+SELECT plan(29);
 
 CREATE TEMP TABLE may (role text, object text, privilege text);
 
@@ -149,6 +149,8 @@ INSERT INTO may_call
 	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator']) r,
 		   unnest(ARRAY['refund_continue', 'withdraw_continue', 'failure_policy_for']) f
 	UNION ALL
+	SELECT r, 'handler_problem' FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r
+	UNION ALL
 	SELECT 'refundx_operator', f FROM unnest(ARRAY['handler_add', 'handler_set', 'handler_pause', 'handler_resume', 'handler_remove', 'handler_retry', 'handler_waive']) f
 	UNION ALL
 	SELECT 'refundx_operator', f
@@ -190,5 +192,21 @@ SELECT lives_ok('SELECT * FROM refundx.operator_requests', 'and what waits for a
 SET LOCAL ROLE refundx_operator;
 SELECT lives_ok('SELECT * FROM refundx.desk', 'an operator reads the desk');
 RESET ROLE;
+-- A view is read with its owner's rights, but the functions in it are called with the reader's.
+CREATE FUNCTION pg_temp.unreadable() RETURNS SETOF text LANGUAGE plpgsql AS $$
+DECLARE
+	d record;
+BEGIN
+	FOR d IN SELECT * FROM does WHERE privilege = 'SELECT' AND role IN ('refundx_app', 'refundx_operator', 'refundx_auditor', 'pg_monitor') LOOP
+		BEGIN
+			EXECUTE format('SET LOCAL ROLE %I', d.role);
+			EXECUTE format('SELECT * FROM refundx.%I LIMIT 0', d.object);
+		EXCEPTION WHEN insufficient_privilege THEN
+			RETURN NEXT d.role || ' cannot read ' || d.object || ': ' || SQLERRM;
+		END;
+		RESET ROLE;
+	END LOOP;
+END $$;
+SELECT is_empty('SELECT * FROM pg_temp.unreadable()', 'who may read a view can read it');
 SELECT * FROM finish();
 ROLLBACK;

@@ -586,5 +586,13 @@ foreach my $channel ($all->names)
 }
 is(join("\n", @holes), '', 'each channel has run each behaviour, or has a reason');
 
+# What others are told of them.
+ok($rx->poll("SELECT (SELECT count(*) FROM refundx.event e JOIN refundx.instruction i USING (instruction_id)"
+		  . " WHERE from_state IS DISTINCT FROM to_state) = (SELECT count(*) FROM refundx.outbox)"), 'each transition has its row in the outbox');
+is($rx->sql("SELECT bool_and(payload->>'withdrawal_no' = aggregateid AND payload->>'account' IS NOT NULL"
+		  . " AND payload ?& '{amount,fee,currency,channel,to,sequence}' AND type = 'withdrawal.' || (payload->>'to')) FROM refundx.outbox WHERE aggregatetype = 'withdrawal'"), 't', 'with its account and fee');
+is($rx->sql("SELECT string_agg(DISTINCT k, ',' ORDER BY k) FROM refundx.outbox, jsonb_object_keys(payload) k WHERE aggregatetype = 'withdrawal'"),
+	'account,amount,channel,code,currency,fee,from,sequence,to,withdrawal_no', 'and nothing of whom it pays');
+
 $rx->stop;
 done_testing();

@@ -68,6 +68,16 @@ line_comes('prepared', 'the prepared one is told once it is committed');
 
 # ---- a crash loses none ----
 
+# How far it is, is kept once a second; what came since then may be told again.
+sub kept
+{
+	my ($kind) = @_;
+	return ok($rx->poll("SELECT pg_visible_in_snapshot(xid, (SELECT seen FROM refundx.relay)) FROM refundx.incident WHERE kind = '$kind'"),
+		"it is kept that $kind was told");
+}
+
+kept('test');
+
 $rx->sql('ALTER ROLE refundx_courier NOLOGIN');
 $rx->sql('SELECT pg_terminate_backend(' . $rx->worker_pid('courier') . ')');
 $rx->poll("SELECT count(*) = 0 FROM pg_stat_activity WHERE backend_type LIKE 'refundx courier%'");
@@ -75,6 +85,7 @@ $rx->sql("SELECT refundx.incident_add('courier_away', 'x', 'y')");
 $rx->sql('ALTER ROLE refundx_courier LOGIN');
 line_comes('courier_away', 'what came while there was no courier is told by the next');
 is(scalar(lines('test')), 1, 'and what was told before is not told again');
+kept('courier_away');
 $rx->crash_and_start;
 all_logged();
 is(scalar(lines('courier_away')), 1, 'also after a crash of the server');
