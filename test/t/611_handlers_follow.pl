@@ -93,6 +93,18 @@ my $own = $all->start('alipay', 'W1', 1200);
 $rx->wait_state($own, 'succeeded', 'a withdrawal');
 is(trace($own), 'succeeded 1200', 'is followed, with its own row');
 
+# one that waits for a second person, and is withdrawn in a session, or in a prepared transaction
+$all->policy('alipay', { approve_above => 100 });
+$own = $all->start('alipay', 'W2', 1200);
+$rx->sql("SELECT refundx.withdraw_cancel('$own')");
+ok($rx->poll("SELECT count(*) = 1 FROM shop.trace WHERE no = '$own' AND state = 'canceled 1200'"), 'a cancel in a session is followed');
+$own = $all->start('alipay', 'W3', 1200);
+$rx->sql("BEGIN; SELECT refundx.withdraw_cancel('$own'); PREPARE TRANSACTION 'cancel'");
+is(trace($own), '', 'not before it is committed');
+$rx->sql("COMMIT PREPARED 'cancel'");
+ok($rx->poll("SELECT count(*) = 1 FROM shop.trace WHERE no = '$own' AND state = 'canceled 1200'"), 'and in a prepared transaction');
+$all->policy('alipay', undef);
+
 # ---- handlers that fail, and servers that die ----
 
 $rx->sql('UPDATE shop.mood SET bad = 0.3');
