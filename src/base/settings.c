@@ -45,6 +45,8 @@ int			rx_clock_offset = 0;
 char	   *rx_actor = NULL;
 char	   *rx_payee_keys = NULL;
 int			rx_payee_retention = 30;
+int			rx_pause_after_contradictions = 2;
+bool		rx_background_checks = true;
 char	   *rx_test_point = NULL;
 
 /*
@@ -273,6 +275,10 @@ settings_define(void)
 							 "Allows DROP EXTENSION refundx although its journal is not empty.",
 							 "The journal goes with it. Set it in the session that drops.",
 							 &rx_allow_drop, false, PGC_SUSET, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("refundx.background_checks",
+							 "Whether the clerk checks invariants, and pauses what breaks one.",
+							 "refundx.check() checks all of them, of all rows, and pauses nothing.",
+							 &rx_background_checks, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomIntVariable("refundx.batch_size",
 							"Rows that a worker handles in one transaction, at most.",
 							NULL, &rx_batch_size, 500, 1, 10000,
@@ -335,6 +341,11 @@ settings_define(void)
 								"Databases that shared memory has room for.",
 								NULL, &rx_max_databases, 8, 1, SETTINGS_MAX_DATABASES,
 								PGC_POSTMASTER, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("refundx.pause_after_contradictions",
+							"Refunds or withdrawals of a merchant that its channel contradicts within a day, until the merchant is paused.",
+							"Until a person resumes it. 0: never by itself.",
+							&rx_pause_after_contradictions, 2, 0, 1000000,
+							PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("refundx.payee_keys",
 							   "Files of the keys that seal whom a withdrawal pays, the newest first.",
 							   "In refundx.key_directory; 32 random bytes each, as 64 hex digits. The first seals, all of them open.",

@@ -19,6 +19,7 @@
 #include "money/notices.h"
 #include "money/incident.h"
 #include "money/settle.h"
+#include "money/stop.h"
 #include "utils/builtins.h"
 #include "utils/timestamp.h"
 
@@ -264,8 +265,10 @@ write_holds(Batch *b)
 		"   AND hold IS NULL",
 		ARGS(INT8OID, TEXTOID, TIMESTAMPTZOID)
 	};
+	Column		contradicted;
 	int			n;
 
+	column_init(&contradicted, INT8OID);
 	for (n = 0; n < b->nsubjects; n++)
 	{
 		Instruction *i = &b->subjects[n].row;
@@ -273,6 +276,7 @@ write_holds(Batch *b)
 
 		if (!b->subjects[n].hold)
 			continue;
+		column_int8(&contradicted, i->instruction_id);
 		values_int8(&v, i->payment_id);
 		values_text(&v, i->person_reason);
 		values_time(&v, b->now);
@@ -283,6 +287,7 @@ write_holds(Batch *b)
 		values_time(&v, b->now);
 		statement_run(&hold_account, &v);
 	}
+	stop_contradictions(&contradicted, b->now);
 }
 
 static void

@@ -12,7 +12,8 @@
  * same moment may come after it, and then what it has queued is not sent.  A
  * claim must not be overtaken: it takes refundx.pause in a mode that conflicts
  * with that of whoever pauses or sets a cap, and taking a lock brings the
- * invalidations of those who had it before.
+ * invalidations of those who had it before.  It does not wait: whoever pauses
+ * and then does not commit holds up submits, and nothing else.
  *
  * src/money/stop.c
  *
@@ -121,10 +122,25 @@ stop_check_account(const char *account_no)
 			 errhint("An operator ends this with refundx.resume('account', '%s', reason).", account_no)));
 }
 
-void
+bool
 stop_claims_begin(void)
 {
-	LockRelationOid(relation_oid("pause"), RowShareLock);
+	return ConditionalLockRelationOid(relation_oid("pause"), RowShareLock);
+}
+
+void
+stop_contradictions(Column *instruction_ids, int64 at)
+{
+	static Statement count = {
+		"SELECT refundx.stop_contradictions($1, $2)", ARGS(INT8ARRAYOID, TIMESTAMPTZOID)
+	};
+	Values		v = {0};
+
+	if (instruction_ids->n == 0)
+		return;
+	values_column(&v, instruction_ids);
+	values_time(&v, at);
+	statement_run(&count, &v);
 }
 
 uint64

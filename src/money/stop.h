@@ -37,10 +37,17 @@ extern void stop_check_submit(const char *login);
 extern void stop_check_account(const char *account_no);
 
 /*
- * Before a claim: from now on until the end of the transaction no pause is placed
- * and no cap is set, and stop_facts() knows of those that have been.
+ * Before a claim: from now on until the end of the transaction no person places a
+ * pause or sets a cap, and stop_facts() knows of those that have been.  False:
+ * somebody is just doing that, so no submit may be claimed.
  */
-extern void stop_claims_begin(void);
+extern bool stop_claims_begin(void);
+
+/*
+ * These instructions have just been contradicted: counts it, and pauses their
+ * merchants if that is too often.
+ */
+extern void stop_contradictions(Column *instruction_ids, int64 at);
 
 /*
  * Which of these queued instructions, whose rows the caller has locked, may not be

@@ -116,13 +116,15 @@ DECLARE
 	caps refundx.cap[];
 	wanted int[];
 	u record;
-	k int;
 	own timestamptz;
 	fits boolean;
 	by_cap int;
 	full_ids int[] := '{}';
-	ahead_amount numeric;
-	ahead_number bigint;
+	-- for each cap: what waits already, once it is asked for, and what waits of these
+	waiting_amount numeric[];
+	waiting_number bigint[];
+	put_off_amount numeric[];
+	put_off_number bigint[];
 	was_waiting boolean;
 	t timestamptz;
 BEGIN
@@ -134,12 +136,17 @@ BEGIN
 	END IF;
 	PERFORM FROM refundx.cap c WHERE c.cap_id = ANY (wanted) ORDER BY c.cap_id FOR NO KEY UPDATE;
 	caps := ARRAY(SELECT c FROM refundx.cap c WHERE c.cap_id = ANY (wanted) AND c.removed_at IS NULL ORDER BY c.cap_id);
+	waiting_amount := array_fill(NULL::numeric, ARRAY[cardinality(caps)]);
+	waiting_number := array_fill(NULL::bigint, ARRAY[cardinality(caps)]);
+	put_off_amount := array_fill(0::numeric, ARRAY[cardinality(caps)]);
+	put_off_number := array_fill(0::bigint, ARRAY[cardinality(caps)]);
 
 	FOR i IN SELECT x.* FROM refundx.instruction x WHERE x.instruction_id = ANY (ids) ORDER BY x.instruction_id LOOP
 		fits := true;
 		look_at := NULL;
 		was_waiting := EXISTS (SELECT FROM refundx.cap_wait w WHERE w.instruction_id = i.instruction_id);
-		FOREACH cap IN ARRAY caps LOOP
+		FOR k IN 1 .. cardinality(caps) LOOP
+			cap := caps[k];
 			CONTINUE WHEN NOT refundx.cap_concerns(cap, i);
 			u := refundx.cap_used(cap, at);
 			own := refundx.cap_own(cap, i, at);
@@ -148,13 +155,21 @@ BEGIN
 					  AND coalesce(u.number + CASE WHEN own IS NULL THEN 1 ELSE 0 END <= cap.max_number, true);
 			fits := false;
 			full_ids := full_ids || cap.cap_id;
+			IF waiting_amount[k] IS NULL THEN
+				SELECT coalesce(sum(w.amount), 0) AS amount, count(*) AS number INTO u FROM refundx.cap_wait w
+				 WHERE w.cap_id = cap.cap_id AND w.instruction_id <> ALL (ids);
+				waiting_amount[k] := u.amount;
+				waiting_number[k] := u.number;
+			END IF;
 			-- behind those who have a time already, if it has none itself
-			SELECT coalesce(sum(w.amount), 0), count(*) INTO ahead_amount, ahead_number
-			  FROM refundx.cap_wait w
-			 WHERE w.cap_id = cap.cap_id AND w.instruction_id <> i.instruction_id
-			   AND (NOT was_waiting OR w.instruction_id = ANY (ids) AND w.room_at > at AND w.instruction_id < i.instruction_id);
 			t := CASE WHEN i.amount > cap.max_amount THEN at + interval '1 hour'
-				 ELSE refundx.cap_room_at(cap, at, ahead_amount + i.amount, ahead_number + 1) END;
+				 ELSE refundx.cap_room_at(cap, at,
+						i.amount + put_off_amount[k] + CASE WHEN was_waiting THEN 0 ELSE waiting_amount[k] END,
+						1 + put_off_number[k] + CASE WHEN was_waiting THEN 0 ELSE waiting_number[k] END) END;
+			IF coalesce(i.amount <= cap.max_amount, true) THEN
+				put_off_amount[k] := put_off_amount[k] + i.amount;
+				put_off_number[k] := put_off_number[k] + 1;
+			END IF;
 			IF look_at IS NULL OR t > look_at THEN
 				look_at := t;
 				by_cap := cap.cap_id;

@@ -21,7 +21,7 @@ CREATE VIEW refundx.check_i02 AS
 	SELECT p.payment_no AS subject,
 		   format('refunding %s, refunded %s, returned %s, elsewhere %s; its refunds say %s, %s, %s, %s',
 				  p.refunding, p.refunded + p.overpaid, p.returned, p.elsewhere,
-				  r.refunding, r.refunded, r.returned, x.elsewhere) AS finding
+				  r.refunding, r.refunded, r.returned, x.elsewhere) AS finding, p.payment_id
 	  FROM refundx.payment p
 	 CROSS JOIN LATERAL (
 		SELECT coalesce(sum(i.amount) FILTER (WHERE i.is_open), 0) AS refunding,
@@ -46,7 +46,7 @@ COMMENT ON VIEW refundx.check_i03 IS 'I3: no balance is negative but a suspense 
 
 CREATE VIEW refundx.check_i04 AS
 	SELECT a.name AS subject,
-		   format('frozen is %s, its open instructions sum to %s', coalesce(j.frozen, 0), o.amount) AS finding
+		   format('frozen is %s, its open instructions sum to %s', coalesce(j.frozen, 0), o.amount) AS finding, a.account_id
 	  FROM refundx.account_name a
 	  LEFT JOIN LATERAL (
 		SELECT frozen FROM refundx.journal j WHERE j.account_id = a.account_id
@@ -81,7 +81,7 @@ COMMENT ON VIEW refundx.check_i05 IS 'I5: each journal line continues from the o
 
 CREATE VIEW refundx.check_i06 AS
 	SELECT i.instruction_no AS subject,
-		   format('it is %s, and its journal lines are: %s', i.state, coalesce(j.lines, 'none')) AS finding
+		   format('it is %s, and its journal lines are: %s', i.state, coalesce(j.lines, 'none')) AS finding, i.instruction_id
 	  FROM refundx.instruction i
 	 CROSS JOIN LATERAL (
 		SELECT coalesce(sum(-s.d_available), 0) AS amount FROM refundx.journal s
@@ -299,6 +299,22 @@ CREATE VIEW refundx.check_i19 AS
 	 WHERE a.own_id IS DISTINCT FROM o.account_id;
 COMMENT ON VIEW refundx.check_i19 IS 'I19: no freeze without an owner, no owner without a freeze';
 
+-- From when the cap was set: what was sent before is not its doing.
+CREATE VIEW refundx.cap_overrun AS
+	SELECT refundx.cap_text(c) AS subject, format('at %s it had let out %s and %s within its time', s.at, used.amount, used.number) AS finding,
+		   c.cap_id, s.at
+	  FROM refundx.cap c
+	  JOIN refundx.cap_sent s ON s.cap_id = c.cap_id AND s.at >= c.set_at
+	 CROSS JOIN LATERAL (
+		SELECT f.n, f.total - f.amount AS before FROM refundx.cap_sent f
+		 WHERE f.cap_id = c.cap_id AND f.at > s.at - c.within ORDER BY f.at, f.n LIMIT 1) f
+	 CROSS JOIN LATERAL (
+		SELECT s.total - f.before - coalesce(sum(a.amount), 0) AS amount, s.n - f.n + 1 - count(a.n) AS number
+		  FROM refundx.cap_sent a
+		 WHERE a.cap_id = c.cap_id AND a.again_at > s.at - c.within AND a.n <= s.n) used
+	 WHERE used.amount > c.max_amount OR used.number > c.max_number;
+COMMENT ON VIEW refundx.cap_overrun IS 'Where more was sent within a window than its cap allowed';
+
 -- The clerk forgets days after a month, so of older ones a line may be missing.
 CREATE VIEW refundx.check_i23 AS
 	SELECT concat_ws(', ', coalesce(a.account_no, 'account row ' || d.account_id), c.name, d.day) AS subject,
@@ -320,18 +336,7 @@ CREATE VIEW refundx.check_i23 AS
 			OR w.day >= (clock_timestamp() + current_setting('refundx.clock_offset')::interval
 						 - interval '30 days')::date)
 	UNION ALL
-	-- from when the cap was set: what was sent before is not its doing
-	SELECT refundx.cap_text(c), format('at %s it had let out %s and %s within its time', s.at, used.amount, used.number)
-	  FROM refundx.cap c
-	  JOIN refundx.cap_sent s ON s.cap_id = c.cap_id AND s.at >= c.set_at
-	 CROSS JOIN LATERAL (
-		SELECT f.n, f.total - f.amount AS before FROM refundx.cap_sent f
-		 WHERE f.cap_id = c.cap_id AND f.at > s.at - c.within ORDER BY f.at, f.n LIMIT 1) f
-	 CROSS JOIN LATERAL (
-		SELECT s.total - f.before - coalesce(sum(a.amount), 0) AS amount, s.n - f.n + 1 - count(a.n) AS number
-		  FROM refundx.cap_sent a
-		 WHERE a.cap_id = c.cap_id AND a.again_at > s.at - c.within AND a.n <= s.n) used
-	 WHERE used.amount > c.max_amount OR used.number > c.max_number
+	SELECT subject, finding FROM refundx.cap_overrun
 	UNION ALL
 	SELECT refundx.cap_text(c), format('line %s does not continue from line %s', s.n, s.before_n)
 	  FROM (SELECT s.*, lag(s.n) OVER w AS before_n, lag(s.at) OVER w AS before_at, lag(s.total) OVER w AS before
@@ -355,7 +360,7 @@ COMMENT ON VIEW refundx.check_i23 IS 'I23: what an account has used of a day''s 
 CREATE VIEW refundx.check_i24 AS
 	SELECT i.instruction_no AS subject,
 		   format('evidence %s contradicts it, and %s', x.evidence_id,
-				  CASE WHEN i.person_since IS NULL THEN 'it is with nobody' ELSE 'its payment or account is not on hold' END) AS finding
+				  CASE WHEN i.person_since IS NULL THEN 'it is with nobody' ELSE 'its payment or account is not on hold' END) AS finding, i.instruction_id
 	  FROM refundx.event x
 	  JOIN refundx.instruction i USING (instruction_id)
 	  LEFT JOIN refundx.payment p USING (payment_id)
@@ -372,7 +377,7 @@ COMMENT ON VIEW refundx.check_i24 IS 'I24: a finished refund or withdrawal that 
 -- that this one was restored from, and approved there.
 CREATE VIEW refundx.check_approval AS
 	SELECT i.instruction_no AS subject,
-		   format('it was sent, and nobody had approved it, although %s', o.approval) AS finding
+		   format('it was sent, and nobody had approved it, although %s', o.approval) AS finding, i.instruction_id
 	  FROM refundx.instruction i JOIN refundx.payout o USING (instruction_id)
 	 WHERE o.approval IS NOT NULL
 	   AND (i.state = 'queued' AND o.approved_at IS NULL

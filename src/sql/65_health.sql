@@ -46,7 +46,7 @@ AS $$
 		  LEFT JOIN pg_catalog.pg_stat_activity s ON s.pid = l.pid
 		 WHERE l.locktype = 'relation' AND l.granted
 		   AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database())
-		   AND l.relation IN ('refundx.payment'::regclass, 'refundx.instruction'::regclass, 'refundx.account'::regclass)
+		   AND l.relation IN ('refundx.payment'::regclass, 'refundx.instruction'::regclass, 'refundx.account'::regclass, 'refundx.pause'::regclass)
 		   AND l.mode IN ('RowShareLock', 'RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
 		   AND (l.pid IS NULL
 				OR s.state LIKE 'idle in transaction%' AND s.state_change < clock_timestamp() - interval '10 s')

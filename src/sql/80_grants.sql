@@ -41,6 +41,8 @@ GRANT UPDATE (state, state_since, due_at, due_call, attempts, polls, first_attem
 GRANT INSERT ON refundx.attempt, refundx.request, refundx.event, refundx.evidence, refundx.breaker TO refundx_dispatcher;
 GRANT UPDATE ON refundx.breaker TO refundx_dispatcher;
 GRANT EXECUTE ON FUNCTION refundx.recover_timeline(), refundx.stop_take(bigint[], timestamptz) TO refundx_dispatcher;
+GRANT EXECUTE ON FUNCTION refundx.stop_contradictions(bigint[], timestamptz) TO refundx_settler;
+GRANT EXECUTE ON FUNCTION refundx.stop_check(timestamptz) TO refundx_clerk;
 
 -- listener: the one that strangers reach
 GRANT SELECT ON refundx.channel_settings TO refundx_listener;

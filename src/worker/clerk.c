@@ -12,7 +12,9 @@
  *	- the watermark is raised up to which all evidence is weighed;
  *	- telephone numbers that nobody needs any more are erased;
  *	- whom a withdrawal paid is erased, some days after its end;
- *	- counts of refused callbacks older than a month are thrown away.
+ *	- counts of refused callbacks older than a month are thrown away, and lines of
+ *	  caps whose windows have long passed;
+ *	- some invariants are checked, of some rows: what breaks one is paused.
  *
  * src/worker/clerk.c
  *
@@ -31,6 +33,7 @@ static void raise_watermark(void *arg);
 static void erase_contacts(void *arg);
 static void erase_payees(void *arg);
 static void forget_counts(void *arg);
+static void check_some(void *arg);
 
 void
 clerk_run(Worker *self)
@@ -40,6 +43,22 @@ clerk_run(Worker *self)
 	(void) worker_transaction(self, "refundx: erasing telephone numbers", erase_contacts, NULL);
 	(void) worker_transaction(self, "refundx: erasing payees", erase_payees, NULL);
 	(void) worker_transaction(self, "refundx: retention", forget_counts, NULL);
+	if (rx_background_checks)
+		(void) worker_transaction(self, "refundx: checking invariants", check_some, NULL);
+}
+
+/*
+ * Some of refundx.check(), of some rows: what is open, what is new, and a part of
+ * the rest, a further one each time.  What is found pauses what it is about.
+ */
+static void
+check_some(void *arg)
+{
+	static Statement check = {"SELECT refundx.stop_check($1)", ARGS(TIMESTAMPTZOID)};
+	Values		v = {0};
+
+	values_time(&v, clock_now());
+	statement_run(&check, &v);
 }
 
 /*

@@ -38,7 +38,7 @@
 #define AFTER_FAILURE_MS	1000
 #define OPEN_AGAIN_MS		30000
 #define OLD_EVERY_MS		60000
-#define CONNECTIONS_MAX		96
+#define CONNECTIONS_MAX		(32 * WEBHOOK_CALLS_MAX)	/* webhook_add() takes 32: nobody queues up behind another */
 
 /* What is read of a delivery until it is sent; in the round's memory. */
 typedef struct Letter
@@ -88,7 +88,7 @@ webhooks_client(char *err, size_t errsize)
 {
 	HttpClientOptions options = {
 		.max_connections = CONNECTIONS_MAX,
-		.max_per_host = 2 * WEBHOOK_CALLS_MAX,
+		.max_per_host = CONNECTIONS_MAX,
 		.ca_file = rx_ca_file && rx_ca_file[0] ? rx_ca_file : NULL,
 		.user_agent = "refundx/1.0",
 		.allow_plain_loopback = true,

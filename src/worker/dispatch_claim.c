@@ -32,7 +32,7 @@ static bool open_request(Call *c, uint64 row, char *why, size_t whysize);
 static bool freeze_request(Call *c, uint64 row, char *why, size_t whysize);
 static void ask_instead(Column *ids);
 static void tell_person(Column *ids, Column *reasons);
-static void keep_back(Dispatcher *d);
+static void keep_back(Dispatcher *d, bool may_submit);
 static void write_requests(Dispatcher *d);
 static void write_attempts(Dispatcher *d);
 static void write_sending(Dispatcher *d);
@@ -86,12 +86,13 @@ void
 dispatch_claim(void *arg)
 {
 	Dispatcher *d = arg;
+	bool		may_submit;
 
 	memset(d->look_at, 0, sizeof(d->look_at));
 	dispatch_abandon_of_finished(d);
-	stop_claims_begin();
+	may_submit = stop_claims_begin();
 	read_claimable(d);
-	keep_back(d);
+	keep_back(d, may_submit);
 	if (d->claimed.n > 0)
 	{
 		write_requests(d);
@@ -185,9 +186,19 @@ read_claimable(Dispatcher *d)
 	tell_person(&stuck, &reason);
 }
 
-/* Submits that may not go because of a pause or a cap; the rest has its room. */
+/* Also one that sends it elsewhere, of what the payee cannot receive. */
+static bool
+sends_money(const Call *c)
+{
+	return c->call == CALL_SUBMIT || c->call == CALL_ABNORMAL;
+}
+
+/*
+ * Submits that may not go because of a pause or a cap, or because one is just being
+ * placed; the others have their room.
+ */
 static void
-keep_back(Dispatcher *d)
+keep_back(Dispatcher *d, bool may_submit)
 {
 	const StopFacts *stops = stop_facts();
 	CallList	all = d->claimed;
@@ -197,21 +208,21 @@ keep_back(Dispatcher *d)
 	uint64		row;
 	int			i;
 
-	if (!STOPS_CLAIMS(stops))
+	if (may_submit && !STOPS_CLAIMS(stops))
 		return;
 	column_init(&ids, INT8OID);
 	for (c = all.first; c; c = c->next)
-		if (c->call == CALL_SUBMIT)
+		if (sends_money(c))
 			column_int8(&ids, c->instruction_id);
 	if (ids.n == 0)
 		return;
-	n = stop_take(&ids, clock_now());
+	n = may_submit ? stop_take(&ids, clock_now()) : 0;
 	memset(&d->claimed, 0, sizeof(d->claimed));
 	while ((c = call_list_take(&all)) != NULL)
 	{
 		for (row = 0; row < n && row_int8(row, 1) != c->instruction_id; row++)
 			;
-		if (row == n || c->call != CALL_SUBMIT)
+		if (!sends_money(c) || (may_submit && row == n))
 		{
 			call_list_add(&d->claimed, c);
 			continue;
@@ -219,7 +230,7 @@ keep_back(Dispatcher *d)
 		for (i = 0; i < d->nchosen && d->chosen[i]->instruction_id != c->instruction_id; i++)
 			;
 		if (i < d->nchosen)
-			d->look_at[i] = row_time(row, 2);
+			d->look_at[i] = may_submit ? row_time(row, 2) : 0;
 		call_free(c);
 	}
 }

@@ -126,6 +126,7 @@ INSERT INTO may_call
 	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['webhook_add', 'webhook_set', 'webhook_pause', 'webhook_resume', 'webhook_remove',
 		   'webhook_redrive', 'webhook_check']) f
 	UNION ALL SELECT 'refundx_dispatcher', f FROM unnest(ARRAY['recover_timeline', 'stop_take']) f
+	UNION ALL VALUES ('refundx_settler', 'stop_contradictions'), ('refundx_runner', 'stop_contradictions'), ('refundx_clerk', 'stop_check')
 	UNION ALL SELECT 'refundx_clerk', 'held_back'
 	UNION ALL SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['held_back', 'cap_text', 'cap_concerns']) f
 	UNION ALL
