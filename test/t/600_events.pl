@@ -14,7 +14,7 @@ use Refundx;
 use Refundx::Workers;
 use Test::More;
 
-my $rx = Refundx->new('events');
+my $rx = Refundx->new('events', settings => { wal_level => 'logical' });
 my $begin = -s $rx->node->logfile;
 
 sub lines
@@ -155,6 +155,20 @@ my ($line) = slurp_file($rx->node->logfile, $begin) =~ /LOG:  REFUNDX: (\{"v":1,
 like($line, qr/^\{"v":1,"ev":"refund\.succeeded","id":"[^"]+","seq":\d+,"db":"[^"]+","refund_no":"R1","payment_no":"P1","channel":"[^"]+","amt":1000,"cur":"CNY","from":"accepted","to":"succeeded","code":"SUCCESS","ts":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z"\}$/,
 	'keys have a fixed order');
 outbox_whole('at rest');
+
+# for Debezium: the columns of its event router, published as doc/events.md says
+is($rx->sql("SELECT string_agg(format('%s %s', attname, format_type(atttypid, atttypmod)), ', ' ORDER BY attnum) FROM pg_attribute
+		WHERE attrelid = 'refundx.outbox'::regclass AND attname IN ('id', 'aggregatetype', 'aggregateid', 'type', 'payload') AND (attnotnull OR attname = 'payload')"),
+	'id uuid, aggregatetype character varying(255), aggregateid character varying(255), type character varying(255), payload jsonb',
+	'Debezium knows these columns');
+$rx->sql("CREATE PUBLICATION refundx_outbox FOR TABLE refundx.outbox WITH (publish = 'insert')");
+$rx->sql("SELECT pg_create_logical_replication_slot('debezium', 'pgoutput')");
+$rx->payment('P8', 1000);
+$rx->refund('P8', 'R8', 1000);
+has_rows('R8', 4);
+is($rx->sql("SELECT count(*) FROM pg_logical_slot_get_binary_changes('debezium', NULL, NULL, 'proto_version', '1', 'publication_names', 'refundx_outbox')
+		WHERE get_byte(data, 0) = ascii('I')"), 4, 'and gets an insert for each');
+$rx->sql("SELECT pg_drop_replication_slot('debezium')");
 
 # a submit that commits late, by somebody else, after others that came later
 $rx->payment('P3', 1000);
