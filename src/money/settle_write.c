@@ -498,6 +498,17 @@ write_reissues(Batch *b)
 		if (!s->reissue || s->row.state != STATE_STOPPED || s->row.on_hold)
 			continue;
 		why_not = reissue_instruction(s->instruction_id, "by its failure policy");
+		if (why_not == NULL)
+		{
+			Incident	given = {
+				.kind = "reissued",
+				.instruction_id = s->instruction_id,
+				.reason = s->row.person_reason,
+				.done = "it was given another number, by its failure policy: see refundx.wire_numbers"
+			};
+
+			incident_add(&given);
+		}
 
 		/* nobody has to look at it any more; or for another reason */
 		s->row.person_reason = why_not ? reissue_refused(s->instruction_id, why_not) : NULL;

@@ -289,6 +289,23 @@ test('9004: an abnormal refund goes on when it is settled, or by the API', async
   assert.equal((await sandbox.refund('ABN-1')).paid_times, 0);
 });
 
+test('9004: to another card of the payer, which WeChat alone can read', async () => {
+  const m = sandbox.merchant();
+  const key = Rsa.from(m.certs[m.pubKeyId], Rsa.KEY_TYPE_PUBLIC);
+  const card = { bank_account: Rsa.encrypt('6225880112345678', key), real_name: Rsa.encrypt('张三', key) };
+  const res = await create(ask('ABN-2', 9004));
+  await settled('ABN-2', 'ABNORMAL');
+  const apply = (more) => client.v3.refund.domestic.refunds[res.data.refund_id]['apply-abnormal-refund'].post(
+    { out_refund_no: 'ABN-2', type: 'USER_BANK_CARD', bank_type: 'CMB_DEBIT', ...card, ...more },
+    { headers: { 'Wechatpay-Serial': m.pubKeyId } });
+  for (const wrong of [{ bank_type: 'CMB_CREDIT' }, { bank_account: '6225880112345678' }, { real_name: '张三' }]) {
+    const refused = await failure(apply(wrong));
+    assert.deepEqual([refused.response.status, refused.response.data.code], [400, 'PARAM_ERROR']);
+  }
+  assert.equal((await apply({})).data.status, 'SUCCESS');
+  assert.equal((await sandbox.refund('ABN-2')).paid_times, 1);
+});
+
 test('9011: a closed refund gives its amount back to the order', async () => {
   const extra = { transaction_id: '4200009999999999999999999911' };
   await create(ask('CLOSED-1', 9011, { ...extra, amount: { refund: 9011, total: 9011, currency: 'CNY' } }));

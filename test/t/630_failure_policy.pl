@@ -114,6 +114,8 @@ subtest 'fault_19: what the channel ends is reissued, and nobody hears of a fail
 	settle('A1', 'SUCCESS');
 	$rx->wait_state('A1', 'succeeded', 'and the second number is paid');
 	is(events('A1', 'reissued'), 1, 'its history says so');
+	like($rx->sql("SELECT string_agg(x.kind || ': ' || x.reason, ';') FROM refundx.incident x JOIN refundx.instruction i USING (instruction_id)
+		WHERE i.instruction_no = 'A1'"), qr/^reissued: .*\(CLOSED\)/, 'and so does one incident');
 	is($rx->sql("SELECT count(*) FROM refundx.event x JOIN refundx.instruction i USING (instruction_id)
 		WHERE i.instruction_no = 'A1' AND x.to_state = 'failed'"), 0, 'it was never failed');
 };
