@@ -36,7 +36,8 @@
 
 #define RETRY_LOCKED_MS		50		/* doubled, up to the next */
 #define RETRY_LOCKED_MAX_MS 1000
-#define RETRY_ERROR_MS		60000
+#define RETRY_ERROR_MS		1000	/* likewise */
+#define RETRY_ERROR_MAX_MS	60000
 #define WHEN_SOMEBODY_SAYS	PG_INT64_MAX
 
 /* A handler that took too long so often in a row rests. */
@@ -49,6 +50,7 @@ typedef struct Entry
 	RunItem		what;
 	TimestampTz not_before;		/* by the tests' clock; 0 = now */
 	int			waits;			/* in a row, for a row of somebody else's */
+	int			errors;			/* in a row, of our own transaction */
 	bool		done;
 } Entry;
 
@@ -341,6 +343,16 @@ not_wanted(Runner *r)
  * ------------------------------------------------------------------------
  */
 
+/* Our own transaction has failed: it is tried again, later each time. */
+static void
+item_failed(Entry *item)
+{
+	int64		ms = Min((int64) RETRY_ERROR_MS << Min(item->errors, 10), RETRY_ERROR_MAX_MS);
+
+	item->not_before = clock_now() + ms * 1000;
+	item->errors++;
+}
+
 static void
 count_it(void *arg)
 {
@@ -357,7 +369,7 @@ may_begin(Runner *r)
 
 	if (!worker_transaction(r->self, "refundx: counting calls", count_it, r))
 	{
-		item->not_before = clock_now() + RETRY_ERROR_MS * INT64CONST(1000);
+		item_failed(item);
 		return false;
 	}
 	if (!r->may_begin)
@@ -387,10 +399,11 @@ item_over(Runner *r, bool committed)
 	if (!committed)
 	{
 		mark_call(NULL, 0, 0, 0);
-		item->not_before = now + RETRY_ERROR_MS * INT64CONST(1000);
+		item_failed(item);
 		return;
 	}
 	item->what.suspect = false;
+	item->errors = 0;
 	note_time(&r->result);
 	if (r->result.outcome == RUN_LOCKED && !r->result.settled)
 	{
