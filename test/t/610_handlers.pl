@@ -35,6 +35,7 @@ $rx->sql(q{
 		INSERT INTO shop.seen SELECT r.refund_no, r.state, r.amount, current_user, session_user, count(*) + 1 FROM shop.seen s WHERE s.refund_no = r.refund_no;
 		IF what = 'error' THEN
 			RAISE EXCEPTION 'no such order: %', r.refund_no USING ERRCODE = 'SH001';
+		-- longer than any test waits: only the time limit, or the launcher, ends these two
 		ELSIF what = 'slow' THEN
 			PERFORM pg_sleep(60);
 		ELSIF what = 'hang' THEN
