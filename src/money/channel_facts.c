@@ -21,7 +21,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "base/pg_compat.h"
+#include "base/memo.h"
 
 #include "access/xact.h"
 #include "catalog/namespace.h"
@@ -35,22 +35,19 @@
 PG_FUNCTION_INFO_V1(refundx_channels_changed);
 
 static HTAB *known = NULL;
-static Oid	known_relid = InvalidOid;	/* refundx.channel, as of the last look */
-static uint64 invalidations = 0;
 
 static void
-forget(Datum arg, Oid relid)
+forget(void)
 {
 	HASH_SEQ_STATUS scan;
 	ChannelFacts *f;
 
-	if (relid != InvalidOid && relid != known_relid)
-		return;
-	invalidations++;
 	hash_seq_init(&scan, known);
 	while ((f = hash_seq_search(&scan)) != NULL)
 		hash_search(known, &f->name, HASH_REMOVE, NULL);
 }
+
+static Memo channels = {"channel", forget};
 
 static void
 begin(void)
@@ -58,14 +55,13 @@ begin(void)
 	HASHCTL		ctl = {.keysize = NAMEDATALEN,.entrysize = sizeof(ChannelFacts),.hcxt = TopMemoryContext};
 
 	known = hash_create("refundx channels", 16, &ctl, HASH_ELEM | HASH_STRINGS | HASH_CONTEXT);
-	CacheRegisterRelcacheCallback(forget, (Datum) 0);
 }
 
 static bool
 read_facts(const char *name, ChannelFacts *f)
 {
 	static Statement find = {
-		"SELECT 'refundx.channel'::regclass::oid::int8, c.channel_id, c.merchant_id, c.kind, c.closed, c.config ? 'transfer'"
+		"SELECT c.channel_id, c.merchant_id, c.kind, c.closed, c.config ? 'transfer'"
 		"  FROM refundx.channel c WHERE c.name = $1", ARGS(TEXTOID)
 	};
 	Values		v = {0};
@@ -73,14 +69,13 @@ read_facts(const char *name, ChannelFacts *f)
 	values_text(&v, name);
 	if (statement_run(&find, &v) != 1)
 		return false;
-	known_relid = (Oid) row_int8(0, 1);
-	f->channel_id = row_int4(0, 2);
-	f->merchant_id = row_int4(0, 3);
-	f->channel = channel_lookup(row_text(0, 4));
+	f->channel_id = row_int4(0, 1);
+	f->merchant_id = row_int4(0, 2);
+	f->channel = channel_lookup(row_text(0, 3));
 	if (f->channel == NULL)
-		elog(ERROR, "channel kind \"%s\" is not built in", row_text(0, 4));
-	f->closed = row_bool(0, 5);
-	f->transfer_defaults = row_bool(0, 6);
+		elog(ERROR, "channel kind \"%s\" is not built in", row_text(0, 3));
+	f->closed = row_bool(0, 4);
+	f->transfer_defaults = row_bool(0, 5);
 	return true;
 }
 
@@ -100,11 +95,11 @@ channel_facts(const char *name)
 	if (f != NULL && !IsolationUsesXactSnapshot())
 		return f;
 
-	before = invalidations;
+	before = memo_read(&channels);
 	if (!read_facts(name, &unremembered))
 		return NULL;
 	strlcpy(NameStr(unremembered.name), name, NAMEDATALEN);
-	if (before != invalidations || IsolationUsesXactSnapshot())
+	if (before != memo_changes(&channels) || IsolationUsesXactSnapshot())
 		return &unremembered;
 	f = hash_search(known, name, HASH_ENTER, NULL);
 	*f = unremembered;

@@ -27,6 +27,7 @@
 #include "access/htup_details.h"
 #include "access/xact.h"
 #include "base/errors.h"
+#include "base/memo.h"
 #include "base/relation.h"
 #include "base/row_insert.h"
 #include "catalog/namespace.h"
@@ -36,7 +37,6 @@
 #include "money/money.h"
 #include "storage/lmgr.h"
 #include "utils/builtins.h"
-#include "utils/inval.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/snapmgr.h"
@@ -226,17 +226,15 @@ rows_given(Jsonb *given, GuardedRows *rows)
 
 static List *followers = NIL;
 static bool followers_known = false;
-static Oid	guards_relid = InvalidOid;
-static uint64 invalidations = 0;
 
+/* The list itself stays until it is read again: somebody may be walking it. */
 static void
-forget(Datum arg, Oid relid)
+forget(void)
 {
-	if (relid != InvalidOid && relid != guards_relid)
-		return;
-	invalidations++;
 	followers_known = false;
 }
+
+static Memo guards = {"guard", forget};
 
 static void
 forget_followers(void)
@@ -258,42 +256,37 @@ static List *
 read_followers(void)
 {
 	static Statement find = {
-		"SELECT 'refundx.guard'::regclass::oid::int8, g.guard_id, t.relid::int8, g.of_payments"
+		"SELECT g.guard_id, t.relid::int8, g.of_payments"
 		"  FROM (VALUES (1)) one"
 		"  LEFT JOIN refundx.guard g ON g.of_payments IS NOT NULL AND g.dropped_at IS NULL"
 		"  LEFT JOIN refundx.guard_trigger t ON t.guard_id = g.guard_id AND t.root AND t.event = 'update'",
 		NO_ARGS
 	};
-	static bool registered = false;
 	List	   *found = NIL;
 	uint64		before;
 	uint64		n;
 	uint64		i;
 	MemoryContext old;
 
-	if (!registered)
-		CacheRegisterRelcacheCallback(forget, (Datum) 0);
-	registered = true;
-	before = invalidations;
+	before = memo_read(&guards);
 	PushActiveSnapshot(GetLatestSnapshot());
 	n = statement_read(&find, NULL);
 	PopActiveSnapshot();
 	forget_followers();
-	guards_relid = (Oid) row_int8(0, 1);
 	old = MemoryContextSwitchTo(TopMemoryContext);
 	for (i = 0; i < n; i++)
-		if (!row_null(i, 2))
+		if (!row_null(i, 1))
 		{
 			Follower   *f = palloc(sizeof(Follower));
 
-			f->guard_id = row_int4(i, 2);
-			f->relid = row_null(i, 3) ? InvalidOid : (Oid) row_int8(i, 3);
-			f->pattern = row_text(i, 4);
+			f->guard_id = row_int4(i, 1);
+			f->relid = row_null(i, 2) ? InvalidOid : (Oid) row_int8(i, 2);
+			f->pattern = row_text(i, 3);
 			found = lappend(found, f);
 		}
 	MemoryContextSwitchTo(old);
 	followers = found;
-	followers_known = before == invalidations;
+	followers_known = before == memo_changes(&guards);
 	return found;
 }
 
@@ -303,10 +296,10 @@ rows_of_payment(const char *payment_no, GuardedRows *rows)
 	static Statement find = {
 		"SELECT substring($1 FROM $2)", ARGS(TEXTOID, TEXTOID)
 	};
-	List	   *guards = followers_known ? followers : read_followers();
+	List	   *following = followers_known ? followers : read_followers();
 	ListCell   *lc;
 
-	foreach(lc, guards)
+	foreach(lc, following)
 	{
 		const Follower *f = lfirst(lc);
 		Values		v = {0};

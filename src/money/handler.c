@@ -16,6 +16,7 @@
 #include "money/handler.h"
 
 #include "base/errors.h"
+#include "base/memo.h"
 #include "base/shmem.h"
 #include "commands/trigger.h"
 #include "money/money.h"
@@ -32,17 +33,14 @@ PG_FUNCTION_INFO_V1(refundx_handler_release);
 
 static bool known = false;
 static uint32 followed[PRODUCT_COUNT];	/* a bit for each state */
-static Oid	known_relid = InvalidOid;
-static uint64 invalidations = 0;
 
 static void
-forget(Datum arg, Oid relid)
+forget(void)
 {
-	if (relid != InvalidOid && relid != known_relid)
-		return;
-	invalidations++;
 	known = false;
 }
+
+static Memo handlers = {"handler", forget};
 
 /*
  * With the latest snapshot: a handler is one for all, also for who has an older one.
@@ -51,35 +49,27 @@ static void
 read_followed(void)
 {
 	static Statement find = {
-		"SELECT 'refundx.handler'::regclass::oid::int8, h.about, h.transition"
-		"  FROM (VALUES (1)) one LEFT JOIN refundx.handler h ON h.removed_at IS NULL", NO_ARGS
+		"SELECT h.about, h.transition FROM refundx.handler h WHERE h.removed_at IS NULL", NO_ARGS
 	};
-	static bool registered = false;
 	uint64		before;
 	uint64		n;
 	uint64		row;
 
-	if (!registered)
-		CacheRegisterRelcacheCallback(forget, (Datum) 0);
-	registered = true;
-	before = invalidations;
+	before = memo_read(&handlers);
 	PushActiveSnapshot(GetLatestSnapshot());
 	n = statement_read(&find, NULL);
 	PopActiveSnapshot();
 	memset(followed, 0, sizeof(followed));
-	known_relid = (Oid) row_int8(0, 1);
 	for (row = 0; row < n; row++)
 	{
 		ProductKind about;
 		State		state;
 
-		if (row_null(row, 2))
-			continue;
-		if (!product_from_name(row_text(row, 2), &about) || !state_from_name(row_text(row, 3), &state))
+		if (!product_from_name(row_text(row, 1), &about) || !state_from_name(row_text(row, 2), &state))
 			elog(ERROR, "a handler follows something unknown");
 		followed[about] |= 1u << state;
 	}
-	known = before == invalidations;
+	known = before == memo_changes(&handlers);
 }
 
 bool
@@ -106,7 +96,7 @@ handlers_any(void)
 uint64
 handlers_revision(void)
 {
-	return invalidations;
+	return memo_changes(&handlers);
 }
 
 /* Of handlers that were removed, something may be left. */

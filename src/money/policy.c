@@ -20,6 +20,7 @@
 #include "access/xact.h"
 #include "base/clock.h"
 #include "base/errors.h"
+#include "base/memo.h"
 #include "utils/builtins.h"
 #include "utils/date.h"
 #include "utils/inval.h"
@@ -41,17 +42,14 @@ typedef struct Remembered
 
 static Remembered remembered[REMEMBERED_MAX];
 static int	nremembered = 0;
-static Oid	known_relid = InvalidOid;
-static uint64 invalidations = 0;
 
 static void
-forget(Datum arg, Oid relid)
+forget(void)
 {
-	if (relid != InvalidOid && relid != known_relid)
-		return;
-	invalidations++;
 	nremembered = 0;
 }
+
+static Memo rules = {"withdraw_policy", forget};
 
 static int64
 limit_of(uint64 row, int col)
@@ -103,17 +101,15 @@ static void
 channel_read(int32 channel_id, Remembered *r)
 {
 	static Statement count = {
-		"SELECT 'refundx.withdraw_policy'::regclass::oid::int8,"
-		"       EXISTS (SELECT FROM refundx.withdraw_policy WHERE channel_id = $1 AND account_id IS NOT NULL)",
+		"SELECT EXISTS (SELECT FROM refundx.withdraw_policy WHERE channel_id = $1 AND account_id IS NOT NULL)",
 		ARGS(INT4OID)
 	};
 	Values		v = {0};
 
 	values_int4(&v, channel_id);
 	statement_run(&count, &v);
-	known_relid = (Oid) row_int8(0, 1);
 	r->channel_id = channel_id;
-	r->of_accounts = row_bool(0, 2);
+	r->of_accounts = row_bool(0, 1);
 	if (!policy_read(channel_id, 0, &r->policy))
 		r->policy = no_rules;
 }
@@ -121,27 +117,21 @@ channel_read(int32 channel_id, Remembered *r)
 void
 policy_of(int32 channel_id, int64 account_id, Policy *out)
 {
-	static bool registered = false;
 	Remembered	fresh;
 	const Remembered *r = NULL;
 	uint64		before;
 	int			i;
 
-	if (!registered)
-	{
-		CacheRegisterRelcacheCallback(forget, (Datum) 0);
-		registered = true;
-	}
 	AcceptInvalidationMessages();
 	for (i = 0; i < nremembered && r == NULL && !IsolationUsesXactSnapshot(); i++)
 		if (remembered[i].channel_id == channel_id)
 			r = &remembered[i];
 	if (r == NULL)
 	{
-		before = invalidations;
+		before = memo_read(&rules);
 		channel_read(channel_id, &fresh);
 		r = &fresh;
-		if (before == invalidations && !IsolationUsesXactSnapshot() && nremembered < REMEMBERED_MAX)
+		if (before == memo_changes(&rules) && !IsolationUsesXactSnapshot() && nremembered < REMEMBERED_MAX)
 			remembered[nremembered++] = fresh;
 	}
 	*out = r->policy;

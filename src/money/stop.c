@@ -23,6 +23,7 @@
 
 #include "access/xact.h"
 #include "base/errors.h"
+#include "base/memo.h"
 #include "base/relation.h"
 #include "storage/lmgr.h"
 #include "utils/inval.h"
@@ -30,52 +31,40 @@
 
 static StopFacts known;
 static bool remembered = false;
-static Oid	pause_relid = InvalidOid;
-static Oid	cap_relid = InvalidOid;
-static uint64 invalidations = 0;
 
 static void
-forget(Datum arg, Oid relid)
+forget(void)
 {
-	if (relid != InvalidOid && relid != pause_relid && relid != cap_relid)
-		return;
-	invalidations++;
 	remembered = false;
 }
+
+static Memo pauses = {"pause", forget};
+static Memo caps = {"cap", forget};
 
 const StopFacts *
 stop_facts(void)
 {
 	static Statement read = {
-		"SELECT 'refundx.pause'::regclass::oid::int8, 'refundx.cap'::regclass::oid::int8,"
-		"       count(*) FILTER (WHERE scope = 'everything') > 0, count(*) FILTER (WHERE scope = 'merchant') > 0,"
+		"SELECT count(*) FILTER (WHERE scope = 'everything') > 0, count(*) FILTER (WHERE scope = 'merchant') > 0,"
 		"       count(*) FILTER (WHERE scope = 'account') > 0, count(*) FILTER (WHERE scope = 'role') > 0,"
 		"       EXISTS (SELECT FROM refundx.cap WHERE removed_at IS NULL)"
 		"  FROM refundx.pause", NO_ARGS
 	};
-	static bool registered = false;
 	uint64		before;
 
-	if (!registered)
-	{
-		CacheRegisterRelcacheCallback(forget, (Datum) 0);
-		registered = true;
-	}
 	AcceptInvalidationMessages();
 	if (remembered && !IsolationUsesXactSnapshot())
 		return &known;
 
 	/* what comes between the statement's snapshot and here must not be lost */
-	before = invalidations;
+	before = memo_read(&pauses) + memo_read(&caps);
 	statement_run(&read, NULL);
-	pause_relid = (Oid) row_int8(0, 1);
-	cap_relid = (Oid) row_int8(0, 2);
-	known.everything = row_bool(0, 3);
-	known.merchants = row_bool(0, 4);
-	known.accounts = row_bool(0, 5);
-	known.roles = row_bool(0, 6);
-	known.caps = row_bool(0, 7);
-	remembered = before == invalidations && !IsolationUsesXactSnapshot();
+	known.everything = row_bool(0, 1);
+	known.merchants = row_bool(0, 2);
+	known.accounts = row_bool(0, 3);
+	known.roles = row_bool(0, 4);
+	known.caps = row_bool(0, 5);
+	remembered = before == memo_changes(&pauses) + memo_changes(&caps) && !IsolationUsesXactSnapshot();
 	return &known;
 }
 
