@@ -67,7 +67,7 @@ SQL_PARTS := $(sort $(wildcard $(here)/src/sql/*.sql))
 PG_CPPFLAGS = -I$(here)/src -MMD -MP -DREFUNDX_VERSION='"$(EXTVERSION)"' $(if $(TESTPOINTS),-DREFUNDX_TESTPOINTS)
 PG_CFLAGS = -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
 	$(if $(WERROR),-Werror)
-SHLIB_LINK = -Wl,--version-script=$(here)/src/refundx.map -lcurl -lmicrohttpd -ljansson -lcrypto
+SHLIB_LINK = -Wl,--version-script=$(here)/src/refundx.map -lcurl -lmicrohttpd -ljansson -lcrypto -lzip -lz
 
 # Bitcode lets the JIT inline functions into expressions; none of ours is ever
 # hot in one, and it doubles the time of a build.
@@ -185,7 +185,7 @@ UNIT_CFLAGS = -std=gnu99 -g -O1 -fno-omit-frame-pointer \
 	-Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers \
 	$(if $(WERROR),-Werror) -fsanitize=address,undefined -fno-sanitize-recover=undefined
 UNIT_CPPFLAGS = -D_GNU_SOURCE -I$(here)/src -I$(here)/test/unit -MMD -MP
-UNIT_LIBS = -lcurl -lmicrohttpd -ljansson -lcrypto -lpthread
+UNIT_LIBS = -lcurl -lmicrohttpd -ljansson -lcrypto -lzip -lz -lpthread
 UNIT_OBJS = $(patsubst $(here)/src/%.c,$(BUILD)/unit/%.o,$(PURE_SRCS))
 UNIT_PROGRAMS = $(patsubst $(here)/test/unit/%.c,$(BUILD)/unit/%,$(wildcard $(here)/test/unit/test_*.c)) \
 	$(BUILD)/unit/test_example

@@ -38,12 +38,12 @@ my %MAY_INCLUDE = (
 my %PURE_LIBRARIES = (
 	'base-pure' => ['jansson.h'],    # base/json.h, see there
 	'crypto' => ['openssl/'],
-	'channel' => [],
+	'channel' => [qw(zip.h zlib.h iconv.h)],    # bills come compressed, and in GB18030
 	'notice' => [],
 	'net' => [ 'openssl/', 'curl/', 'microhttpd.h' ],);
 
 # Everybody else may include Postgres, the C library, and no network.
-my @NOT_ABOVE = qw(openssl/ curl/ microhttpd.h zip.h jansson.h);
+my @NOT_ABOVE = qw(openssl/ curl/ microhttpd.h zip.h zlib.h iconv.h jansson.h);
 
 my $C_LIBRARY = join '|', map { quotemeta } qw(
   assert.h ctype.h errno.h fcntl.h inttypes.h limits.h locale.h math.h poll.h
