@@ -205,8 +205,9 @@ GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx
 GRANT EXECUTE ON FUNCTION refundx.desk_evidence(int, text, text), refundx.desk_call(text, text[]),
 	refundx.desk_balance(bigint), refundx.desk_contradiction_call(bigint, bigint)
 	TO refundx_operator, refundx_auditor;
-GRANT EXECUTE ON FUNCTION refundx.check(), refundx.check(text[]), refundx.personal_words(text), refundx.mask_phone(text),
-	refundx.failure_defaults(), refundx.failure_policy_of(bigint),
+GRANT EXECUTE ON FUNCTION refundx.check(text[]), refundx.personal_words(text) TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.check(), refundx.mask_phone(text),
+	refundx.failure_defaults(), refundx.failure_policy_of(bigint), refundx.bill_kinds(),
 	refundx.callback_inspect(text, jsonb, bytea, timestamptz)
 	TO refundx_operator, refundx_auditor;
 
