@@ -105,6 +105,7 @@ static bool
 find_date(const char *comment, const char *word, char out[BILL_DAY_LEN + 1])
 {
 	const char *p = strstr(comment, word);
+	char		text[40];
 	int			year,
 				month,
 				day;
@@ -113,8 +114,8 @@ find_date(const char *comment, const char *word, char out[BILL_DAY_LEN + 1])
 	if (p == NULL || sscanf(p + 1, "%4d年%2d月%2d日", &year, &month, &day) != 3 ||
 		year < 1000 || month < 1 || month > 12 || day < 1 || day > 31)
 		return false;
-	snprintf(out, BILL_DAY_LEN + 1, "%04d-%02d-%02d", year, month, day);
-	return true;
+	snprintf(text, sizeof(text), "%04d-%02d-%02d", year, month, day);
+	return str_copy(out, BILL_DAY_LEN + 1, text);
 }
 
 /* It begins on its day, and ends on it or with it. */

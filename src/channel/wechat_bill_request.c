@@ -55,6 +55,7 @@ static const ChannelBill trade_bill = {
 	.ask = ask_trade,
 	.read_offer = read_offer,
 	.download = download,
+	.by_acceptance = true,
 	.open = wechat_bill_trade_open,
 };
 
