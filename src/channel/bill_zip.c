@@ -42,6 +42,8 @@ typedef struct ZipSource
 	ZipFile		file;
 	zip_t	   *zip;
 	zip_file_t *entry;
+	uint64_t	claimed;		/* its size, by the ZIP */
+	uint64_t	got;			/* and what came of it */
 	void	   *decoder;		/* of the entries' names */
 } ZipSource;
 
@@ -219,7 +221,8 @@ name_good(const char *name)
 
 /* Nothing about any entry may be strange, also of those that are not read. */
 static bool
-entry_good(ZipSource *z, zip_int64_t i, const char *name, int64_t max_size, ChannelError *err)
+entry_good(ZipSource *z, zip_int64_t i, const char *name, int64_t max_size, uint64_t *size,
+		   ChannelError *err)
 {
 	zip_stat_t	st;
 
@@ -240,6 +243,7 @@ entry_good(ZipSource *z, zip_int64_t i, const char *name, int64_t max_size, Chan
 		return channel_error(err, "If the bill is really that large, raise the limit and load it again.",
 							 "the ZIP's entry \"%.60s\" claims %llu bytes; %lld are allowed", name,
 							 (unsigned long long) st.size, (long long) max_size);
+	*size = st.size;
 	return true;
 }
 
@@ -250,12 +254,14 @@ choose_entry(ZipSource *z, int64_t max_size, bool (*wanted) (const char *name), 
 	zip_int64_t chosen = -1;
 	zip_int64_t i;
 	char		name[NAME_MAX_BYTES];
+	uint64_t	size = 0;
 
 	if (count > ENTRIES_MAX)
 		return channel_error(err, BILL_AGAIN_HINT, "the ZIP has more than %d entries", ENTRIES_MAX);
 	for (i = 0; i < count; i++)
 	{
-		if (!entry_name(z, i, name, sizeof(name), err) || !entry_good(z, i, name, max_size, err))
+		if (!entry_name(z, i, name, sizeof(name), err) ||
+			!entry_good(z, i, name, max_size, &size, err))
 			return false;
 		if (!wanted(name))
 			continue;
@@ -263,6 +269,7 @@ choose_entry(ZipSource *z, int64_t max_size, bool (*wanted) (const char *name), 
 			return channel_error(err, BILL_AGAIN_HINT, "the ZIP has two bills; \"%.100s\" is the second",
 								 name);
 		chosen = i;
+		z->claimed = size;
 	}
 	if (chosen < 0)
 		return channel_error(err, "Look whether it is a bill of this kind.",
@@ -275,7 +282,7 @@ choose_entry(ZipSource *z, int64_t max_size, bool (*wanted) (const char *name), 
 
 /* ---- reading ---- */
 
-/* At its end libzip has compared the checksum. */
+/* At its end libzip has compared the checksum, but not what it said of its size. */
 static int64_t
 zip_read(BillSource *source, char *buf, size_t size, ChannelError *err)
 {
@@ -292,9 +299,16 @@ zip_read(BillSource *source, char *buf, size_t size, ChannelError *err)
 						  zip_error_strerror(zip_file_get_error(z->entry)));
 			return -1;
 		}
+		if (n == 0 && z->got != z->claimed)
+		{
+			channel_error(err, BILL_AGAIN_HINT, "the ZIP's entry has %llu bytes, and claims %llu",
+						  (unsigned long long) z->got, (unsigned long long) z->claimed);
+			return -1;
+		}
 		if (n == 0)
 			break;
 		got += (size_t) n;
+		z->got += (uint64_t) n;
 	}
 	source->at = z->file.at;
 	return (int64_t) got;

@@ -35,6 +35,7 @@ static const ChannelBill balance_bill = {
 	.retry_after = 600,
 	.max_age_days = 365,
 	.delay_days = 1,
+	.by_acceptance = true,
 	.ask = ask,
 	.read_offer = read_offer,
 	.download = download,

@@ -65,6 +65,8 @@ static const ChannelBill fund_basic_bill = {
 	.is_ledger = true,
 	WECHAT_BILL_TIMES,
 	.delay_days = 4,			/* a card's refund takes up to three days */
+	.by_acceptance = true,
+	.paid_is_taken = true,		/* of refunds; of transfers, until it comes back */
 	.ask = ask_basic,
 	.read_offer = read_offer,
 	.download = download,
@@ -78,6 +80,8 @@ static const ChannelBill fund_operation_bill = {
 	.is_ledger = true,
 	WECHAT_BILL_TIMES,
 	.delay_days = 2,			/* the payee has a day to confirm */
+	.by_acceptance = true,
+	.paid_is_taken = true,
 	.ask = ask_operation,
 	.read_offer = read_offer,
 	.download = download,
