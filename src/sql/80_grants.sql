@@ -133,6 +133,14 @@ GRANT DELETE ON refundx.payment_contact, refundx.payout_contact, refundx.callbac
 	refundx.cap_line TO refundx_clerk;
 GRANT INSERT ON refundx.event TO refundx_clerk;
 
+-- bills: the clerk makes them due, the dispatcher fetches their files, the clerk has them read
+GRANT SELECT ON refundx.bill TO refundx_dispatcher, refundx_clerk;
+GRANT UPDATE (state, due_at, tries, failing_since, error, hash, announced_hash, packing, size, unpacked,
+			  person_reason, person_suggestion, fetched_at)
+	ON refundx.bill TO refundx_dispatcher;
+GRANT INSERT ON refundx.bill_chunk TO refundx_dispatcher;
+GRANT INSERT, UPDATE ON refundx.bill TO refundx_clerk;
+
 -- applications
 GRANT EXECUTE ON FUNCTION
 	refundx.payment_record(text, text, bigint, text, text, timestamptz, bigint, text, text, text, jsonb),

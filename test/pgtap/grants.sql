@@ -60,6 +60,12 @@ SELECT pg_temp.allow('refundx_dispatcher', 'UPDATE some columns', 'diversion');
 SELECT pg_temp.allow('refundx_clerk', 'SELECT some columns', 'diversion');
 SELECT pg_temp.allow('refundx_clerk', 'UPDATE some columns', 'diversion');
 
+SELECT pg_temp.allow(r, 'SELECT', 'bill') FROM unnest(ARRAY['refundx_dispatcher', 'refundx_clerk']) r;
+SELECT pg_temp.allow('refundx_dispatcher', 'UPDATE some columns', 'bill');
+SELECT pg_temp.allow('refundx_dispatcher', 'INSERT', 'bill_chunk');
+SELECT pg_temp.allow('refundx_clerk', 'INSERT', 'bill');
+SELECT pg_temp.allow('refundx_clerk', 'UPDATE', 'bill');
+
 -- People and applications: views.
 SELECT pg_temp.allow(r, 'SELECT', 'refunds', 'withdrawals', 'payments', 'accounts', 'locks', 'guards', 'wire_numbers', 'states', 'verdicts')
   FROM unnest(ARRAY['refundx_app', 'refundx_operator', 'refundx_auditor']) r;
