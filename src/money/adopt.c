@@ -76,7 +76,7 @@ refundx_break_adopt_withdrawal(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_RX_NUMBER_REUSED),
 				 errmsg("number \"%s\" is already taken", in.number),
-				 errdetail("A refund or withdrawal of another merchant has it here.")));
+				 errdetail("A refund, or another merchant's withdrawal, has it here.")));
 	in.account_id = journal_choose_slot(account_id, in.amount);
 	instruction_insert(&in);
 	payout_insert(in.instruction_id, account_id, in.amount);

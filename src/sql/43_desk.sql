@@ -167,7 +167,7 @@ AS $$
 		'account', (SELECT jsonb_build_object('account', a.account_no, 'available', b.available, 'frozen', b.frozen, 'hold', a.hold)
 				   FROM refundx.account a, refundx.desk_balance(a.account_id) b WHERE a.account_id = s.account_id),
 		'currency', (SELECT jsonb_build_object('above', p.above) FROM refundx.second_person p WHERE s.kind = 'currency' AND p.currency = s.name),
-		'break', (SELECT jsonb_build_object('class', b.class, 'assigned_to', b.assigned_to, 'closed_how', b.closed_how, 'closed_by', b.closed_by,
+		'break', (SELECT jsonb_build_object('number', b.wire_no, 'class', b.class, 'assigned_to', b.assigned_to, 'closed_how', b.closed_how, 'closed_by', b.closed_by,
 					'state', (SELECT i.state FROM refundx.instruction i WHERE i.instruction_id = b.instruction_id))
 				   FROM refundx.break b WHERE s.kind = 'break' AND b.break_id = s.id),
 		'notice', (SELECT jsonb_build_object('state', n.state, 'tries', n.tries, 'outcome', n.outcome, 'message', n.message)

@@ -26,19 +26,17 @@ AS 'MODULE_PATHNAME', 'refundx_break_adopt_withdrawal';
 COMMENT ON FUNCTION refundx.break_adopt_withdrawal(int, int, bigint, text, bigint, text, text) IS
 'Writes a withdrawal that was made elsewhere: open, asked about, never sent, its amount (minor units) frozen on the account';
 
--- The line of the bill as its own columns, or the evidence that was made of it: either may be there.
+-- The line of the bill, by the evidence that was made of it where there is one: that is found at once.
 CREATE FUNCTION refundx.break_line(b refundx.break,
 	OUT payment_no text, OUT channel_payment_id text, OUT channel_refund_id text, OUT payer_amount bigint, OUT occurred_at timestamptz, OUT code text)
 LANGUAGE sql STABLE PARALLEL UNSAFE
 AS $$
-	SELECT l.* FROM (
-		SELECT 1 AS choice, l.payment_no, l.channel_payment_id, l.channel_refund_id, l.payer_amount, l.occurred_at, l.code
-		  FROM refundx.bill_line l WHERE l.bill_id = b.bill_id AND l.line_no = b.line_no
-		UNION ALL
-		SELECT 2, e.payment_no, e.channel_payment_id, e.channel_refund_id, e.payer_amount, e.occurred_at, e.code
-		  FROM refundx.evidence e WHERE e.evidence_id = b.evidence_id) x
-	 CROSS JOIN LATERAL (SELECT x.payment_no, x.channel_payment_id, x.channel_refund_id, x.payer_amount, x.occurred_at, x.code) l
-	 ORDER BY x.choice LIMIT 1
+	SELECT e.payment_no, e.channel_payment_id, e.channel_refund_id, e.payer_amount, e.occurred_at, e.code
+	  FROM refundx.evidence e WHERE e.evidence_id = b.evidence_id
+	UNION ALL
+	SELECT l.payment_no, l.channel_payment_id, l.channel_refund_id, l.payer_amount, l.occurred_at, l.code
+	  FROM refundx.bill_line l WHERE l.bill_id = b.bill_id AND l.line_no = b.line_no AND b.evidence_id IS NULL
+	 LIMIT 1
 $$;
 COMMENT ON FUNCTION refundx.break_line(refundx.break) IS 'What the bill''s line of a break says besides; payer_amount in minor units';
 
@@ -112,7 +110,6 @@ AS $$
 		WHEN 'missing_at_channel' THEN 'Ask the channel (refundx.query_now), and let refundx.resolve() say what became of it; the next reconciliation closes this.'
 		WHEN 'amount_differs' THEN 'Find out at the channel which amount is true, correct it there or here, and say by what: refundx.break_resolve().'
 		WHEN 'twice' THEN 'Get the second one back from the channel or the payee, and say by what: refundx.break_resolve().'
-		WHEN 'other_day' THEN 'It closes by itself when the bill of its day comes; refundx.query_now() asks the channel.'
 		ELSE 'Find out what happened, and say by what it was cleared: refundx.break_resolve().' END
 $$;
 COMMENT ON FUNCTION refundx.break_instead(refundx.break) IS 'What to do about a break that cannot be accepted, in words';
@@ -151,7 +148,7 @@ BEGIN
 		   payment_no, channel_payment_id, channel_refund_id, amount, payer_amount, currency, occurred_at, received_at)
 	SELECT n.channel_id, b.merchant_id, 'bill', b.about, sha256(convert_to(format('break %s, adopted', b.break_id), 'UTF8')),
 		   refundx.break_verdict(b.bill_movement), true, b.wire_no, l.code,
-		   format('%s, which %s has accepted: %s', refundx.break_where(b), refundx.desk_person(), reason),
+		   format('%s, which %s has accepted: %s', refundx.break_where(b), refundx.desk_person(), break_say.reason),
 		   l.payment_no, l.channel_payment_id, l.channel_refund_id, b.bill_amount, l.payer_amount, b.currency, l.occurred_at, refundx.desk_now()
 	  FROM refundx.instruction n, refundx.break_line(b) l
 	 WHERE n.merchant_id = b.merchant_id AND n.wire_no = b.wire_no AND n.kind = b.about
@@ -250,7 +247,9 @@ DECLARE
 	i refundx.instruction;
 BEGIN
 	SELECT * INTO i FROM refundx.instruction n WHERE n.instruction_id = b.instruction_id;
-	IF outcome IS NULL THEN
+	IF i.instruction_id IS NULL THEN
+		PERFORM refundx.break_refuse(b, 'it is about none of ours');
+	ELSIF outcome IS NULL THEN
 		PERFORM refundx.break_refuse(b, format('the bill says "%s", and only what was paid, or came back, can be taken from it', b.bill_movement));
 	ELSIF b.bill_amount <> i.amount THEN
 		PERFORM refundx.break_refuse(b, format('the bill has an amount of %s, and ours is one of %s', b.bill_amount, i.amount));
@@ -306,10 +305,11 @@ BEGIN
 			DETAIL = format('At %s: %s.', b.closed_at, b.close_reason), HINT = 'refundx.break_reopen() opens it again.';
 	END IF;
 	IF action = 'break_accept' THEN
-		IF b.class = 'missing_here' THEN
+		IF arguments->>'account' IS NOT NULL AND (b.class, b.about) <> ('missing_here', 'withdrawal') THEN
+			RAISE EXCEPTION 'account is for a withdrawal that was made elsewhere' USING ERRCODE = '22023',
+				DETAIL = format('Break %s is of class %s, about a %s.', b.break_id, b.class, b.about);
+		ELSIF b.class = 'missing_here' THEN
 			note := refundx.break_adopt(b, s, arguments->>'account', reason);
-		ELSIF arguments->>'account' IS NOT NULL THEN
-			RAISE EXCEPTION 'account is for a withdrawal that was made elsewhere' USING ERRCODE = '22023';
 		ELSIF b.class = 'state_differs' THEN
 			SELECT r.note, r.incident INTO note, incident FROM refundx.break_believe(b, reason) r;
 		ELSIF b.class = 'fee_differs' THEN

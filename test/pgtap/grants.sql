@@ -72,7 +72,7 @@ SELECT pg_temp.allow(r, 'SELECT', 'refunds', 'withdrawals', 'payments', 'account
 SELECT pg_temp.allow(r, 'SELECT', 'outbox', 'webhooks', 'webhook_deliveries') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'handlers', 'handler_failures') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'inflight', 'unknown', 'journal_lines', 'attempts', 'evidence_log', 'events', 'notices',
-					 'channels', 'merchants', 'callbacks', 'external_refunds', 'desk', 'operator_requests', 'audit_log', 'incidents', 'health',
+					 'channels', 'merchants', 'callbacks', 'external_refunds', 'breaks', 'desk', 'operator_requests', 'audit_log', 'incidents', 'health',
 					 'withdrawals_by_state', 'awaiting_approval', 'awaiting_payee', 'in_transit', 'bounced', 'withdraw_policies',
 					 'pauses', 'caps', 'merchant_paused', 'breakers', 'paces')
   FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
@@ -148,9 +148,9 @@ INSERT INTO may_call
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor', 'pg_monitor']) r,
 		   unnest(ARRAY['armed', 'this_installation', 'worker_status', 'blockers', 'pause_subject', 'pause_text', 'cap_used']) f
-	UNION ALL SELECT 'pg_monitor', f FROM unnest(ARRAY['state_table', 'verdict_table', 'channel_kinds', 'format_amount']) f
+	UNION ALL SELECT 'pg_monitor', f FROM unnest(ARRAY['state_table', 'verdict_table', 'channel_kinds', 'format_amount', 'desk_now']) f
 	UNION ALL
-	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone', 'desk_evidence', 'desk_call', 'desk_balance', 'desk_contradiction_call', 'callback_inspect', 'failure_defaults', 'failure_policy_of']) f
+	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone', 'desk_evidence', 'desk_call', 'desk_now', 'break_age', 'break_call', 'desk_balance', 'desk_contradiction_call', 'callback_inspect', 'failure_defaults', 'failure_policy_of']) f
 	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['reissue', 'failure_policy_set', 'refund_abnormal']) f
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator']) r,
@@ -161,7 +161,7 @@ INSERT INTO may_call
 	SELECT 'refundx_operator', f FROM unnest(ARRAY['handler_add', 'handler_set', 'handler_pause', 'handler_resume', 'handler_remove', 'handler_retry', 'handler_waive']) f
 	UNION ALL
 	SELECT 'refundx_operator', f
-	  FROM unnest(ARRAY['refund_adopt', 'refund_allow', 'approve', 'reject', 'withdraw_policy_set', 'forget_payee', 'guard_lift', 'hold', 'release', 'query_now', 'retry', 'callback_replay', 'notice_resend', 'external_ignore', 'resolve', 'suspense_settle', 'confirm', 'decline', 'second_person_set', 'pause', 'resume', 'cap_set', 'cap_remove', 'pace_set', 'account_close', 'account_reopen', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
+	  FROM unnest(ARRAY['refund_adopt', 'refund_allow', 'approve', 'reject', 'withdraw_policy_set', 'forget_payee', 'guard_lift', 'hold', 'release', 'query_now', 'retry', 'callback_replay', 'notice_resend', 'external_ignore', 'break_accept', 'break_resolve', 'break_ignore', 'break_assign', 'break_reopen', 'resolve', 'suspense_settle', 'confirm', 'decline', 'second_person_set', 'pause', 'resume', 'cap_set', 'cap_remove', 'pace_set', 'account_close', 'account_reopen', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
 						'notice_provider_set', 'notice_provider_check', 'notice_template_set', 'arm']) f;
 SELECT set_eq('SELECT role, function FROM calls', 'SELECT role, function FROM may_call',
 	'every role can call exactly what it is meant to');
