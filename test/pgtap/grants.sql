@@ -150,18 +150,22 @@ INSERT INTO may_call
 		   unnest(ARRAY['armed', 'this_installation', 'worker_status', 'blockers', 'pause_subject', 'pause_text', 'cap_used']) f
 	UNION ALL SELECT 'pg_monitor', f FROM unnest(ARRAY['state_table', 'verdict_table', 'channel_kinds', 'format_amount', 'desk_now']) f
 	UNION ALL
-	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone', 'desk_evidence', 'desk_call', 'desk_now', 'break_age', 'break_call', 'desk_balance', 'desk_contradiction_call', 'callback_inspect', 'failure_defaults', 'failure_policy_of']) f
+	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone', 'desk_evidence', 'desk_call', 'desk_balance', 'desk_contradiction_call', 'callback_inspect', 'failure_defaults', 'failure_policy_of', 'bill_kinds']) f
+	UNION ALL
+	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['desk_now', 'break_age', 'break_call']) f
 	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['reissue', 'failure_policy_set', 'refund_abnormal']) f
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator']) r,
 		   unnest(ARRAY['refund_continue', 'withdraw_continue', 'failure_policy_for']) f
+	UNION ALL
+	SELECT 'refundx_operator', f FROM unnest(ARRAY['break_accept', 'break_resolve', 'break_ignore', 'break_assign', 'break_reopen']) f
 	UNION ALL
 	SELECT r, 'handler_problem' FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r
 	UNION ALL
 	SELECT 'refundx_operator', f FROM unnest(ARRAY['handler_add', 'handler_set', 'handler_pause', 'handler_resume', 'handler_remove', 'handler_retry', 'handler_waive']) f
 	UNION ALL
 	SELECT 'refundx_operator', f
-	  FROM unnest(ARRAY['refund_adopt', 'refund_allow', 'approve', 'reject', 'withdraw_policy_set', 'forget_payee', 'guard_lift', 'hold', 'release', 'query_now', 'retry', 'callback_replay', 'notice_resend', 'external_ignore', 'break_accept', 'break_resolve', 'break_ignore', 'break_assign', 'break_reopen', 'resolve', 'suspense_settle', 'confirm', 'decline', 'second_person_set', 'pause', 'resume', 'cap_set', 'cap_remove', 'pace_set', 'account_close', 'account_reopen', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
+	  FROM unnest(ARRAY['refund_adopt', 'refund_allow', 'approve', 'reject', 'withdraw_policy_set', 'forget_payee', 'guard_lift', 'hold', 'release', 'query_now', 'retry', 'callback_replay', 'notice_resend', 'external_ignore', 'resolve', 'suspense_settle', 'confirm', 'decline', 'second_person_set', 'pause', 'resume', 'cap_set', 'cap_remove', 'pace_set', 'account_close', 'account_reopen', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
 						'notice_provider_set', 'notice_provider_check', 'notice_template_set', 'arm']) f;
 SELECT set_eq('SELECT role, function FROM calls', 'SELECT role, function FROM may_call',
 	'every role can call exactly what it is meant to');
