@@ -157,6 +157,8 @@ shmem_worker_started(DatabaseSlot *db, WorkerKind kind)
 	w->behind_since = 0;
 	w->done = w->backlog = w->active = 0;
 	w->doing[0] = w->problem[0] = '\0';
+	if (kind == WORKER_CLERK)
+		db->clerk_wanted = false;
 	pg_atomic_write_u32(&w->quiet, 0);
 	pg_atomic_write_u32(&w->procno, (uint32) compat_my_procno());
 	LWLockRelease(rx_shared->lock);
@@ -215,6 +217,19 @@ wake_at_commit(WorkerKind kind)
 }
 
 /*
+ * The clerk is not there most of the time: the launcher starts it.  One that is
+ * running may have gone past what is new, so it is started again after its end.
+ */
+static void
+start_clerk(DatabaseSlot *db)
+{
+	LWLockAcquire(rx_shared->lock, LW_EXCLUSIVE);
+	db->clerk_wanted = true;
+	LWLockRelease(rx_shared->lock);
+	wake_launcher();
+}
+
+/*
  * Registered once per backend, never once per transaction: the list of
  * callbacks only grows, and every transaction walks it.
  */
@@ -251,7 +266,12 @@ wake_xact_callback(XactEvent event, void *arg)
 			db = shmem_my_database();
 			for (k = 0; db != NULL && k < WORKER_KINDS; k++)
 				if (pending & (1u << k))
-					wake_worker(db, (WorkerKind) k);
+				{
+					if (k == WORKER_CLERK)
+						start_clerk(db);
+					else
+						wake_worker(db, (WorkerKind) k);
+				}
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:

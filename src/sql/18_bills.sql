@@ -22,7 +22,7 @@ CREATE TABLE refundx.bill (
 	error		text,
 	hash		text COLLATE "C",
 	announced_hash text COLLATE "C",
-	packing		text CHECK (packing IN ('none', 'as it came', 'deflate')),
+	packing		text CHECK (packing IN ('as it came', 'gzip')),
 	size		bigint,
 	unpacked	bigint,
 	lines		bigint,
@@ -51,9 +51,9 @@ COMMENT ON COLUMN refundx.bill.state IS 'due: to be asked for at due_at; asked: 
 COMMENT ON COLUMN refundx.bill.again IS 'Fetched once more, of a day that is loaded: takes the place of the loaded one when it has been read';
 COMMENT ON COLUMN refundx.bill.failing_since IS 'Since when asking for it has come to nothing; null: it has not failed';
 COMMENT ON COLUMN refundx.bill.error IS 'What came of the last try, in words';
-COMMENT ON COLUMN refundx.bill.hash IS 'Of the unpacked file: sha256:<hex>, as we have reckoned it; null: there is no file yet';
+COMMENT ON COLUMN refundx.bill.hash IS 'Of the unpacked file, as reckoned when it was read: sha1:<hex> or sha256:<hex>; null: it has not been read';
 COMMENT ON COLUMN refundx.bill.announced_hash IS 'As the channel announced it, of the unpacked file: sha1:<hex>';
-COMMENT ON COLUMN refundx.bill.packing IS 'How it is kept in bill_chunk: as it came (packed), or deflated by us (raw deflate, zlib''s header)';
+COMMENT ON COLUMN refundx.bill.packing IS 'How it is kept in bill_chunk: as it came (gzip, ZIP), or gzip: it came plain, and was packed here';
 COMMENT ON COLUMN refundx.bill.size IS 'Bytes in bill_chunk';
 COMMENT ON COLUMN refundx.bill.unpacked IS 'Bytes of the unpacked file';
 COMMENT ON COLUMN refundx.bill.lines IS 'All of the file, also those that are not kept as lines (payments)';
