@@ -73,7 +73,7 @@ SELECT is_empty($$SELECT conrelid::regclass::text FROM pg_constraint
 
 -- The guards of what is written once fire always, also for a replica.
 SELECT is_empty($$
-	SELECT t FROM unnest(ARRAY['journal', 'event', 'evidence', 'attempt', 'request', 'audit', 'incident', 'outbox', 'former_number', 'bill_chunk', 'bill_line']) t
+	SELECT t FROM unnest(ARRAY['journal', 'event', 'evidence', 'attempt', 'request', 'audit', 'incident', 'outbox', 'former_number', 'bill_chunk', 'bill_line', 'reconciliation', 'reconciliation_class', 'bill_word']) t
 	 WHERE (SELECT count(*) FROM pg_trigger g WHERE g.tgrelid = ('refundx.' || t)::regclass
 			   AND g.tgfoid = 'refundx.refuse_change()'::regprocedure AND g.tgenabled = 'A') <> 2$$,
 	'append-only tables are guarded against UPDATE, DELETE and TRUNCATE');
