@@ -73,6 +73,13 @@ shmem_request(void)
 }
 
 static void
+init_progress(BillProgress *p)
+{
+	pg_atomic_init_u64(&p->bill_id, 0);
+	pg_atomic_init_u64(&p->done, 0);
+}
+
+static void
 shmem_startup(void)
 {
 	bool		found;
@@ -94,6 +101,9 @@ shmem_startup(void)
 		for (i = 0; i < rx_max_databases; i++)
 		{
 			ConditionVariableInit(&rx_shared->database[i].settled);
+			init_progress(&rx_shared->database[i].reading);
+			for (k = 0; k < BILLS_AT_ONCE; k++)
+				init_progress(&rx_shared->database[i].fetching[k]);
 			for (k = 0; k < WORKER_KINDS; k++)
 			{
 				pg_atomic_init_u32(&rx_shared->database[i].worker[k].procno, WORKER_NO_PROC);

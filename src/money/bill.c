@@ -29,7 +29,7 @@
  */
 
 static void
-say_day(BillDay *d, DateADT day)
+say_day(BillOfDay *d, DateADT day)
 {
 	int			y,
 				m,
@@ -59,7 +59,7 @@ complain_of_kind(const char *channel, const Channel *kind, const char *bill)
 
 /* What is remembered of a channel has no room for what only bills want to know. */
 static void
-read_merchant(BillDay *d)
+read_merchant(BillOfDay *d)
 {
 	static Statement find = {
 		"SELECT m.merchant_no, coalesce(c.config ->> 'currency', 'CNY')"
@@ -77,7 +77,7 @@ read_merchant(BillDay *d)
 
 /* A day that is not over has no bill yet: its day, in the channel's own time. */
 static void
-refuse_unfinished_day(const BillDay *d)
+refuse_unfinished_day(const BillOfDay *d)
 {
 	int64		now = timestamptz_to_unix_us(clock_now()) / USECS_PER_SEC + d->how->utc_offset;
 	int64		today = now / SECS_PER_DAY - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE);
@@ -90,7 +90,7 @@ refuse_unfinished_day(const BillDay *d)
 }
 
 void
-bill_day_named(BillDay *d, const char *channel, const char *kind, DateADT day)
+bill_day_named(BillOfDay *d, const char *channel, const char *kind, DateADT day)
 {
 	const ChannelFacts *facts = channel_facts(channel);
 
@@ -110,7 +110,7 @@ bill_day_named(BillDay *d, const char *channel, const char *kind, DateADT day)
 }
 
 bool
-bill_day_of(BillDay *d, int64 bill_id)
+bill_day_of(BillOfDay *d, int64 bill_id)
 {
 	static Statement find = {
 		"SELECT c.channel_id, b.merchant_id, c.name, c.kind, b.kind, b.day"
@@ -134,7 +134,7 @@ bill_day_of(BillDay *d, int64 bill_id)
 }
 
 const char *
-bill_day_words(const BillDay *d)
+bill_day_words(const BillOfDay *d)
 {
 	return psprintf("bill \"%s\" of channel \"%s\" for %s", d->how->kind, d->channel, d->day_text);
 }
@@ -145,7 +145,7 @@ bill_day_words(const BillDay *d)
  */
 
 static void
-values_day(Values *v, const BillDay *d)
+values_day(Values *v, const BillOfDay *d)
 {
 	values_int4(v, d->merchant_id);
 	values_text(v, d->how->kind);
@@ -153,7 +153,7 @@ values_day(Values *v, const BillDay *d)
 }
 
 int64
-bill_row_new(const BillDay *d)
+bill_row_new(const BillOfDay *d)
 {
 	static Statement add = {
 		"INSERT INTO refundx.bill (merchant_id, kind, day, channel_id, source, due_at)"
@@ -169,7 +169,7 @@ bill_row_new(const BillDay *d)
 }
 
 void
-bill_lock_day(const BillDay *d, BillRow *row)
+bill_lock_day(const BillOfDay *d, BillRow *row)
 {
 	static Statement find = {
 		"SELECT bill_id, state, hash, size IS NOT NULL FROM refundx.bill"
@@ -203,10 +203,11 @@ bill_lock_day(const BillDay *d, BillRow *row)
 }
 
 void
-bill_supersede(const BillDay *d, const BillRow *old, int64 by)
+bill_supersede(const BillOfDay *d, const BillRow *old, int64 by)
 {
 	static Statement set = {
-		"UPDATE refundx.bill SET state = 'superseded', due_at = NULL, person_reason = NULL, person_suggestion = NULL"
+		"UPDATE refundx.bill SET state = 'superseded', due_at = NULL,"
+		"       person_reason = NULL, person_suggestion = NULL, person_since = NULL"
 		" WHERE bill_id = $1", ARGS(INT8OID)
 	};
 	Values		v = {0};
@@ -224,14 +225,14 @@ bill_supersede(const BillDay *d, const BillRow *old, int64 by)
 }
 
 void
-bill_set_loaded(int64 bill_id, const BillDay *d, const BillTotals *t, const char *source)
+bill_set_loaded(int64 bill_id, const BillOfDay *d, const BillTotals *t, const char *source)
 {
 	static Statement set = {
 		"UPDATE refundx.bill SET state = 'loaded', again = false, channel_id = $2, source = $3, hash = $4, unpacked = $5,"
 		"       lines = $6, refunds = $7, amount = $8, opening = $9, closing = $10, came_in = $11,"
 		"       went_out = $12, currency = nullif($13, ''), loaded_at = $14, loaded_by = session_user,"
 		"       fetched_at = coalesce(fetched_at, $14), reconciled_at = NULL, due_at = NULL,"
-		"       failing_since = NULL, error = NULL, person_reason = NULL, person_suggestion = NULL"
+		"       failing_since = NULL, error = NULL, person_reason = NULL, person_suggestion = NULL, person_since = NULL"
 		" WHERE bill_id = $1",
 		ARGS(INT8OID, INT4OID, TEXTOID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
 			 INT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID)
@@ -256,11 +257,11 @@ bill_set_loaded(int64 bill_id, const BillDay *d, const BillTotals *t, const char
 }
 
 void
-bill_set_person(int64 bill_id, const BillDay *d, const ChannelError *err)
+bill_set_person(int64 bill_id, const BillOfDay *d, const ChannelError *err)
 {
 	static Statement set = {
 		"UPDATE refundx.bill SET state = 'with_person', person_reason = $2, person_suggestion = $3, error = $2,"
-		"       due_at = NULL WHERE bill_id = $1", ARGS(INT8OID, TEXTOID, TEXTOID)
+		"       person_since = $4, due_at = NULL WHERE bill_id = $1", ARGS(INT8OID, TEXTOID, TEXTOID, TIMESTAMPTZOID)
 	};
 	Values		v = {0};
 	Incident	incident = {
@@ -276,6 +277,7 @@ bill_set_person(int64 bill_id, const BillDay *d, const ChannelError *err)
 	values_text(&v, psprintf("%s%sHave it fetched again with refundx.bill_fetch('%s', '%s', '%s', 'reason'), or load the file by hand with refundx.bill_load().",
 							 err->hint[0] ? words_as_text(err->hint) : "", err->hint[0] ? " " : "",
 							 d->channel, d->how->kind, d->day_text));
+	values_time(&v, clock_now());
 	statement_run(&set, &v);
 	(void) incident_add(&incident);
 }

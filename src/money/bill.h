@@ -18,7 +18,7 @@
 #define BILL_CHUNK_BYTES	(1024 * 1024)
 
 /* One day's bill of a merchant: what it is called, and how it is read. */
-typedef struct BillDay
+typedef struct BillOfDay
 {
 	const ChannelBill *how;
 	int32		channel_id;
@@ -28,7 +28,7 @@ typedef struct BillDay
 	char	   *currency;		/* of lines that say none */
 	DateADT		day;
 	char		day_text[BILL_DAY_LEN + 1];
-} BillDay;
+} BillOfDay;
 
 /* The row that stands for the day; locked. */
 typedef struct BillRow
@@ -42,22 +42,22 @@ typedef struct BillRow
 /* bill.c: with SPI connected */
 
 /* ERROR 22023, RX008, RX035 if there is no such bill. */
-extern void bill_day_named(BillDay *d, const char *channel, const char *kind, DateADT day);
+extern void bill_day_named(BillOfDay *d, const char *channel, const char *kind, DateADT day);
 
 /* Of a row.  False if the channel or the kind is not there any more. */
-extern bool bill_day_of(BillDay *d, int64 bill_id);
+extern bool bill_day_of(BillOfDay *d, int64 bill_id);
 
 /* For messages: "trade" bill of channel "wx" for 2026-11-26. */
-extern const char *bill_day_words(const BillDay *d);
+extern const char *bill_day_words(const BillOfDay *d);
 
 /* The day's row, made if there is none; nobody else has it until we commit. */
-extern void bill_lock_day(const BillDay *d, BillRow *row);
+extern void bill_lock_day(const BillOfDay *d, BillRow *row);
 
 /* A row for a file that has come for the day, where `row` has one already. */
-extern int64 bill_row_new(const BillDay *d);
-extern void bill_supersede(const BillDay *d, const BillRow *old, int64 by);
-extern void bill_set_loaded(int64 bill_id, const BillDay *d, const BillTotals *totals, const char *source);
-extern void bill_set_person(int64 bill_id, const BillDay *d, const ChannelError *err);
+extern int64 bill_row_new(const BillOfDay *d);
+extern void bill_supersede(const BillOfDay *d, const BillRow *old, int64 by);
+extern void bill_set_loaded(int64 bill_id, const BillOfDay *d, const BillTotals *totals, const char *source);
+extern void bill_set_person(int64 bill_id, const BillOfDay *d, const ChannelError *err);
 
 /*
  * bill_lines.c: read the file; its lines become rows if `bill_id` is not 0.  After
@@ -65,7 +65,7 @@ extern void bill_set_person(int64 bill_id, const BillDay *d, const ChannelError 
  * bill_progress is set.
  */
 extern BillProgress *bill_progress;
-extern bool bill_read(const BillDay *d, const BillInput *input, const char *announced_hash,
+extern bool bill_read(const BillOfDay *d, const BillInput *input, const char *announced_hash,
 					  int64 bill_id, bool tell, BillTotals *totals, ChannelError *err);
 
 /* bill_file.c: the file in pieces. */

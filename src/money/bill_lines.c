@@ -42,7 +42,7 @@ static RowTarget bill_line = {"bill_line", {
 }};
 
 static void
-write_line(RowBulk *rows, int64 bill_id, const BillDay *d, const BillLine *line)
+write_line(RowBulk *rows, int64 bill_id, const BillOfDay *d, const BillLine *line)
 {
 	row_bulk_next(rows);
 	row_bulk_value(rows, AT_BILL_ID, Int64GetDatum(bill_id));
@@ -71,7 +71,7 @@ write_line(RowBulk *rows, int64 bill_id, const BillDay *d, const BillLine *line)
 }
 
 static void
-show_progress(const BillDay *d, int64 n, bool tell)
+show_progress(const BillOfDay *d, int64 n, bool tell)
 {
 	CHECK_FOR_INTERRUPTS();
 	if (bill_progress != NULL)
@@ -82,7 +82,7 @@ show_progress(const BillDay *d, int64 n, bool tell)
 
 /* True at the file's end, if all its checks hold. */
 static bool
-read_lines(const BillDay *d, BillReader *reader, int64 bill_id, bool tell, BillTotals *totals, ChannelError *err)
+read_lines(const BillOfDay *d, BillReader *reader, int64 bill_id, bool tell, BillTotals *totals, ChannelError *err)
 {
 	RowBulk    *rows = bill_id != 0 ? row_bulk_begin(&bill_line) : NULL;
 	BillLine	line;
@@ -111,7 +111,7 @@ read_lines(const BillDay *d, BillReader *reader, int64 bill_id, bool tell, BillT
 }
 
 bool
-bill_read(const BillDay *d, const BillInput *input, const char *announced_hash,
+bill_read(const BillOfDay *d, const BillInput *input, const char *announced_hash,
 		  int64 bill_id, bool tell, BillTotals *totals, ChannelError *err)
 {
 	BillExpected expected = {

@@ -37,7 +37,7 @@ PG_FUNCTION_INFO_V1(refundx_bill_load_file);
 PG_FUNCTION_INFO_V1(refundx_bill_read);
 
 static void
-refuse(const BillDay *d, const ChannelError *err)
+refuse(const BillOfDay *d, const ChannelError *err)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_RX_BAD_BILL),
@@ -52,7 +52,7 @@ refuse(const BillDay *d, const ChannelError *err)
  */
 
 static void
-write_audit(const BillDay *d, int64 bill_id, const char *hash)
+write_audit(const BillOfDay *d, int64 bill_id, const char *hash)
 {
 	static Statement add = {
 		"INSERT INTO refundx.audit (action, subject, reason, detail)"
@@ -68,20 +68,24 @@ write_audit(const BillDay *d, int64 bill_id, const char *hash)
 }
 
 static void
-tell_loaded(const BillDay *d, const BillTotals *t)
+tell_loaded(const BillOfDay *d, const BillTotals *t)
 {
-	char	   *amount = TextDatumGetCString(DirectFunctionCall2(refundx_format_amount, Int64GetDatum(t->amount),
-																 CStringGetTextDatum(t->currency[0] ? t->currency : d->currency)));
+	static Statement format = {"SELECT refundx.format_amount($1, $2)", ARGS(INT8OID, TEXTOID)};
+	Values		v = {0};
+	const char *currency = t->currency[0] ? t->currency : d->currency;
 
+	values_int8(&v, t->amount);
+	values_text(&v, currency);
+	statement_run(&format, &v);
 	ereport(NOTICE,
 			(errmsg("%s is loaded: " INT64_FORMAT " lines, of which " INT64_FORMAT " refunds and transfers of %s",
-					bill_day_words(d), t->lines, t->refunds, amount),
+					bill_day_words(d), t->lines, t->refunds, row_text(0, 1)),
 			 errhint("Next: SELECT * FROM refundx.reconcile('%s', '%s').", d->channel, d->day_text)));
 }
 
 /* Is this what is loaded already? */
 static bool
-is_loaded(const BillDay *d, const BillRow *row, const BillInput *input)
+is_loaded(const BillOfDay *d, const BillRow *row, const BillInput *input)
 {
 	BillTotals	totals;
 	ChannelError err;
@@ -94,7 +98,7 @@ is_loaded(const BillDay *d, const BillRow *row, const BillInput *input)
 }
 
 static int64
-load_by_hand(const BillDay *d, const BillInput *input)
+load_by_hand(const BillOfDay *d, const BillInput *input)
 {
 	BillTotals	totals;
 	ChannelError err;
@@ -123,7 +127,7 @@ load_by_hand(const BillDay *d, const BillInput *input)
 }
 
 static void
-name_bill(FunctionCallInfo fcinfo, BillDay *d)
+name_bill(FunctionCallInfo fcinfo, BillOfDay *d)
 {
 	const char *channel = argument_text("channel", PG_ARGISNULL(0) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(0)), NAMEDATALEN - 1);
 	const char *kind = argument_text("kind", PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1)), 64);
@@ -137,7 +141,7 @@ name_bill(FunctionCallInfo fcinfo, BillDay *d)
 Datum
 refundx_bill_load(PG_FUNCTION_ARGS)
 {
-	BillDay		d;
+	BillOfDay		d;
 	BillInput	input = {.fd = -1};
 	int64		bill_id;
 	bytea	   *file;
@@ -197,7 +201,7 @@ open_server_file(const char *path, BillInput *input)
 Datum
 refundx_bill_load_file(PG_FUNCTION_ARGS)
 {
-	BillDay		d;
+	BillOfDay		d;
 	BillInput	input;
 	int64		bill_id;
 	int			fd;
@@ -251,7 +255,7 @@ forget_same(int64 bill_id)
 
 /* In a subtransaction, undone if the file is bad. */
 static bool
-read_in_subtransaction(const BillDay *d, const BillInput *input, const char *announced_hash, int64 bill_id,
+read_in_subtransaction(const BillOfDay *d, const BillInput *input, const char *announced_hash, int64 bill_id,
 					   BillTotals *totals, ChannelError *err)
 {
 	MemoryContext memory = CurrentMemoryContext;
@@ -271,7 +275,7 @@ read_in_subtransaction(const BillDay *d, const BillInput *input, const char *ann
 }
 
 static void
-load_file(const BillDay *d, int64 bill_id, const BillInput *input, const char *announced_hash, bool again)
+load_fetched_file(const BillOfDay *d, int64 bill_id, const BillInput *input, const char *announced_hash, bool again)
 {
 	BillTotals	totals;
 	ChannelError err = {{0}};
@@ -302,7 +306,7 @@ load_file(const BillDay *d, int64 bill_id, const BillInput *input, const char *a
 void
 bill_load_fetched(int64 bill_id)
 {
-	BillDay		d;
+	BillOfDay		d;
 	BillInput	input;
 	char	   *announced_hash;
 	bool		again;
@@ -312,7 +316,7 @@ bill_load_fetched(int64 bill_id)
 	bill_file_open(bill_id, &input);
 	PG_TRY();
 	{
-		load_file(&d, bill_id, &input, announced_hash, again);
+		load_fetched_file(&d, bill_id, &input, announced_hash, again);
 	}
 	PG_FINALLY();
 	{

@@ -35,16 +35,21 @@ CREATE TABLE refundx.bill (
 	currency	text,
 	person_reason text,
 	person_suggestion text,
+	person_since timestamptz,
 	fetched_at	timestamptz,
 	loaded_at	timestamptz,
 	loaded_by	text,
 	reconciled_at timestamptz,
 	CONSTRAINT bill_whole CHECK
 		((state = 'with_person') = (person_reason IS NOT NULL)
+		 AND (person_reason IS NULL) = (person_since IS NULL)
 		 AND (state <> 'loaded' OR (hash IS NOT NULL AND lines IS NOT NULL AND loaded_at IS NOT NULL))
 		 AND (state NOT IN ('due', 'asked') OR due_at IS NOT NULL))
 );
 CREATE UNIQUE INDEX bill_of_day ON refundx.bill (merchant_id, kind, day, again) WHERE state <> 'superseded';
+-- What there is to do: few rows, whatever the years.
+CREATE INDEX bill_due ON refundx.bill (due_at) WHERE state IN ('due', 'asked');
+CREATE INDEX bill_to_read ON refundx.bill (bill_id) WHERE state IN ('fetched', 'with_person') OR state = 'loaded' AND reconciled_at IS NULL;
 COMMENT ON TABLE refundx.bill IS 'Bills of channels: one for each merchant, kind and day; amounts in minor units';
 COMMENT ON COLUMN refundx.bill.channel_id IS 'The channel that it is fetched through, or was loaded for';
 COMMENT ON COLUMN refundx.bill.state IS 'due: to be asked for at due_at; asked: being asked for or downloaded; fetched: its file is kept, and is to be read; loaded: its lines count; empty: the channel says that there was no business; with_person: see person_reason; superseded: another file has taken its place';
@@ -107,3 +112,22 @@ COMMENT ON COLUMN refundx.bill_line.rate IS 'The fee''s rate in millionths';
 COMMENT ON COLUMN refundx.bill_line.balance IS 'Of the merchant''s account after the line; null: the line does not say';
 COMMENT ON COLUMN refundx.bill_line.balance_change IS 'Of that account by the line; negative: went out';
 COMMENT ON COLUMN refundx.bill_line.code IS 'The channel''s own word for what it is';
+
+/*
+ * Which kinds of bills are fetched, and from which day on.  The clerk makes the
+ * rows; a person may decide otherwise.
+ */
+CREATE TABLE refundx.bill_plan (
+	merchant_id	int NOT NULL,
+	kind		text COLLATE "C" NOT NULL,
+	fetch		boolean,
+	first_day	date,
+	looked_at	timestamptz,
+	set_at		timestamptz,
+	set_by		text,
+	PRIMARY KEY (merchant_id, kind)
+);
+COMMENT ON TABLE refundx.bill_plan IS 'Which bills of a merchant are fetched by themselves, and since which day';
+COMMENT ON COLUMN refundx.bill_plan.fetch IS 'What a person has decided; null: fetched if the merchant has made something that the bill covers';
+COMMENT ON COLUMN refundx.bill_plan.first_day IS 'The day of the first refund or withdrawal that it covers; null: there is none yet';
+COMMENT ON COLUMN refundx.bill_plan.looked_at IS 'When that was looked for in vain';
