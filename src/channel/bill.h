@@ -159,6 +159,11 @@ typedef struct ChannelBill		/* named in Channel.bills */
 	int			retry_after;	/* seconds between two looks while it is being made */
 	int			max_age_days;	/* older ones cannot be had any more */
 	int			delay_days;		/* so many days a line may stand away from its own day */
+	bool		by_acceptance;	/* a line's own day is that on which the channel took it on, not
+								 * that on which it was paid */
+	bool		paid_is_taken;	/* "paid" is written when the money leaves the merchant's account:
+								 * whether it has arrived is told elsewhere, or by its not coming
+								 * back */
 
 	/* Ask for it.  cursor "" at first.  The URL that comes back lives for seconds. */
 	bool		(*ask) (void *config, const char *day, const char *cursor,

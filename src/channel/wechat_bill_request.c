@@ -18,6 +18,7 @@ static const ChannelBill trade_bill = {
 	.retry_after = 1800,
 	.max_age_days = 90,
 	.delay_days = 1,
+	.by_acceptance = true,
 	.open = wechat_bill_trade_open,
 };
 

@@ -213,7 +213,7 @@ GRANT EXECUTE ON FUNCTION refundx.desk_evidence(int, text, text), refundx.desk_c
 	refundx.desk_balance(bigint), refundx.desk_contradiction_call(bigint, bigint)
 	TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.check(), refundx.mask_phone(text),
-	refundx.failure_defaults(), refundx.failure_policy_of(bigint),
+	refundx.failure_defaults(), refundx.failure_policy_of(bigint), refundx.bill_kinds(),
 	refundx.callback_inspect(text, jsonb, bytea, timestamptz)
 	TO refundx_operator, refundx_auditor;
 
