@@ -1,8 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * bill.c
- *	  What there is to know about bills without reading a table: the kinds that
- *	  channels make, and how far the workers are with one.
+ *	  How far the workers are with the bills that they fetch and read.
  *
  * src/api/bill.c
  *
@@ -11,52 +10,9 @@
 #include "base/pg_compat.h"
 
 #include "base/shmem.h"
-#include "channel/bill.h"
 #include "utils/builtins.h"
-#include "utils/timestamp.h"
 
-PG_FUNCTION_INFO_V1(refundx_bill_kinds);
 PG_FUNCTION_INFO_V1(refundx_bill_progress);
-
-static Datum
-seconds(int64 s)
-{
-	Interval   *i = palloc0(sizeof(Interval));
-
-	i->time = s * USECS_PER_SEC;
-	return IntervalPGetDatum(i);
-}
-
-static void
-put_kind(ReturnSetInfo *rsinfo, const char *channel_kind, const ChannelBill *b)
-{
-	bool		nulls[12] = {false};
-	Datum		values[12] = {
-		CStringGetTextDatum(channel_kind), CStringGetTextDatum(b->kind), CStringGetTextDatum(b->label),
-		BoolGetDatum(b->has_refunds), BoolGetDatum(b->has_transfers), BoolGetDatum(b->is_ledger),
-		BoolGetDatum(b->ask != NULL), seconds(b->utc_offset), seconds(b->ready_at), seconds(b->retry_after),
-		Int32GetDatum(b->max_age_days), Int32GetDatum(b->delay_days)
-	};
-
-	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
-}
-
-/* SQL: bill_kinds() */
-Datum
-refundx_bill_kinds(PG_FUNCTION_ARGS)
-{
-	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	const Channel *channel;
-	const ChannelBill *b;
-	int			i,
-				k;
-
-	InitMaterializedSRF(fcinfo, 0);
-	for (i = 0; (channel = channel_at(i)) != NULL; i++)
-		for (k = 0; (b = channel_bill_at(channel->kind, k)) != NULL; k++)
-			put_kind(rsinfo, channel->kind, b);
-	return (Datum) 0;
-}
 
 static void
 put_progress(ReturnSetInfo *rsinfo, const char *doing, BillProgress *p)

@@ -82,11 +82,11 @@ refuse_unfinished_day(const BillOfDay *d)
 	int64		now = timestamptz_to_unix_us(clock_now()) / USECS_PER_SEC + d->how->utc_offset;
 	int64		today = now / SECS_PER_DAY - (POSTGRES_EPOCH_JDATE - UNIX_EPOCH_JDATE);
 
-	if (DATE_NOT_FINITE(d->day) || d->day >= today)
+	if (d->day >= today)
 		ereport(ERROR,
 				(errcode(ERRCODE_RX_BILL_DAY),
 				 errmsg("there is no bill for %s yet: the day is not over", d->day_text),
-				 errhint("%s makes a bill after the day has ended in its own time zone.", d->how->label)));
+				 errhint("A day ends at midnight where the channel is.")));
 }
 
 void
@@ -103,8 +103,9 @@ bill_day_named(BillOfDay *d, const char *channel, const char *kind, DateADT day)
 	d->channel = pstrdup(channel);
 	d->channel_id = facts->channel_id;
 	d->merchant_id = facts->merchant_id;
-	say_day(d, DATE_NOT_FINITE(day) ? 0 : day);
-	d->day = day;
+	if (DATE_NOT_FINITE(day))
+		ereport(ERROR, (errcode(ERRCODE_INVALID_PARAMETER_VALUE), errmsg("day must be one day")));
+	say_day(d, day);
 	refuse_unfinished_day(d);
 	read_merchant(d);
 }
@@ -230,12 +231,13 @@ bill_set_loaded(int64 bill_id, const BillOfDay *d, const BillTotals *t, const ch
 	static Statement set = {
 		"UPDATE refundx.bill SET state = 'loaded', again = false, channel_id = $2, source = $3, hash = $4, unpacked = $5,"
 		"       lines = $6, refunds = $7, amount = $8, opening = $9, closing = $10, came_in = $11,"
-		"       went_out = $12, currency = nullif($13, ''), loaded_at = $14, loaded_by = session_user,"
+		"       went_out = $12, currency = nullif($13, ''), has_refunds = $15, has_transfers = $16,"
+		"       loaded_at = $14, loaded_by = session_user,"
 		"       fetched_at = coalesce(fetched_at, $14), reconciled_at = NULL, due_at = NULL,"
 		"       failing_since = NULL, error = NULL, person_reason = NULL, person_suggestion = NULL, person_since = NULL"
 		" WHERE bill_id = $1",
 		ARGS(INT8OID, INT4OID, TEXTOID, TEXTOID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID, INT8OID,
-			 INT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID)
+			 INT8OID, INT8OID, TEXTOID, TIMESTAMPTZOID, BOOLOID, BOOLOID)
 	};
 	Values		v = {0};
 
@@ -253,6 +255,8 @@ bill_set_loaded(int64 bill_id, const BillOfDay *d, const BillTotals *t, const ch
 	values_int8(&v, t->out);
 	values_text(&v, t->currency);
 	values_time(&v, clock_now());
+	values_bool(&v, t->has_refunds);
+	values_bool(&v, t->has_transfers);
 	statement_run(&set, &v);
 }
 

@@ -89,8 +89,13 @@ read_lines(const BillOfDay *d, BillReader *reader, int64 bill_id, bool tell, Bil
 	BillStep	step;
 	int64		n = 0;
 
-	while ((step = bill_next(reader, &line, err)) == BILL_LINE)
+	while ((step = bill_next(reader, &line, err)) == BILL_LINE || step == BILL_PAUSE)
 	{
+		if (step == BILL_PAUSE)
+		{
+			show_progress(d, n, false);
+			continue;
+		}
 		if (line.line_no < 1 || line.line_no > PG_INT32_MAX)
 		{
 			strlcpy(err->message, "it has too many lines", sizeof(err->message));

@@ -78,8 +78,8 @@ tell_loaded(const BillOfDay *d, const BillTotals *t)
 	values_text(&v, currency);
 	statement_run(&format, &v);
 	ereport(NOTICE,
-			(errmsg("%s is loaded: " INT64_FORMAT " lines, of which " INT64_FORMAT " refunds and transfers of %s",
-					bill_day_words(d), t->lines, t->refunds, row_text(0, 1)),
+			(errmsg("%s is loaded: " INT64_FORMAT " lines, of which " INT64_FORMAT " refunds and transfers of %s %s",
+					bill_day_words(d), t->lines, t->refunds, row_text(0, 1), currency),
 			 errhint("Next: SELECT * FROM refundx.reconcile('%s', '%s').", d->channel, d->day_text)));
 }
 

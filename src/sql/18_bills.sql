@@ -27,6 +27,8 @@ CREATE TABLE refundx.bill (
 	unpacked	bigint,
 	lines		bigint,
 	refunds		bigint,
+	has_refunds	boolean,
+	has_transfers boolean,
 	amount		bigint,
 	opening		bigint,
 	closing		bigint,
@@ -63,6 +65,7 @@ COMMENT ON COLUMN refundx.bill.size IS 'Bytes in bill_chunk';
 COMMENT ON COLUMN refundx.bill.unpacked IS 'Bytes of the unpacked file';
 COMMENT ON COLUMN refundx.bill.lines IS 'All of the file, also those that are not kept as lines (payments)';
 COMMENT ON COLUMN refundx.bill.refunds IS 'How many of them are refunds or transfers';
+COMMENT ON COLUMN refundx.bill.has_refunds IS 'Whether this very file covers refunds: if not, that one is missing in it says nothing; has_transfers likewise';
 COMMENT ON COLUMN refundx.bill.amount IS 'Sum of the refunds and transfers that were paid or are under way';
 COMMENT ON COLUMN refundx.bill.opening IS 'Of a ledger: the account''s balance before its first line; null where the file does not say';
 COMMENT ON COLUMN refundx.bill.reconciled_at IS 'When its day was last reconciled with it; null: that is still to be done';
@@ -120,7 +123,7 @@ COMMENT ON COLUMN refundx.bill_line.code IS 'The channel''s own word for what it
 CREATE TABLE refundx.bill_plan (
 	merchant_id	int NOT NULL,
 	kind		text COLLATE "C" NOT NULL,
-	fetch		boolean,
+	wanted		boolean,
 	first_day	date,
 	looked_at	timestamptz,
 	set_at		timestamptz,
@@ -128,6 +131,6 @@ CREATE TABLE refundx.bill_plan (
 	PRIMARY KEY (merchant_id, kind)
 );
 COMMENT ON TABLE refundx.bill_plan IS 'Which bills of a merchant are fetched by themselves, and since which day';
-COMMENT ON COLUMN refundx.bill_plan.fetch IS 'What a person has decided; null: fetched if the merchant has made something that the bill covers';
+COMMENT ON COLUMN refundx.bill_plan.wanted IS 'What a person has decided; null: fetched if the merchant has made something that the bill covers';
 COMMENT ON COLUMN refundx.bill_plan.first_day IS 'The day of the first refund or withdrawal that it covers; null: there is none yet';
 COMMENT ON COLUMN refundx.bill_plan.looked_at IS 'When that was looked for in vain';

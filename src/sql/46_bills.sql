@@ -1,16 +1,6 @@
 /*
  * The channels' bills: loading by hand, and which are fetched.
  */
-CREATE FUNCTION refundx.bill_kinds(
-	OUT channel_kind text, OUT kind text, OUT label text, OUT has_refunds boolean, OUT has_transfers boolean,
-	OUT is_ledger boolean, OUT fetchable boolean, OUT utc_offset interval, OUT ready_at interval,
-	OUT retry_after interval, OUT max_age_days int, OUT delay_days int)
-RETURNS SETOF record
-LANGUAGE c IMMUTABLE PARALLEL UNSAFE
-AS 'MODULE_PATHNAME', 'refundx_bill_kinds';
-COMMENT ON FUNCTION refundx.bill_kinds() IS
-'The bills that channels make: what each covers, whose day it is (utc_offset), how long after the end of that day it is there (ready_at), how old it may be (max_age_days), and how many days a line may stand away from its own day (delay_days)';
-
 CREATE FUNCTION refundx.bill_progress(OUT bill_id bigint, OUT doing text, OUT done bigint)
 RETURNS SETOF record
 LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -39,16 +29,16 @@ COMMENT ON FUNCTION refundx.bill_read(bigint) IS
 'For the clerk: reads a bill that was fetched. A bad file goes to a person, and raises no error; errors are those of the server (disk full)';
 
 -- A day in the channel's own time.
-CREATE FUNCTION refundx.bill_day(at timestamptz, utc_offset interval) RETURNS date
+CREATE FUNCTION refundx.bill_day(at timestamptz, utc_offset int) RETURNS date
 LANGUAGE sql IMMUTABLE PARALLEL UNSAFE
-AS $$ SELECT ((at AT TIME ZONE 'UTC') + utc_offset)::date $$;
-COMMENT ON FUNCTION refundx.bill_day(timestamptz, interval) IS 'Which day of a channel''s bills a moment is in';
+AS $$ SELECT ((at AT TIME ZONE 'UTC') + make_interval(secs => utc_offset))::date $$;
+COMMENT ON FUNCTION refundx.bill_day(timestamptz, int) IS 'Which day of a channel''s bills a moment is in; utc_offset in seconds';
 
 -- When the bill of a day is there.
-CREATE FUNCTION refundx.bill_ready(day date, utc_offset interval, ready_at interval) RETURNS timestamptz
+CREATE FUNCTION refundx.bill_ready(day date, utc_offset int, ready_at int) RETURNS timestamptz
 LANGUAGE sql IMMUTABLE PARALLEL UNSAFE
-AS $$ SELECT ((day + 1)::timestamp - utc_offset + ready_at) AT TIME ZONE 'UTC' $$;
-COMMENT ON FUNCTION refundx.bill_ready(date, interval, interval) IS 'From when on a channel has the bill of a day';
+AS $$ SELECT ((day + 1)::timestamp + make_interval(secs => ready_at - utc_offset)) AT TIME ZONE 'UTC' $$;
+COMMENT ON FUNCTION refundx.bill_ready(date, int, int) IS 'From when on a channel has the bill of a day; utc_offset and ready_at in seconds';
 
 CREATE FUNCTION refundx.bills_make_due(at timestamptz) RETURNS int
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -94,7 +84,7 @@ BEGIN
 		SELECT s::date AS day
 		  FROM generate_series(greatest(coalesce(p.first_day, refundx.bill_day(p.set_at, k.utc_offset)), t.today - k.max_age_days)::timestamp,
 							   (t.today - 1)::timestamp, '1 day') s) d
-	 WHERE c.channel_id IS NOT NULL AND coalesce(p.fetch, p.first_day IS NOT NULL)
+	 WHERE c.channel_id IS NOT NULL AND coalesce(p.wanted, p.first_day IS NOT NULL)
 	   AND NOT EXISTS (SELECT FROM refundx.bill b
 						WHERE b.merchant_id = p.merchant_id AND b.kind = p.kind AND b.day = d.day AND b.state <> 'superseded')
 	ON CONFLICT DO NOTHING;
@@ -173,7 +163,7 @@ COMMENT ON FUNCTION refundx.bill_fetch(text, text, date, text) IS
 'Has a day''s bill fetched now: one that waits, that is with a person, or that is loaded already (if what comes then differs, it takes its place). Returns the bill''s id.
 Errors: RX035 the day is not over, or too old for the channel, RX008 no such channel, RX018 it is closed, 22023 no such kind, no reason, RX026 inside a handler.';
 
-CREATE FUNCTION refundx.bill_fetch_set(channel text, kind text, fetch boolean, reason text) RETURNS text
+CREATE FUNCTION refundx.bill_fetch_set(channel text, kind text, wanted boolean, reason text) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -193,14 +183,14 @@ BEGIN
 		RAISE EXCEPTION 'no bill of kind "%" can be fetched from channel "%"', kind, channel USING ERRCODE = '22023',
 			HINT = 'Kinds: ' || coalesce((SELECT string_agg(x.kind, ', ') FROM refundx.bill_kinds() x WHERE x.channel_kind = c.kind AND x.fetchable), 'none') || '.';
 	END IF;
-	INSERT INTO refundx.bill_plan AS p (merchant_id, kind, fetch, set_at, set_by)
-	VALUES (c.merchant_id, bill_fetch_set.kind, bill_fetch_set.fetch, refundx.desk_now(), session_user)
+	INSERT INTO refundx.bill_plan AS p (merchant_id, kind, wanted, set_at, set_by)
+	VALUES (c.merchant_id, bill_fetch_set.kind, bill_fetch_set.wanted, refundx.desk_now(), session_user)
 	ON CONFLICT (merchant_id, kind) DO UPDATE
-	   SET fetch = excluded.fetch, set_at = excluded.set_at, set_by = excluded.set_by;
+	   SET wanted = excluded.wanted, set_at = excluded.set_at, set_by = excluded.set_by;
 	INSERT INTO refundx.audit (action, subject, reason, detail)
-	VALUES ('bill_fetch_set', channel || '/' || kind, reason, jsonb_build_object('fetch', fetch));
-	RETURN CASE WHEN fetch THEN 'is fetched each day from now on'
-				WHEN NOT fetch THEN 'is not fetched any more'
+	VALUES ('bill_fetch_set', channel || '/' || kind, reason, jsonb_build_object('wanted', wanted));
+	RETURN CASE WHEN wanted THEN 'is fetched each day from now on'
+				WHEN NOT wanted THEN 'is not fetched any more'
 				ELSE 'is fetched if the merchant has made something that it covers' END;
 END
 $$;

@@ -22,7 +22,7 @@ COMMENT ON COLUMN refundx.bills.amount IS 'Of the refunds and transfers in it; m
 COMMENT ON COLUMN refundx.bills.error IS 'What came of the last try to fetch it, in words';
 
 CREATE VIEW refundx.desk_bills AS
-	SELECT 60 AS severity, 'bill' AS what, format('%s/%s/%s', c.name, b.kind, b.day) AS subject,
+	SELECT 55 AS severity, 'bill' AS what, format('%s/%s/%s', c.name, b.kind, b.day) AS subject,
 		   c.name AS channel, b.state, b.person_since AS since, NULL::bigint AS amount, NULL::text AS currency,
 		   b.person_reason AS reason,
 		   CASE WHEN b.size IS NOT NULL THEN format('the file that came at %s is kept (%s bytes)', to_char(b.fetched_at, 'YYYY-MM-DD HH24:MI:SS'), b.size)

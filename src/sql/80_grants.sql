@@ -147,7 +147,7 @@ GRANT EXECUTE ON FUNCTION
 	refundx.bill_fetch(text, text, date, text),
 	refundx.bill_fetch_set(text, text, boolean, text)
 	TO refundx_operator;
-GRANT EXECUTE ON FUNCTION refundx.bill_kinds(), refundx.bill_progress() TO refundx_operator, refundx_auditor, pg_monitor;
+GRANT EXECUTE ON FUNCTION refundx.bill_progress() TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.bills TO refundx_operator, refundx_auditor;
 
 -- applications

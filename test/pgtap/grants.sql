@@ -152,6 +152,9 @@ INSERT INTO may_call
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone', 'desk_evidence', 'desk_call', 'desk_balance', 'desk_contradiction_call', 'callback_inspect', 'failure_defaults', 'failure_policy_of', 'bill_kinds']) f
 	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['reissue', 'failure_policy_set', 'refund_abnormal']) f
+	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['bill_load', 'bill_load_file', 'bill_fetch', 'bill_fetch_set']) f
+	UNION ALL SELECT r, 'bill_progress' FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r
+	UNION ALL SELECT 'refundx_clerk', f FROM unnest(ARRAY['bills_make_due', 'bill_read']) f
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator']) r,
 		   unnest(ARRAY['refund_continue', 'withdraw_continue', 'failure_policy_for']) f
