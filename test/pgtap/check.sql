@@ -305,7 +305,7 @@ SELECT pg_temp.finds('I13', 'two that have won', $$INSERT INTO refundx.event (in
 SELECT pg_temp.finds('I14', 'an answer to nobody''s call', $$DELETE FROM refundx.attempt WHERE wire_no = 'paid'$$);
 SELECT pg_temp.finds('I14', 'an answer to another number''s', $$UPDATE refundx.attempt SET wire_no = 'plain' WHERE wire_no = 'paid'$$);
 SELECT pg_temp.finds('I14', 'an answer before the call', $$UPDATE refundx.attempt SET started_at = started_at + interval '1 hour' WHERE wire_no = 'paid'$$);
-SELECT pg_temp.finds('I14', 'more calls than attempts', $$UPDATE refundx.instruction SET attempts = 2 WHERE instruction_no = 'paid'$$);
+SELECT pg_temp.finds('I14', 'calls without an attempt', $$UPDATE refundx.instruction SET attempts = 1 WHERE instruction_no = 'plain'$$);
 SELECT pg_temp.finds('I15', 'a refund without its first event', $$DELETE FROM refundx.event WHERE instruction_id = pg_temp.id('open') AND from_state IS NULL$$);
 SELECT pg_temp.finds('I15', 'one that begins twice', $$INSERT INTO refundx.event (instruction_id, type, to_state) VALUES (pg_temp.id('open'), 'submitted', 'queued')$$);
 SELECT pg_temp.finds('I15', 'one for which nothing was frozen', $$DELETE FROM refundx.journal WHERE instruction_id = pg_temp.id('open')$$);
