@@ -207,6 +207,10 @@ GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx
 	refundx.check_i16, refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i21, refundx.check_i23, refundx.check_i24, refundx.check_i25,
 	refundx.check_approval, refundx.check_handlers, refundx.check_outbox, refundx.check_orphans, refundx.invariants
 	TO refundx_operator, refundx_auditor;
+GRANT SELECT ON refundx.breaks TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.desk_now() TO refundx_operator, refundx_auditor, pg_monitor;
+GRANT EXECUTE ON FUNCTION refundx.break_age(timestamptz), refundx.break_call(bigint, text, text, text, text)
+	TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.desk_evidence(int, text, text), refundx.desk_call(text, text[]),
 	refundx.desk_balance(bigint), refundx.desk_contradiction_call(bigint, bigint)
 	TO refundx_operator, refundx_auditor;
@@ -269,6 +273,11 @@ GRANT EXECUTE ON FUNCTION
 	refundx.callback_replay(text, text, boolean),
 	refundx.notice_resend(bigint, text, boolean),
 	refundx.external_ignore(text, text, text, text, boolean),
+	refundx.break_accept(bigint, text, text, boolean),
+	refundx.break_resolve(bigint, text, text, boolean),
+	refundx.break_ignore(bigint, text, boolean),
+	refundx.break_assign(bigint, text, text, boolean),
+	refundx.break_reopen(bigint, text, boolean),
 	refundx.resolve(text, text, text, text, boolean),
 	refundx.suspense_settle(text, bigint, text, text, boolean),
 	refundx.confirm(bigint, text, boolean),
