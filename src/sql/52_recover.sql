@@ -52,7 +52,7 @@ BEGIN
 			HINT = 'See refundx.recoveries; refundx.recover(reason) begins one.';
 	END IF;
 	UPDATE refundx.recovery r
-	   SET state = 'done', end_seq = coalesce(r.end_seq, (SELECT last_value FROM refundx.event_seq_seq)), done_at = refundx.desk_now(), done_by = refundx.desk_person(), done_reason = reason,
+	   SET state = 'done', end_seq = coalesce(r.end_seq, (SELECT last_value FROM refundx.event_seq_seq)), done_at = refundx.desk_now(), done_by = refundx.desk_person(), done_reason = recover_done.reason,
 		   report = CASE WHEN early THEN refundx.recovery_report(r.recovery_id) ELSE r.report END
 	 WHERE r.done_at IS NULL AND r.recovery_id <= id;
 	INSERT INTO refundx.audit (action, subject, reason, detail)

@@ -171,7 +171,7 @@ read_claimable(Dispatcher *d)
 		Call	   *c = call_from_row(row);
 		char		why[256] = "";
 
-		if (row_bool(row, 33))
+		if (row_bool(row, 32))
 		{
 			column_int8(&lost, c->instruction_id);
 			call_free(c);
