@@ -13,7 +13,8 @@
  *
  * The temporary tables are made anew by each run, and it is an error if there are such:
  * these functions have their owner's rights, and would fire the triggers of a stranger's
- * table of that name.
+ * table of that name.  What looks at them is in plpgsql: a function in SQL keeps its plan,
+ * and with it the tables of the run before, to the end of the transaction.
  */
 
 -- What a run is about: a merchant's day, where the channel is, and the loaded bills of it.
@@ -114,8 +115,12 @@ $$;
 COMMENT ON FUNCTION refundx.reconcile_tables() IS 'Makes the temporary tables of a run. Error: 42P07 there is a table of such a name';
 
 CREATE FUNCTION refundx.reconcile_tables_drop() RETURNS void
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
-AS $$ DROP TABLE pg_temp.rx_number, pg_temp.rx_extra, pg_temp.rx_total, pg_temp.rx_seen, pg_temp.rx_class $$;
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+AS $$
+BEGIN
+	DROP TABLE pg_temp.rx_number, pg_temp.rx_extra, pg_temp.rx_total, pg_temp.rx_seen, pg_temp.rx_class;
+END
+$$;
 COMMENT ON FUNCTION refundx.reconcile_tables_drop() IS 'Drops the temporary tables of a run';
 
 /*
