@@ -6,8 +6,8 @@
 SELECT refundx.channel_add('rc', 'wechat', pg_temp.wechat() || '{"mchid": "1900000640"}') IS NULL;
 -- A bill and its lines, as a load would keep them.
 CREATE FUNCTION pg_temp.bill(kind text, day date, state text DEFAULT 'loaded') RETURNS bigint LANGUAGE sql AS $$
-	INSERT INTO refundx.bill (channel_id, merchant_id, kind, day, state, hash, lines, loaded_at, currency)
-	SELECT channel_id, merchant_id, $1, $2, $3, 'sha256:00', 0, now(), 'CNY' FROM refundx.channel WHERE name = 'rc' RETURNING bill_id
+	INSERT INTO refundx.bill (channel_id, merchant_id, kind, day, state, hash, lines, loaded_at, currency, due_at)
+	SELECT channel_id, merchant_id, $1, $2, $3, 'sha256:00', 0, now(), 'CNY', CASE $3 WHEN 'due' THEN now() END FROM refundx.channel WHERE name = 'rc' RETURNING bill_id
 $$;
 CREATE FUNCTION pg_temp.line(kind text, day date, no text, amount bigint, movement text, about text DEFAULT 'refund', fee bigint DEFAULT NULL, rate bigint DEFAULT NULL,
 	payment_no text DEFAULT NULL) RETURNS void LANGUAGE sql AS $$
@@ -70,8 +70,11 @@ $$;
 SELECT pg_temp.fails($$SELECT * FROM refundx.reconcile('nobody', '2036-10-20')$$);
 SELECT pg_temp.fails($$SELECT * FROM refundx.reconcile('rc', NULL)$$);
 SELECT pg_temp.fails($$SELECT * FROM refundx.reconcile('rc', '2036-10-20')$$);
-SELECT pg_temp.bill('trade', '2036-10-19', 'empty') IS NOT NULL;
-SELECT pg_temp.fails($$SELECT * FROM refundx.reconcile('rc', '2036-10-19')$$);
+SELECT pg_temp.bill('trade', '2036-10-18', 'due') IS NOT NULL, pg_temp.bill('trade', '2036-10-19', 'empty') IS NOT NULL;
+SELECT pg_temp.fails($$SELECT * FROM refundx.reconcile('rc', '2036-10-18')$$);
+-- A day without business says something, too.
+SELECT pg_temp.refund('rcQUIET', 99, 'succeeded', '2036-10-19 10:00') \g /dev/null
+SELECT pg_temp.run('2036-10-19', true);
 -- A day with one of each.
 SELECT pg_temp.bill('trade', '2036-10-20') IS NOT NULL;
 SELECT pg_temp.refund('rcOK' || n, 100 + n, 'succeeded', '2036-10-20 10:00'), pg_temp.line('trade', '2036-10-20', 'rcOK' || n, 100 + n, 'paid', fee => -1000, rate => 6000)

@@ -60,7 +60,7 @@ BEGIN
 							  CASE WHEN bool_or(k.has_transfers AND k.by_acceptance) THEN 'withdrawal' END], NULL)
 	  INTO s.utc_offset, s.delay, s.delays, s.bills, s.taken, s.covers, s.accepted
 	  FROM refundx.bill_kinds() k
-	  LEFT JOIN refundx.bill b ON b.merchant_id = s.merchant_id AND b.kind = k.kind AND b.day = s.day AND b.state = 'loaded'
+	  LEFT JOIN refundx.bill b ON b.merchant_id = s.merchant_id AND b.kind = k.kind AND b.day = s.day AND b.state IN ('loaded', 'empty')
 	 WHERE k.channel_kind = s.channel_kind;
 	s.from_at := (s.day::timestamp - s.utc_offset) AT TIME ZONE 'UTC';
 	s.to_at := s.from_at + interval '24 hours';
