@@ -366,6 +366,9 @@ plant_draw_transfer(SbTransfer *t)
 	if (!drawn(t->merchant, t->no, &h) || strncmp(t->no, "CONSOLE", 7) == 0)
 		return;
 	class = (PlantClass) ((h >> 20) % (uint64_t) CLASS_COUNT);
+	/* money that comes back is no contradiction, but a bounce: not by chance */
+	if (class == PLANT_STATE || class == PLANT_FEE)
+		class = PLANT_TWICE;
 	if (class == PLANT_CONSOLE && console_transfer(t->merchant, "-", CONSOLE_AMOUNT) == NULL)
 		return;
 	if (class == PLANT_CONSOLE || plant_make(NULL, t, class_names[class], NULL) != NULL)
