@@ -336,6 +336,9 @@ static bool
 drawn(const SbMerchant *m, const char *no, uint64_t *h)
 {
 	*h = hash_string(no, hash_string(m->mchid, sandbox.opt.seed + 77));
+	/* numbers that count up differ in a few bits only: let each count everywhere */
+	*h = (*h ^ (*h >> 33)) * UINT64_C(0xff51afd7ed558ccd);
+	*h ^= *h >> 33;
 	return sandbox.opt.plant_percent > 0 &&
 		(double) (*h % 10000) < sandbox.opt.plant_percent * 100;
 }
