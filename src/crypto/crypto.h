@@ -47,6 +47,25 @@ extern bool random_bytes(void *out, size_t len);
 extern bool random_nonce(char out[33]);		/* 32 lower-case hex digits and NUL */
 extern bool equal_constant_time(const void *a, const void *b, size_t len);
 
+/* ---- Merkle trees, RFC 6962 (merkle.c) ---- */
+#define HASH_LEN			32
+#define MERKLE_PATH_MAX		64
+
+/* What stands beside one on the way to the root; `left`: on its left. */
+typedef struct MerkleStep
+{
+	bool		left;
+	unsigned char hash[HASH_LEN];
+} MerkleStep;
+
+extern bool merkle_leaf(const void *data, size_t len, unsigned char out[HASH_LEN]);
+extern bool merkle_root(const unsigned char (*leaves)[HASH_LEN], size_t n,
+						unsigned char out[HASH_LEN]);
+
+/* From the leaf upwards; returns how many steps, -1 if there is no such leaf. */
+extern int	merkle_path(const unsigned char (*leaves)[HASH_LEN], size_t n, size_t index,
+						MerkleStep path[MERKLE_PATH_MAX]);
+
 /* ---- RSA (rsa.c) ---- */
 typedef struct CryptoKey CryptoKey;	/* a private or public RSA key, >= 2048 bits */
 

@@ -502,6 +502,7 @@ AS $$
 	UNION ALL SELECT 'I17', subject, finding FROM refundx.check_i17
 	UNION ALL SELECT 'I18', subject, finding FROM refundx.check_i18
 	UNION ALL SELECT 'I19', subject, finding FROM refundx.check_i19
+	UNION ALL SELECT 'I20', subject, finding FROM refundx.check_i20
 	UNION ALL SELECT 'I23', subject, finding FROM refundx.check_i23
 	UNION ALL SELECT 'I24', subject, finding FROM refundx.check_i24
 	UNION ALL SELECT 'approval', subject, finding FROM refundx.check_approval

@@ -132,6 +132,11 @@ GRANT EXECUTE ON FUNCTION refundx.held_back(bigint) TO refundx_clerk;
 GRANT DELETE ON refundx.payment_contact, refundx.payout_contact, refundx.callback_count,
 	refundx.cap_line TO refundx_clerk;
 GRANT INSERT ON refundx.event TO refundx_clerk;
+-- it seals the journal, which it reads
+GRANT SELECT ON refundx.journal, refundx.seal, refundx.sealed, refundx.day_seal, refundx.seal_cursor TO refundx_clerk;
+GRANT SELECT (account_id, account_no, slot, slot_of, currency) ON refundx.account TO refundx_clerk;
+GRANT INSERT ON refundx.seal, refundx.sealed, refundx.day_seal TO refundx_clerk;
+GRANT UPDATE ON refundx.seal_cursor TO refundx_clerk;
 
 -- applications
 GRANT EXECUTE ON FUNCTION
@@ -190,10 +195,12 @@ GRANT SELECT ON refundx.handlers, refundx.handler_failures TO refundx_operator, 
 GRANT EXECUTE ON FUNCTION refundx.handler_problem(text, text, text, text) TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx.check_i04,
 	refundx.check_i05, refundx.check_i06, refundx.check_i08, refundx.check_i09, refundx.check_i10, refundx.check_i11,
-	refundx.check_i16, refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i23, refundx.check_i24, refundx.check_approval, refundx.check_handlers, refundx.check_orphans
+	refundx.check_i16, refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i20, refundx.check_i23, refundx.check_i24, refundx.check_approval, refundx.check_handlers, refundx.check_orphans
 	TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.desk_evidence(int, text, text), refundx.desk_call(text, text[]),
 	refundx.desk_balance(bigint), refundx.desk_contradiction_call(bigint, bigint)
+	TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.seal_findings(bigint, bigint, boolean), refundx.journal_verify(bigint, bigint)
 	TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.check(), refundx.mask_phone(text),
 	refundx.failure_defaults(), refundx.failure_policy_of(bigint),
@@ -272,5 +279,6 @@ GRANT EXECUTE ON FUNCTION
 	refundx.notice_provider_set(text, jsonb),
 	refundx.notice_provider_check(text),
 	refundx.notice_template_set(text, text, text, jsonb, text),
+	refundx.journal_seal(),
 	refundx.arm(text)
 	TO refundx_operator;

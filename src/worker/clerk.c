@@ -14,7 +14,8 @@
  *	- whom a withdrawal paid is erased, some days after its end;
  *	- counts of refused callbacks older than a month are thrown away, and lines of
  *	  caps whose windows have long passed;
- *	- some invariants are checked, of some rows: what breaks one is paused.
+ *	- some invariants are checked, of some rows: what breaks one is paused;
+ *	- the journal is sealed (clerk_seal.c), last, for that takes its time.
  *
  * src/worker/clerk.c
  *
@@ -27,6 +28,7 @@
 #include "base/sql.h"
 #include "money/stop.h"
 #include "utils/timestamp.h"
+#include "worker/clerk_seal.h"
 
 static void overdue(void *arg);
 static void raise_watermark(void *arg);
@@ -45,6 +47,7 @@ clerk_run(Worker *self)
 	(void) worker_transaction(self, "refundx: retention", forget_counts, NULL);
 	if (rx_background_checks)
 		(void) worker_transaction(self, "refundx: checking invariants", check_some, NULL);
+	clerk_seal(self);
 }
 
 /*
