@@ -21,6 +21,9 @@ BEGIN
 END
 $$;
 CREATE FUNCTION pg_temp.sent(no text) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO refundx.request (instruction_id, wire_no, body) SELECT instruction_id, wire_no, '' FROM refundx.instruction WHERE instruction_no = $1;
+	INSERT INTO refundx.attempt (instruction_id, merchant_id, call, wire_no)
+	SELECT instruction_id, merchant_id, 'submit', wire_no FROM refundx.instruction WHERE instruction_no = $1;
 	UPDATE refundx.instruction SET attempts = 1, state = 'sending', first_attempt_at = clock_timestamp() WHERE instruction_no = $1;
 	INSERT INTO refundx.event (instruction_id, type, from_state, to_state) SELECT instruction_id, 'claimed', 'queued', 'sending' FROM refundx.instruction WHERE instruction_no = $1;
 $$;

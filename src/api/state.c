@@ -11,7 +11,7 @@
 #include "base/pg_compat.h"
 
 #include "catalog/pg_type.h"
-#include "channel/channel.h"
+#include "channel/bill.h"
 #include "fmgr.h"
 #include "money/state.h"
 #include "notice/notice.h"
@@ -24,6 +24,7 @@ PG_FUNCTION_INFO_V1(refundx_state_table);
 PG_FUNCTION_INFO_V1(refundx_state_is_open);
 PG_FUNCTION_INFO_V1(refundx_verdict_table);
 PG_FUNCTION_INFO_V1(refundx_channel_kinds);
+PG_FUNCTION_INFO_V1(refundx_bill_kinds);
 PG_FUNCTION_INFO_V1(refundx_mask_phone);
 PG_FUNCTION_INFO_V1(refundx_format_amount);
 
@@ -210,6 +211,47 @@ refundx_channel_kinds(PG_FUNCTION_ARGS)
 		timeout->time = (int64) l->call_timeout_ms * 1000;
 		row_add(&row, IntervalPGetDatum(timeout), false);
 		row_put(&row, rsinfo);
+	}
+	return (Datum) 0;
+}
+
+/*
+ * SQL: bill_kinds() returns setof (channel_kind, kind, label, has_refunds,
+ * has_transfers, is_ledger, utc_offset, ready_at, retry_after, max_age_days,
+ * delay_days, by_acceptance, paid_is_taken)
+ */
+Datum
+refundx_bill_kinds(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	const Channel *channel;
+	int			c;
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (c = 0; (channel = channel_at(c)) != NULL; c++)
+	{
+		const ChannelBill *bill;
+		int			i;
+
+		for (i = 0; (bill = channel_bill_at(channel->kind, i)) != NULL; i++)
+		{
+			Row			row = {0};
+
+			row_words(&row, channel->kind);
+			row_words(&row, bill->kind);
+			row_words(&row, bill->label);
+			row_add(&row, BoolGetDatum(bill->has_refunds), false);
+			row_add(&row, BoolGetDatum(bill->has_transfers), false);
+			row_add(&row, BoolGetDatum(bill->is_ledger), false);
+			row_add(&row, Int32GetDatum(bill->utc_offset), false);
+			row_add(&row, Int32GetDatum(bill->ready_at), false);
+			row_add(&row, Int32GetDatum(bill->retry_after), false);
+			row_add(&row, Int32GetDatum(bill->max_age_days), false);
+			row_add(&row, Int32GetDatum(bill->delay_days), false);
+			row_add(&row, BoolGetDatum(bill->by_acceptance), false);
+			row_add(&row, BoolGetDatum(bill->paid_is_taken), false);
+			row_put(&row, rsinfo);
+		}
 	}
 	return (Datum) 0;
 }

@@ -49,6 +49,7 @@
 #define ERRCODE_RX_UNKNOWN_ITEM			RX_SQLSTATE('0', '2', '9')
 #define ERRCODE_RX_ROLE_PAUSED			RX_SQLSTATE('0', '3', '2')
 #define ERRCODE_RX_CAP					RX_SQLSTATE('0', '3', '3')
+#define ERRCODE_RX_BREAK				RX_SQLSTATE('0', '3', '8')
 #define ERRCODE_RX_UNKNOWN_SEAL			RX_SQLSTATE('0', '3', '9')
 
 #endif							/* REFUNDX_ERRORS_H */

@@ -83,6 +83,14 @@ typedef struct BillTotals
 	int64_t		in;				/* sum of what came in, minor units */
 	int64_t		out;			/* and of what went out, positive */
 	char		currency[4];	/* "" if there was no line */
+
+	/*
+	 * What this very file covers: of some kinds there are layouts that leave
+	 * something out (a WeChat trade bill of SUCCESS has payments only), and then
+	 * its silence about a refund means nothing.
+	 */
+	bool		has_refunds;
+	bool		has_transfers;
 	char		hash[BILL_HASH_MAX + 1];	/* of the unpacked file: "sha1:<hex>" or "sha256:<hex>" */
 	int64_t		size;			/* of it, in bytes */
 } BillTotals;
@@ -130,6 +138,8 @@ typedef struct BillExpected
 typedef enum BillStep
 {
 	BILL_LINE,					/* *line is one of a refund, a transfer, or of money that came back or went */
+	BILL_PAUSE,					/* nothing yet: many lines were none of ours.  A moment to look
+								 * whether one is wanted elsewhere; then go on */
 	BILL_END,					/* the file was whole, and all its checks hold */
 	BILL_BAD					/* *err says what was wrong; nothing of it counts */
 } BillStep;
@@ -137,7 +147,7 @@ typedef enum BillStep
 typedef struct BillReader BillReader;	/* each format's own begins with its functions */
 
 /* One kind of bill that a channel makes. */
-typedef struct ChannelBill
+typedef struct ChannelBill		/* named in Channel.bills */
 {
 	const char *kind;			/* "trade": in SQL */
 	const char *label;			/* in sentences for people */
@@ -149,6 +159,11 @@ typedef struct ChannelBill
 	int			retry_after;	/* seconds between two looks while it is being made */
 	int			max_age_days;	/* older ones cannot be had any more */
 	int			delay_days;		/* so many days a line may stand away from its own day */
+	bool		by_acceptance;	/* a line's own day is that on which the channel took it on, not
+								 * that on which it was paid */
+	bool		paid_is_taken;	/* "paid" is written when the money leaves the merchant's account:
+								 * whether it has arrived is told elsewhere, or by its not coming
+								 * back */
 
 	/* Ask for it.  cursor "" at first.  The URL that comes back lives for seconds. */
 	bool		(*ask) (void *config, const char *day, const char *cursor,

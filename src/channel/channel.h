@@ -322,12 +322,15 @@ typedef struct ChannelProduct
 								ChannelEvidence *out);
 } ChannelProduct;
 
+struct ChannelBill;				/* channel/bill.h */
+
 typedef struct Channel
 {
 	const char *kind;			/* "wechat": in SQL and in URLs */
 	const char *label;			/* "WeChat Pay": in sentences for people */
 	const ChannelProduct *refund;
 	const ChannelProduct *transfer; /* NULL: it pays no withdrawals */
+	const struct ChannelBill *const *bills; /* NULL-terminated; NULL: it makes none */
 
 	/* The merchant a configuration names (no keys needed); false on error. */
 	bool		(*merchant) (const char *config_json, char merchant[CHANNEL_MERCHANT_MAX + 1],

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "channel/wechat.h"
+#include "channel/wechat_bill.h"
 
 #define DAY			86400
 #define MAX_AGE		((int64_t) 365 * DAY)
@@ -84,6 +85,7 @@ const Channel wechat_channel = {
 	.label = "WeChat Pay",
 	.refund = &wechat_refunds,
 	.transfer = &wechat_transfers,
+	.bills = wechat_bills,
 	.merchant = wechat_merchant,
 	.open = wechat_open,
 	.close = wechat_close,

@@ -47,6 +47,18 @@ extern bool random_bytes(void *out, size_t len);
 extern bool random_nonce(char out[33]);		/* 32 lower-case hex digits and NUL */
 extern bool equal_constant_time(const void *a, const void *b, size_t len);
 
+/*
+ * A digest of what comes piece by piece, however long it gets: "sha1" (of files,
+ * where a channel announces it; no security rests on it) or "sha256".
+ */
+#define CRYPTO_DIGEST_HEX_MAX	64
+
+typedef struct CryptoDigest CryptoDigest;
+
+extern CryptoDigest *crypto_digest_new(const char *algorithm);	/* NULL: there is no such */
+extern bool crypto_digest_add(CryptoDigest *digest, const void *data, size_t len);
+extern bool crypto_digest_hex(CryptoDigest *digest, char out[CRYPTO_DIGEST_HEX_MAX + 1]);
+extern void crypto_digest_free(CryptoDigest *digest);
 /* ---- Merkle trees, RFC 6962 (merkle.c) ---- */
 #define HASH_LEN			32
 #define MERKLE_PATH_MAX		64

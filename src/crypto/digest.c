@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  *
  * digest.c
- *	  SHA-256, HMAC, random bytes, and comparison in constant time.
+ *	  Digests, HMAC, random bytes, and comparison in constant time.
  *
  * OpenSSL 3 looks an algorithm up by name at every use unless it is fetched
  * once and kept, which costs more than hashing a callback does.
@@ -11,6 +11,7 @@
  *-------------------------------------------------------------------------
  */
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <openssl/crypto.h>
@@ -104,4 +105,78 @@ bool
 equal_constant_time(const void *a, const void *b, size_t len)
 {
 	return len == 0 || CRYPTO_memcmp(a, b, len) == 0;
+}
+
+/* ---- piece by piece ---- */
+
+struct CryptoDigest
+{
+	EVP_MD_CTX *ctx;
+};
+
+CryptoDigest *
+crypto_digest_new(const char *algorithm)
+{
+	const EVP_MD *md = strcmp(algorithm, "sha1") == 0 ? EVP_sha1() :
+		strcmp(algorithm, "sha256") == 0 ? EVP_sha256() : NULL;
+	CryptoDigest *digest;
+
+	if (md == NULL)
+		return NULL;
+	digest = calloc(1, sizeof(*digest));
+	if (digest == NULL)
+		return NULL;
+	ERR_set_mark();
+	digest->ctx = EVP_MD_CTX_new();
+	if (digest->ctx == NULL || EVP_DigestInit_ex(digest->ctx, md, NULL) != 1)
+	{
+		crypto_digest_free(digest);
+		digest = NULL;
+	}
+	ERR_pop_to_mark();
+	return digest;
+}
+
+bool
+crypto_digest_add(CryptoDigest *digest, const void *data, size_t len)
+{
+	bool		ok;
+
+	ERR_set_mark();
+	ok = len == 0 || EVP_DigestUpdate(digest->ctx, data, len) == 1;
+	ERR_pop_to_mark();
+	return ok;
+}
+
+bool
+crypto_digest_hex(CryptoDigest *digest, char out[CRYPTO_DIGEST_HEX_MAX + 1])
+{
+	static const char digits[] = "0123456789abcdef";
+	unsigned char raw[EVP_MAX_MD_SIZE];
+	unsigned int len = 0;
+	unsigned int i;
+	bool		ok;
+
+	out[0] = '\0';
+	ERR_set_mark();
+	ok = EVP_DigestFinal_ex(digest->ctx, raw, &len) == 1 && 2 * len <= CRYPTO_DIGEST_HEX_MAX;
+	ERR_pop_to_mark();
+	if (!ok)
+		return false;
+	for (i = 0; i < len; i++)
+	{
+		out[2 * i] = digits[raw[i] >> 4];
+		out[2 * i + 1] = digits[raw[i] & 0x0f];
+	}
+	out[2 * len] = '\0';
+	return true;
+}
+
+void
+crypto_digest_free(CryptoDigest *digest)
+{
+	if (digest == NULL)
+		return;
+	EVP_MD_CTX_free(digest->ctx);
+	free(digest);
 }

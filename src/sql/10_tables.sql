@@ -1,7 +1,7 @@
 /*
  * Tables.  They are private: users call functions and read views.
  *
- * Insert-only tables (journal, event, evidence, attempt, request, audit, former_number) are
+ * Insert-only tables (journal, event, evidence, attempt, request, audit, former_number, bill_chunk, bill_line) are
  * guarded by triggers; see 20_triggers.sql.  No table is partitioned at run
  * time, because a restore of such a dump fails.
  *

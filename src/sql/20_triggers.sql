@@ -39,7 +39,7 @@ DO $$
 DECLARE
 	t text;
 BEGIN
-	FOREACH t IN ARRAY ARRAY['journal', 'event', 'evidence', 'attempt', 'request', 'audit', 'incident', 'outbox', 'former_number', 'seal', 'sealed', 'day_seal'] LOOP
+	FOREACH t IN ARRAY ARRAY['journal', 'event', 'evidence', 'attempt', 'request', 'audit', 'incident', 'outbox', 'former_number', 'bill_chunk', 'bill_line', 'reconciliation', 'reconciliation_class', 'bill_word', 'seal', 'sealed', 'day_seal'] LOOP
 		EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON refundx.%I
 						FOR EACH ROW EXECUTE FUNCTION refundx.refuse_change()', t);
 		EXECUTE format('CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON refundx.%I
@@ -47,7 +47,7 @@ BEGIN
 		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER append_only', t);
 		EXECUTE format('ALTER TABLE refundx.%I ENABLE ALWAYS TRIGGER append_only_truncate', t);
 	END LOOP;
-	FOREACH t IN ARRAY ARRAY['merchant', 'channel', 'account', 'payment', 'instruction', 'payout', 'external_refund', 'diversion', 'guard', 'guard_lock', 'operator_request', 'handler', 'handler_run'] LOOP
+	FOREACH t IN ARRAY ARRAY['merchant', 'channel', 'account', 'payment', 'instruction', 'payout', 'external_refund', 'diversion', 'guard', 'guard_lock', 'operator_request', 'handler', 'handler_run', 'bill', 'break'] LOOP
 		EXECUTE format('CREATE TRIGGER never_deleted BEFORE DELETE ON refundx.%I
 						FOR EACH ROW EXECUTE FUNCTION refundx.refuse_change()', t);
 		EXECUTE format('CREATE TRIGGER never_truncated BEFORE TRUNCATE ON refundx.%I

@@ -129,6 +129,8 @@ BEGIN
 		-- two who set it come one after the other
 		PERFORM pg_advisory_xact_lock(hashtext('refundx.second_person'));
 		s.currency := name;
+	ELSIF kind = 'break' THEN
+		s := refundx.break_lock(name::bigint);
 	ELSE
 		RAISE EXCEPTION 'kind must be payment, account, refund or withdrawal, not "%"', coalesce(kind, '') USING ERRCODE = '22023';
 	END IF;
@@ -165,6 +167,9 @@ AS $$
 		'account', (SELECT jsonb_build_object('account', a.account_no, 'available', b.available, 'frozen', b.frozen, 'hold', a.hold)
 				   FROM refundx.account a, refundx.desk_balance(a.account_id) b WHERE a.account_id = s.account_id),
 		'currency', (SELECT jsonb_build_object('above', p.above) FROM refundx.second_person p WHERE s.kind = 'currency' AND p.currency = s.name),
+		'break', (SELECT jsonb_build_object('number', b.wire_no, 'class', b.class, 'assigned_to', b.assigned_to, 'closed_how', b.closed_how, 'closed_by', b.closed_by,
+					'state', (SELECT i.state FROM refundx.instruction i WHERE i.instruction_id = b.instruction_id))
+				   FROM refundx.break b WHERE s.kind = 'break' AND b.break_id = s.id),
 		'notice', (SELECT jsonb_build_object('state', n.state, 'tries', n.tries, 'outcome', n.outcome, 'message', n.message)
 				   FROM refundx.notice n WHERE s.kind = 'notice' AND n.notice_id = s.id),
 		'external', (SELECT jsonb_build_object('wire_no', x.wire_no, 'amount', x.amount, 'counted', x.counted, 'ignored_by', x.ignored_by)

@@ -6,7 +6,8 @@
  * since is refused then.  One is needed
  *
  *	- above the amount that refundx.second_person_set() has set for the currency, to
- *	  resolve, to retry, to release and to settle a suspense account: what can let money go;
+ *	  resolve, to retry, to release, to settle a suspense account, and to accept, resolve
+ *	  or ignore a break: what can let money go, or out of sight;
  *	- always, to end without payment what was ever sent, for lack of the channel's
  *	  own word that it is dead.
  */
@@ -32,7 +33,7 @@ AS $$
 				ELSE format('%s %s is more than %s', refundx.format_amount(s.amount, s.currency), s.currency, refundx.format_amount(p.above, p.currency)) END
 	  FROM refundx.second_person p
 	 WHERE p.currency = s.currency
-	   AND (s.amount > p.above AND action IN ('resolve', 'retry', 'release', 'suspense_settle')
+	   AND (s.amount > p.above AND action IN ('resolve', 'retry', 'release', 'suspense_settle', 'break_accept', 'break_resolve', 'break_ignore')
 			OR action = 'second_person_set' AND coalesce((arguments->>'above')::bigint > p.above, true))
 $$;
 COMMENT ON FUNCTION refundx.desk_second(refundx.desk_subject, text, jsonb) IS 'Why a second person has to agree to an act; null: nobody has to';
@@ -93,6 +94,8 @@ BEGIN
 		IF action = 'resolve' THEN
 			SELECT r.note, r.waits, r.incident INTO a.note, waits, incident FROM refundx.desk_resolve(s, arguments, reason, confirms) r;
 			asked := waits IS NOT NULL;
+		ELSIF s.kind = 'break' THEN
+			SELECT r.note, r.incident INTO a.note, incident FROM refundx.break_act(action, s, arguments, reason) r;
 		ELSE
 			a.note := CASE action
 				WHEN 'hold' THEN refundx.desk_hold(s, reason)
@@ -131,7 +134,8 @@ BEGIN
 				'asked for, as request', a.request, 'confirmed, of request', confirms.request_id,
 				'asked by', CASE WHEN confirms.request_id IS NOT NULL THEN coalesce(confirms.actor, confirms.by_user) END)));
 	IF a.done AND incident IS NOT NULL THEN
-		PERFORM refundx.incident_add('resolved', incident, format('%s resolved it: %s', refundx.desk_person(), a.note), s.id);
+		PERFORM refundx.incident_add('resolved', incident, format('%s resolved it: %s', refundx.desk_person(), a.note),
+									 CASE s.kind WHEN 'break' THEN (SELECT b.instruction_id FROM refundx.break b WHERE b.break_id = s.id) ELSE s.id END);
 	END IF;
 	PERFORM refundx.desk_wake();
 	RETURN a;
@@ -241,6 +245,6 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION refundx.second_person_set(text, bigint, text, boolean) IS
-'Above which amount (minor units of currency) resolve, retry, release and suspense_settle need a second person; null: above none. To raise it, or to take it away, needs a second person itself.
+'Above which amount (minor units of currency) resolve, retry, release, suspense_settle, break_accept, break_resolve and break_ignore need a second person; null: above none. To raise it, or to take it away, needs a second person itself.
 dry_run => true says what would happen, and changes nothing. Kept in the audit log with the reason.
 Errors: RX005 not a currency code, RX006 that waits for a second person already, RX014 amount, 22023 no reason.';

@@ -1,8 +1,8 @@
 /*
  * The invariants, each one query that returns what breaks it.
  *
- * They hold at every commit, with workers running, so refundx.check() asks
- * them in one statement, which has one snapshot.  Each is a view of its own
+ * They hold at every commit, with workers running, so refundx.check()
+ * (51_check.sql) asks them all with one snapshot.  Each is a view of its own
  * (subject, finding), so that it can be asked alone.  They read whole tables:
  * once a day, and after anything unusual.
  *
@@ -459,17 +459,6 @@ CREATE VIEW refundx.check_orphans AS
 	 WHERE o.payee_id IS NOT NULL
 	   AND NOT EXISTS (SELECT FROM refundx.payee p WHERE p.payee_id = o.payee_id)
 	UNION ALL
-	SELECT o.what || ' ' || o.id, 'its refund or withdrawal does not exist'
-	  FROM (SELECT 'event' AS what, seq AS id, instruction_id FROM refundx.event WHERE instruction_id IS NOT NULL
-			UNION ALL SELECT 'attempt', attempt_id, instruction_id FROM refundx.attempt
-			UNION ALL SELECT 'request of', instruction_id, instruction_id FROM refundx.request
-			UNION ALL SELECT 'notice', notice_id, instruction_id FROM refundx.notice
-			UNION ALL SELECT 'payout of', instruction_id, instruction_id FROM refundx.payout
-			UNION ALL SELECT 'contact of', instruction_id, instruction_id FROM refundx.payout_contact
-			UNION ALL SELECT 'lock of guard', guard_id, instruction_id FROM refundx.guard_lock
-			UNION ALL SELECT 'line of a day''s limit', n, instruction_id FROM refundx.cap_line) o
-	 WHERE NOT EXISTS (SELECT FROM refundx.instruction i WHERE i.instruction_id = o.instruction_id)
-	UNION ALL
 	SELECT 'event ' || x.seq, format('its evidence %s does not exist', x.evidence_id)
 	  FROM refundx.event x
 	 WHERE x.evidence_id IS NOT NULL
@@ -483,31 +472,3 @@ CREATE VIEW refundx.check_orphans AS
 	  FROM refundx.evidence e
 	 WHERE NOT EXISTS (SELECT FROM refundx.channel c WHERE c.channel_id = e.channel_id);
 COMMENT ON VIEW refundx.check_orphans IS 'Rows whose parents are missing, and withdrawals without what belongs to one; the tables that a refund or withdrawal passes through have no foreign keys';
-
-CREATE FUNCTION refundx.check(OUT invariant text, OUT subject text, OUT finding text)
-RETURNS SETOF record
-LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
-AS $$
-	SELECT 'I1', subject, finding FROM refundx.check_i01
-	UNION ALL SELECT 'I2', subject, finding FROM refundx.check_i02
-	UNION ALL SELECT 'I3', subject, finding FROM refundx.check_i03
-	UNION ALL SELECT 'I4', subject, finding FROM refundx.check_i04
-	UNION ALL SELECT 'I5', subject, finding FROM refundx.check_i05
-	UNION ALL SELECT 'I6', subject, finding FROM refundx.check_i06
-	UNION ALL SELECT 'I8', subject, finding FROM refundx.check_i08
-	UNION ALL SELECT 'I9', subject, finding FROM refundx.check_i09
-	UNION ALL SELECT 'I10', subject, finding FROM refundx.check_i10
-	UNION ALL SELECT 'I11', subject, finding FROM refundx.check_i11
-	UNION ALL SELECT 'I16', subject, finding FROM refundx.check_i16
-	UNION ALL SELECT 'I17', subject, finding FROM refundx.check_i17
-	UNION ALL SELECT 'I18', subject, finding FROM refundx.check_i18
-	UNION ALL SELECT 'I19', subject, finding FROM refundx.check_i19
-	UNION ALL SELECT 'I20', subject, finding FROM refundx.check_i20
-	UNION ALL SELECT 'I23', subject, finding FROM refundx.check_i23
-	UNION ALL SELECT 'I24', subject, finding FROM refundx.check_i24
-	UNION ALL SELECT 'approval', subject, finding FROM refundx.check_approval
-	UNION ALL SELECT 'handlers', subject, finding FROM refundx.check_handlers
-	UNION ALL SELECT 'orphans', subject, finding FROM refundx.check_orphans
-$$;
-COMMENT ON FUNCTION refundx.check() IS
-'The invariants: one row for each row that breaks one, none if all is well, also while the workers run. Reads whole tables';

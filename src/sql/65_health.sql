@@ -143,6 +143,12 @@ CREATE VIEW refundx.health AS
 		   CASE WHEN count(*) = 0 THEN 'no refund and no withdrawal' ELSE 'refunds or withdrawals wait for a person: see refundx.desk' END
 	  FROM refundx.instruction i WHERE i.person_since IS NOT NULL
 	UNION ALL
+	SELECT 'breaks', CASE WHEN count(*) = 0 THEN 'ok' WHEN min(b.opened_at) < refundx.desk_now() - interval '4 days' THEN 'error' ELSE 'warning' END,
+		   NULL, min(b.opened_at), refundx.desk_now() - min(b.opened_at), count(*),
+		   CASE WHEN count(*) = 0 THEN 'our books and the channels'' agree'
+				ELSE format('breaks between our books and the channels'', %s of them nobody''s: see refundx.breaks', count(*) FILTER (WHERE b.assigned_to IS NULL)) END
+	  FROM refundx.break b WHERE b.closed_at IS NULL
+	UNION ALL
 	SELECT 'webhook', CASE WHEN w.paused IS NOT NULL OR w.failing_since < clock_timestamp() - interval '1 hour' THEN 'error' ELSE 'warning' END,
 		   NULL, coalesce(w.paused_since, w.failing_since), clock_timestamp() - d.oldest, NULL,
 		   format('webhook %s %s; %s', w.name, CASE WHEN w.paused IS NOT NULL THEN 'is paused: ' || w.paused_reason ELSE 'fails: ' || w.last_error END,

@@ -113,7 +113,10 @@ CREATE VIEW refundx.desk_external AS
 	  LEFT JOIN refundx.payment p ON p.payment_id = x.payment_id
 	 WHERE x.ignored_at IS NULL
 	   AND NOT EXISTS (SELECT FROM refundx.instruction i
-						WHERE i.merchant_id = x.merchant_id AND i.kind = x.about AND i.wire_no = x.wire_no);
+						WHERE i.merchant_id = x.merchant_id AND i.kind = x.about AND i.wire_no = x.wire_no)
+	   -- the bill has it as well: then it is one item, the break
+	   AND NOT EXISTS (SELECT FROM refundx.break b
+						WHERE b.merchant_id = x.merchant_id AND b.about = x.about AND b.wire_no = x.wire_no AND b.closed_at IS NULL);
 COMMENT ON VIEW refundx.desk_external IS 'The desk''s refunds and withdrawals that were made elsewhere';
 
 CREATE VIEW refundx.desk_merchants AS

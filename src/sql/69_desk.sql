@@ -12,6 +12,7 @@ CREATE VIEW refundx.desk AS
 		UNION ALL SELECT * FROM refundx.desk_holds
 		UNION ALL SELECT * FROM refundx.desk_requests
 		UNION ALL SELECT * FROM refundx.desk_external
+		UNION ALL SELECT * FROM refundx.desk_breaks
 		UNION ALL SELECT * FROM refundx.desk_merchants
 		UNION ALL SELECT * FROM refundx.desk_pauses
 		UNION ALL SELECT * FROM refundx.desk_approvals

@@ -132,11 +132,14 @@ GRANT EXECUTE ON FUNCTION refundx.held_back(bigint) TO refundx_clerk;
 GRANT DELETE ON refundx.payment_contact, refundx.payout_contact, refundx.callback_count,
 	refundx.cap_line TO refundx_clerk;
 GRANT INSERT ON refundx.event TO refundx_clerk;
--- it seals the journal, which it reads
-GRANT SELECT ON refundx.journal, refundx.seal, refundx.sealed, refundx.day_seal, refundx.seal_cursor TO refundx_clerk;
-GRANT SELECT (account_id, account_no, slot, slot_of, currency) ON refundx.account TO refundx_clerk;
-GRANT INSERT ON refundx.seal, refundx.sealed, refundx.day_seal TO refundx_clerk;
-GRANT UPDATE ON refundx.seal_cursor TO refundx_clerk;
+
+-- bills: the clerk makes them due, the dispatcher fetches their files, the clerk has them read
+GRANT SELECT ON refundx.bill TO refundx_dispatcher, refundx_clerk;
+GRANT UPDATE (state, due_at, tries, failing_since, error, hash, announced_hash, packing, size, unpacked,
+			  person_reason, person_suggestion, fetched_at)
+	ON refundx.bill TO refundx_dispatcher;
+GRANT INSERT ON refundx.bill_chunk TO refundx_dispatcher;
+GRANT INSERT, UPDATE ON refundx.bill TO refundx_clerk;
 
 -- applications
 GRANT EXECUTE ON FUNCTION
@@ -195,15 +198,20 @@ GRANT SELECT ON refundx.handlers, refundx.handler_failures TO refundx_operator, 
 GRANT EXECUTE ON FUNCTION refundx.handler_problem(text, text, text, text) TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx.check_i04,
 	refundx.check_i05, refundx.check_i06, refundx.check_i08, refundx.check_i09, refundx.check_i10, refundx.check_i11,
-	refundx.check_i16, refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i20, refundx.check_i23, refundx.check_i24, refundx.check_approval, refundx.check_handlers, refundx.check_orphans
+	refundx.check_i12, refundx.check_i13, refundx.check_i14, refundx.check_i15,
+	refundx.check_i16, refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i20, refundx.check_i21, refundx.check_i23, refundx.check_i24, refundx.check_i25,
+	refundx.check_approval, refundx.check_handlers, refundx.check_outbox, refundx.check_orphans, refundx.invariants
+	TO refundx_operator, refundx_auditor;
+GRANT SELECT ON refundx.breaks TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.desk_now() TO refundx_operator, refundx_auditor, pg_monitor;
+GRANT EXECUTE ON FUNCTION refundx.break_age(timestamptz), refundx.break_call(bigint, text, text, text, text)
 	TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.desk_evidence(int, text, text), refundx.desk_call(text, text[]),
 	refundx.desk_balance(bigint), refundx.desk_contradiction_call(bigint, bigint)
 	TO refundx_operator, refundx_auditor;
-GRANT EXECUTE ON FUNCTION refundx.seal_findings(bigint, bigint, boolean), refundx.journal_verify(bigint, bigint)
-	TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.check(text[]), refundx.personal_words(text) TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.check(), refundx.mask_phone(text),
-	refundx.failure_defaults(), refundx.failure_policy_of(bigint),
+	refundx.failure_defaults(), refundx.failure_policy_of(bigint), refundx.bill_kinds(),
 	refundx.callback_inspect(text, jsonb, bytea, timestamptz)
 	TO refundx_operator, refundx_auditor;
 
@@ -260,6 +268,11 @@ GRANT EXECUTE ON FUNCTION
 	refundx.callback_replay(text, text, boolean),
 	refundx.notice_resend(bigint, text, boolean),
 	refundx.external_ignore(text, text, text, text, boolean),
+	refundx.break_accept(bigint, text, text, boolean),
+	refundx.break_resolve(bigint, text, text, boolean),
+	refundx.break_ignore(bigint, text, boolean),
+	refundx.break_assign(bigint, text, text, boolean),
+	refundx.break_reopen(bigint, text, boolean),
 	refundx.resolve(text, text, text, text, boolean),
 	refundx.suspense_settle(text, bigint, text, text, boolean),
 	refundx.confirm(bigint, text, boolean),
@@ -279,6 +292,14 @@ GRANT EXECUTE ON FUNCTION
 	refundx.notice_provider_set(text, jsonb),
 	refundx.notice_provider_check(text),
 	refundx.notice_template_set(text, text, text, jsonb, text),
-	refundx.journal_seal(),
 	refundx.arm(text)
 	TO refundx_operator;
+
+-- seals: the clerk makes them, of the journal, which it reads; people verify
+GRANT SELECT ON refundx.journal, refundx.seal, refundx.sealed, refundx.day_seal, refundx.seal_cursor TO refundx_clerk;
+GRANT SELECT (account_id, account_no, slot, slot_of, currency) ON refundx.account TO refundx_clerk;
+GRANT INSERT ON refundx.seal, refundx.sealed, refundx.day_seal TO refundx_clerk;
+GRANT UPDATE ON refundx.seal_cursor TO refundx_clerk;
+GRANT EXECUTE ON FUNCTION refundx.seal_findings(bigint, bigint, boolean), refundx.journal_verify(bigint, bigint)
+	TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.journal_seal() TO refundx_operator;

@@ -2,7 +2,7 @@
 -- is broken: by the owner, with the guards taken off, and rolled back.
 BEGIN;
 SET LOCAL client_min_messages = error;
-SELECT plan(111);
+SELECT plan(143);
 
 SELECT refundx.channel_add('wx', 'wechat', '{"mchid": "1900000100", "merchant_serial": "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB",
 	"private_key": "apiclient_key.pem", "apiv3_key": "apiv3.key",
@@ -117,13 +117,17 @@ INSERT INTO refundx.notice_provider (name, kind, config) VALUES ('sms', 'aliyun'
 
 SELECT is_empty('SELECT * FROM refundx.check()', 'a healthy database breaks nothing');
 
--- Do it, ask, undo it: which invariants are broken then.
-CREATE FUNCTION pg_temp.broken(by text) RETURNS text[] LANGUAGE plpgsql AS $$
+-- Do it, ask, undo it: which invariants are broken then, of those or of all.
+CREATE FUNCTION pg_temp.broken(by text, VARIADIC asked text[] DEFAULT '{}') RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE
 	found text[];
 BEGIN
 	EXECUTE by;
-	found := ARRAY(SELECT DISTINCT invariant FROM refundx.check());
+	IF asked = '{}' THEN
+		found := ARRAY(SELECT DISTINCT invariant FROM refundx.check());
+	ELSE
+		found := ARRAY(SELECT DISTINCT invariant FROM refundx.check(VARIADIC asked));
+	END IF;
 	RAISE EXCEPTION USING ERRCODE = 'XX999', MESSAGE = found::text;
 EXCEPTION WHEN SQLSTATE 'XX999' THEN
 	RETURN SQLERRM::text[];
@@ -131,10 +135,9 @@ END
 $$;
 CREATE FUNCTION pg_temp.finds(wanted text, what text, by text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
-	found text[] := pg_temp.broken(by);
+	found text[] := pg_temp.broken(by, wanted);
 BEGIN
-	RETURN ok(wanted = ANY (found), wanted || ' finds ' || what) ||
-		   CASE WHEN wanted = ANY (found) THEN '' ELSE E'\n' || diag('found ' || found::text) END;
+	RETURN ok(wanted = ANY (found), wanted || ' finds ' || what);
 END
 $$;
 
@@ -155,6 +158,23 @@ DROP INDEX refundx.journal_once_per_instruction;
 ALTER TABLE refundx.instruction DROP CONSTRAINT instruction_merchant_id_wire_no_key;
 ALTER TABLE refundx.guard DISABLE TRIGGER never_deleted;
 SET LOCAL refundx.allow_drop = on;
+-- The last evidence of a number, weighed; a new timeline; and a query after it that finds nothing.
+CREATE FUNCTION pg_temp.weighed(no text) RETURNS void LANGUAGE sql AS $$
+	INSERT INTO refundx.event (instruction_id, evidence_id, type, from_state, to_state)
+	SELECT i.instruction_id, (SELECT max(evidence_id) FROM refundx.evidence WHERE wire_no = no), 'noted', i.state, i.state
+	  FROM refundx.instruction i WHERE i.instruction_no = no
+$$;
+CREATE FUNCTION pg_temp.lost(no text) RETURNS void LANGUAGE sql AS $$SELECT pg_temp.step(no, 'lost', 'unknown')$$;
+CREATE FUNCTION pg_temp.asked(no text, later interval) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+	INSERT INTO refundx.evidence (channel_id, merchant_id, source, digest, verdict, proof, wire_no, attempt_started_at)
+	VALUES (1, 1, 'query', sha256(random()::text::bytea), 'not_found', true, no, clock_timestamp() + later);
+	PERFORM pg_temp.step(no, 'moved', 'queued');
+	UPDATE refundx.event SET evidence_id = (SELECT max(evidence_id) FROM refundx.evidence WHERE wire_no = no)
+	 WHERE seq = (SELECT max(seq) FROM refundx.event);
+END
+$$;
+
 SELECT is_empty('SELECT * FROM refundx.check()', 'nor without its guards');
 
 SELECT pg_temp.finds('I16', 'a guard that is disabled', $$ALTER TABLE shop DISABLE TRIGGER refundx_guard_delete$$);
@@ -269,7 +289,53 @@ SELECT pg_temp.finds('orphans', 'a slot that is missing', $$DELETE FROM refundx.
 SELECT pg_temp.finds('orphans', 'a slot that is open alone', $$UPDATE refundx.account SET closed = 'x' WHERE account_no = 'S'$$);
 SELECT pg_temp.finds('orphans', 'a payment of a slot', $$UPDATE refundx.payment SET account_id = (SELECT account_id FROM refundx.account WHERE slot = 1) WHERE payment_no = 'P1'$$);
 SELECT pg_temp.finds('orphans', 'a refund without its payment', $$UPDATE refundx.instruction SET payment_id = 4711 WHERE instruction_no = 'open'$$);
-SELECT pg_temp.finds('orphans', 'an event of nobody''s', $$UPDATE refundx.event SET instruction_id = 4711 WHERE instruction_id = pg_temp.id('open')$$);
+SELECT pg_temp.finds('I15', 'an event of nobody''s', $$UPDATE refundx.event SET instruction_id = 4711 WHERE instruction_id = pg_temp.id('open')$$);
+
+-- What was said, sent and told.
+SELECT pg_temp.finds('I12', 'evidence that was applied twice', $$DROP INDEX refundx.event_evidence; SELECT pg_temp.weighed('paid'), pg_temp.weighed('paid')$$);
+SELECT pg_temp.finds('I12', 'a callback that is kept twice', $$ALTER TABLE refundx.evidence DROP CONSTRAINT evidence_channel_id_digest_key;
+	INSERT INTO refundx.evidence (channel_id, merchant_id, source, digest, verdict, proof, wire_no)
+	SELECT channel_id, merchant_id, source, digest, verdict, proof, wire_no FROM refundx.evidence WHERE wire_no = 'paid' LIMIT 1$$);
+SELECT pg_temp.finds('I12', 'evidence of another number', $$UPDATE refundx.evidence SET wire_no = 'plain' WHERE evidence_id = (SELECT max(evidence_id) FROM refundx.event)$$);
+SELECT pg_temp.finds('I13', 'evidence of which nobody says what came of it', $$DELETE FROM refundx.event WHERE evidence_id IS NOT NULL; UPDATE refundx.watermark SET weighed_to = 1000000$$);
+SELECT ok(NOT 'I13' = ANY (pg_temp.broken($$DELETE FROM refundx.event WHERE evidence_id IS NOT NULL; UPDATE refundx.watermark SET weighed_to = 0$$)),
+	'I13 leaves alone what is still to be weighed');
+SELECT pg_temp.finds('I13', 'two that have won', $$INSERT INTO refundx.event (instruction_id, type, from_state, to_state) VALUES
+	(pg_temp.id('paid'), 'moved', 'succeeded', 'unknown'), (pg_temp.id('paid'), 'moved', 'unknown', 'succeeded')$$);
+SELECT pg_temp.finds('I14', 'an answer to nobody''s call', $$DELETE FROM refundx.attempt WHERE wire_no = 'paid'$$);
+SELECT pg_temp.finds('I14', 'an answer to another number''s', $$UPDATE refundx.attempt SET wire_no = 'plain' WHERE wire_no = 'paid'$$);
+SELECT pg_temp.finds('I14', 'an answer before the call', $$UPDATE refundx.attempt SET started_at = started_at + interval '1 hour' WHERE wire_no = 'paid'$$);
+SELECT pg_temp.finds('I14', 'more calls than attempts', $$UPDATE refundx.instruction SET attempts = 2 WHERE instruction_no = 'paid'$$);
+SELECT pg_temp.finds('I15', 'a refund without its first event', $$DELETE FROM refundx.event WHERE instruction_id = pg_temp.id('open') AND from_state IS NULL$$);
+SELECT pg_temp.finds('I15', 'one that begins twice', $$INSERT INTO refundx.event (instruction_id, type, to_state) VALUES (pg_temp.id('open'), 'submitted', 'queued')$$);
+SELECT pg_temp.finds('I15', 'one for which nothing was frozen', $$DELETE FROM refundx.journal WHERE instruction_id = pg_temp.id('open')$$);
+SELECT pg_temp.finds('I15', 'an attempt of a refund that is not there', $$DELETE FROM refundx.instruction WHERE instruction_no = 'plain'; UPDATE refundx.attempt SET instruction_id = 4711 WHERE wire_no = 'paid'$$);
+SELECT pg_temp.finds('I21', 'what was sent after a restore, unasked', $$SELECT pg_temp.lost('plain'), pg_temp.step('plain', 'moved', 'queued'), pg_temp.step('plain', 'claimed', 'sending')$$);
+SELECT pg_temp.finds('I21', 'a query that was under way before', $$SELECT pg_temp.lost('plain'), pg_temp.asked('plain', '-1 hour'), pg_temp.step('plain', 'claimed', 'sending')$$);
+SELECT pg_temp.finds('I21', 'asked the first time, and not the second', $$SELECT pg_temp.lost('plain'), pg_temp.asked('plain', '1 s'), pg_temp.step('plain', 'claimed', 'sending'),
+	pg_temp.lost('plain'), pg_temp.step('plain', 'moved', 'queued'), pg_temp.step('plain', 'claimed', 'sending')$$);
+SELECT ok(NOT 'I21' = ANY (pg_temp.broken($$SELECT pg_temp.lost('plain'), pg_temp.asked('plain', '1 s'), pg_temp.step('plain', 'claimed', 'sending')$$)),
+	'I21 is content with an answer');
+SELECT pg_temp.finds('I25', 'a telephone number in an event', $$UPDATE refundx.event SET note = 'call 13800138000, please' WHERE instruction_id = pg_temp.id('open')$$);
+SELECT pg_temp.finds('I25', 'one with its country', $$INSERT INTO refundx.audit (action, reason) VALUES ('x', 'of +447700900123')$$);
+SELECT pg_temp.finds('I25', 'a card in what a channel said', $$UPDATE refundx.evidence SET message = 'card 6225881234567890 is dead' WHERE wire_no = 'paid';
+	UPDATE refundx.evidence SET message = 'card 4111111111111111 is dead' WHERE wire_no = 'paid'$$);
+SELECT pg_temp.finds('I25', 'a key in a configuration', $$UPDATE refundx.channel SET config = config || '{"x": "sk_live_4eC39HqLyjWDarjtT1zdp7dc"}'$$);
+SELECT pg_temp.finds('I25', 'a telephone number in an incident', $$INSERT INTO refundx.incident (kind, reason, done) VALUES ('x', 'no such number: 8613800138000', 'x')$$);
+SELECT pg_temp.finds('I25', 'one in the outbox', $$INSERT INTO refundx.outbox (id, aggregatetype, aggregateid, type, payload, at) VALUES (gen_random_uuid(), 'refund', 'open', 'refund.queued', '{"to": "13800138000"}', now())$$);
+SELECT pg_temp.finds('I25', 'a payee with a face', $$UPDATE refundx.payout SET payee_masked = 'openid oAAA'$$);
+SELECT is(pg_temp.broken($$UPDATE refundx.event SET note = 'after R13800138000, 4111111111111112 and 13800138000-1 at 2026-11-27 10:00:00.123456+08'; INSERT INTO refundx.audit (action, reason) VALUES ('x', 'order 13800138000');
+	INSERT INTO refundx.payment (channel_id, payment_no, paid, currency, recorded_by) VALUES (1, '13800138000', 1, 'CNY', 'x')$$), '{}', 'I25 knows the numbers of orders, and what is no card');
+SELECT pg_temp.finds('outbox', 'a transition that nobody was told of', $$UPDATE refundx.relay SET seen = '1000000000:1000000000:'$$);
+SELECT pg_temp.finds('outbox', 'a row of what never happened', $$INSERT INTO refundx.outbox (id, aggregatetype, aggregateid, type, payload, at)
+	VALUES (gen_random_uuid(), 'refund', 'open', 'refund.failed', '{"to": "failed", "sequence": 1}', now())$$);
+
+-- Some of them alone.
+SELECT is((SELECT array_agg(DISTINCT invariant) FROM refundx.check('I2', 'outbox')), NULL, 'some can be asked alone');
+SELECT throws_ok($$SELECT * FROM refundx.check('I2', 'I99')$$, '22023', 'there is no invariant "I99"', 'not one that there is not');
+SELECT throws_ok($$SELECT * FROM refundx.check('I22')$$, '22023', 'invariant "I22" cannot be asked in SQL', 'nor one that SQL cannot ask');
+SELECT is_empty($$SELECT invariant FROM refundx.invariants WHERE view_name IS NULL AND elsewhere IS NULL
+	OR view_name IS NOT NULL AND cost IS NULL$$, 'what SQL cannot ask says where it is tested');
 
 SELECT pg_temp.finds('approval', 'a withdrawal that was sent and not approved', $$UPDATE refundx.payout SET approval = 'it is new' WHERE instruction_id = pg_temp.id('fee_paid')$$);
 SELECT pg_temp.finds('approval', 'one that was sent first, and approved later', $$UPDATE refundx.payout SET approval = 'it is new', approved_at = now() + interval '1 hour'
@@ -280,11 +346,11 @@ SELECT is(pg_temp.broken($$UPDATE refundx.payout SET approval = 'it is new', app
 SELECT pg_temp.finds('orphans', 'a withdrawal without its payout', $$DELETE FROM refundx.payout WHERE instruction_id = pg_temp.id('fee_paid')$$);
 SELECT pg_temp.finds('orphans', 'a refund with a payout', $$INSERT INTO refundx.payout (instruction_id, account_id, asked, fee_back_on_failure, fee_back_on_return)
 	SELECT instruction_id, account_id, amount, true, true FROM refundx.instruction WHERE instruction_no = 'paid'$$);
-SELECT pg_temp.finds('orphans', 'a payout of nobody''s', $$UPDATE refundx.payout SET instruction_id = 4711 WHERE instruction_id = pg_temp.id('fee_paid')$$);
+SELECT pg_temp.finds('I15', 'a payout of nobody''s', $$UPDATE refundx.payout SET instruction_id = 4711 WHERE instruction_id = pg_temp.id('fee_paid')$$);
 SELECT pg_temp.finds('orphans', 'a payee who is missing', $$DELETE FROM refundx.payee$$);
 SELECT is(pg_temp.broken($$UPDATE refundx.payout SET payee_id = NULL, payee_masked = NULL; DELETE FROM refundx.payee$$), '{}', 'but not one who was forgotten');
-SELECT pg_temp.finds('orphans', 'a telephone number of nobody''s', $$UPDATE refundx.payout_contact SET instruction_id = 4711$$);
-SELECT pg_temp.finds('orphans', 'a line of a limit of nobody''s', $$UPDATE refundx.cap_line SET instruction_id = 4711 WHERE n = 2$$);
+SELECT pg_temp.finds('I15', 'a telephone number of nobody''s', $$UPDATE refundx.payout_contact SET instruction_id = 4711$$);
+SELECT pg_temp.finds('I15', 'a line of a limit of nobody''s', $$UPDATE refundx.cap_line SET instruction_id = 4711 WHERE n = 2$$);
 
 -- A call of a handler that waits, for a settlement and for a notice.
 INSERT INTO refundx.handler (about, transition, function_schema, function_name, mode, role, time_limit, lock_limit, retries, backoff)

@@ -1,12 +1,15 @@
 -- What is documented is what is there.  Run from the checkout's directory.
 \set states `cat doc/states.md`
 \set make_states `cat doc/states.sql`
+\set invariants `cat doc/invariants.md`
+\set make_invariants `cat doc/invariants.sql`
 \set errors `cat doc/errors.md`
 \set errors_h `cat src/base/errors.h`
 BEGIN;
-SELECT plan(5);
+SELECT plan(6);
 
 SELECT is(:'states', (:make_states), 'doc/states.md is made from the state table');
+SELECT is(:'invariants', (:make_invariants), 'doc/invariants.md is made from refundx.invariants');
 
 CREATE TEMP VIEW in_code AS
 	SELECT 'RX' || m[1] || m[2] || m[3] AS code

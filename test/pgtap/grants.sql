@@ -60,6 +60,11 @@ SELECT pg_temp.allow('refundx_dispatcher', 'UPDATE some columns', 'diversion');
 SELECT pg_temp.allow('refundx_clerk', 'SELECT some columns', 'diversion');
 SELECT pg_temp.allow('refundx_clerk', 'UPDATE some columns', 'diversion');
 
+SELECT pg_temp.allow(r, 'SELECT', 'bill') FROM unnest(ARRAY['refundx_dispatcher', 'refundx_clerk']) r;
+SELECT pg_temp.allow('refundx_dispatcher', 'UPDATE some columns', 'bill');
+SELECT pg_temp.allow('refundx_dispatcher', 'INSERT', 'bill_chunk');
+SELECT pg_temp.allow('refundx_clerk', 'INSERT', 'bill');
+SELECT pg_temp.allow('refundx_clerk', 'UPDATE', 'bill');
 SELECT pg_temp.allow('refundx_clerk', 'SELECT', 'journal', 'seal', 'sealed', 'day_seal', 'seal_cursor');
 SELECT pg_temp.allow('refundx_clerk', 'INSERT', 'seal', 'sealed', 'day_seal');
 SELECT pg_temp.allow('refundx_clerk', 'UPDATE', 'seal_cursor');
@@ -70,11 +75,11 @@ SELECT pg_temp.allow(r, 'SELECT', 'refunds', 'withdrawals', 'payments', 'account
 SELECT pg_temp.allow(r, 'SELECT', 'outbox', 'webhooks', 'webhook_deliveries') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'handlers', 'handler_failures') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'inflight', 'unknown', 'journal_lines', 'attempts', 'evidence_log', 'events', 'notices',
-					 'channels', 'merchants', 'callbacks', 'external_refunds', 'desk', 'operator_requests', 'audit_log', 'incidents', 'health',
+					 'channels', 'merchants', 'callbacks', 'external_refunds', 'breaks', 'desk', 'operator_requests', 'audit_log', 'incidents', 'health',
 					 'withdrawals_by_state', 'awaiting_approval', 'awaiting_payee', 'in_transit', 'bounced', 'withdraw_policies',
 					 'pauses', 'caps', 'merchant_paused', 'breakers', 'paces')
   FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
-SELECT pg_temp.allow(r, 'SELECT', 'failure_policies') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
+SELECT pg_temp.allow(r, 'SELECT', 'failure_policies', 'invariants') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 INSERT INTO may SELECT r, relname, 'SELECT' FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, pg_class
  WHERE relnamespace = 'refundx'::regnamespace AND relname LIKE 'check\_%' AND relkind = 'v';
 SELECT pg_temp.allow('pg_monitor', 'SELECT', 'health', 'callbacks', 'merchants', 'states', 'verdicts');
@@ -146,8 +151,12 @@ INSERT INTO may_call
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor', 'pg_monitor']) r,
 		   unnest(ARRAY['armed', 'this_installation', 'worker_status', 'blockers', 'pause_subject', 'pause_text', 'cap_used']) f
-	UNION ALL SELECT 'pg_monitor', f FROM unnest(ARRAY['state_table', 'verdict_table', 'channel_kinds', 'format_amount']) f
+	UNION ALL SELECT 'pg_monitor', f FROM unnest(ARRAY['state_table', 'verdict_table', 'channel_kinds', 'format_amount', 'desk_now']) f
 	UNION ALL
+	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone', 'desk_evidence', 'desk_call', 'desk_balance', 'desk_contradiction_call', 'callback_inspect', 'failure_defaults', 'failure_policy_of', 'bill_kinds']) f
+	UNION ALL
+	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['desk_now', 'break_age', 'break_call']) f
+	UNION ALL SELECT r, 'personal_words' FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r
 	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone', 'desk_evidence', 'desk_call', 'desk_balance', 'desk_contradiction_call', 'callback_inspect', 'failure_defaults', 'failure_policy_of']) f
 	UNION ALL SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['journal_verify', 'seal_findings']) f
 	UNION ALL SELECT 'refundx_operator', 'journal_seal'
@@ -155,6 +164,8 @@ INSERT INTO may_call
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator']) r,
 		   unnest(ARRAY['refund_continue', 'withdraw_continue', 'failure_policy_for']) f
+	UNION ALL
+	SELECT 'refundx_operator', f FROM unnest(ARRAY['break_accept', 'break_resolve', 'break_ignore', 'break_assign', 'break_reopen']) f
 	UNION ALL
 	SELECT r, 'handler_problem' FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r
 	UNION ALL

@@ -1,0 +1,45 @@
+-- Makes doc/invariants.md from refundx.invariants:
+--
+--		psql -XqAt -f doc/invariants.sql > doc/invariants.md
+--
+-- One expression, without a semicolon: test/pgtap/docs.sql compares it with
+-- what is in the file.
+SELECT $head$# The invariants
+
+Made from `refundx.invariants` by `doc/invariants.sql`; do not edit.
+
+What must hold at every commit, with workers running, and after every fault. Each is one view of
+schema `refundx`, which returns the rows that break it (`subject`, `finding`):
+
+```sql
+SELECT * FROM refundx.check();            -- all of them, as of one moment
+SELECT * FROM refundx.check('I2', 'I4');  -- some of them
+SELECT * FROM refundx.check_i04;          -- one
+```
+
+No row is how it should be. A row is a fault: of refundx, of somebody who changed its tables as their owner, or of
+the disk. What to do is in [operations.md](operations.md#when-check-finds-something).
+
+The cost: *open* reads what is open, and small tables; *rows* reads each row of a large table once, and others by
+their keys; *history* reads all that ever happened, and sorts or joins it. *Pauses*: money is not as it should be,
+or may go out that should not, so what is concerned should not be sent until somebody knows why.
+
+| | what holds | view | cost | pauses |
+|---|---|---|---|---|
+$head$ || (
+	SELECT string_agg(format('| %s | %s | %s | %s | %s |', invariant, sentence, coalesce('`' || view_name || '`', ''), cost,
+							 CASE WHEN pauses THEN 'yes' WHEN NOT pauses THEN 'no' END), E'\n' ORDER BY n)
+	  FROM (SELECT *, row_number() OVER () AS n FROM refundx.invariants) v
+) || $end$
+
+Each of them is broken, as the owner, by a test of `test/pgtap/check.sql`, which sees that it is found.
+
+## What SQL cannot ask
+
+| | |
+|---|---|
+$end$ || (
+	SELECT string_agg(format('| %s | %s |', invariant, elsewhere), E'\n' ORDER BY n)
+	  FROM (SELECT *, row_number() OVER () AS n FROM refundx.invariants) v
+	 WHERE elsewhere IS NOT NULL
+)
