@@ -13,8 +13,7 @@
  *	  the first; or it took the place of another, which then stands elsewhere; or it
  *	  is dated long before the moment when all that was committed had been sealed;
  *	- lines exchanged or moved: a line is the one that was sealed as another version;
- *	- seals removed at the end: refundx.sealed, or a day's statement, knows of them.
- *	  Who removes those, too, is found by a statement that was kept elsewhere.
+ *	- seals removed at the end: refundx.sealed knows of them.
  *
  * Memory is that of one seal, whatever was done.
  *
@@ -589,8 +588,6 @@ refundx_seal_findings(PG_FUNCTION_ARGS)
 				 errdetail("The last seal is " INT64_FORMAT ".", last)));
 	verify_chain(v, from, to);
 	verify_index(v, from, to, last);
-	verify_days(v, from, to, last);
-	emit_findings(v);
 	if (PG_GETARG_BOOL(2))
 		ereport(NOTICE,
 				(errmsg("verified " INT64_FORMAT " seals over " INT64_FORMAT " journal lines: " INT64_FORMAT " findings",
