@@ -143,13 +143,6 @@ add_refund(Movements *list, const SbRefund *r)
 	if (plant_of(r->plants, PLANT_MISSING) != NULL)
 		return;
 	add_pair(list, m, -amount, MOVE_REFUND_FEE, fee, twice);
-	if (r->channel == &stripe_channel && plant_of(r->plants, PLANT_STATE) != NULL)
-	{
-		m.kind = MOVE_REFUND_BACK;
-		m.at += 1000;
-		m.change = amount;
-		add_movement(list, &m);
-	}
 	m.at = r->settled + shift(r->plants);
 	if (r->status == REFUND_CLOSED)
 	{

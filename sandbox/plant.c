@@ -279,8 +279,11 @@ console_refund(SbMerchant *m, const char *order, const char *no, int64_t amount)
 	NewRefund	n = {.no = own, .refund_id = id, .amount = amount};
 	SbRefund   *r;
 
-	make_no(own, no);
 	make_id(m, id);
+	if (m->channel == &stripe_channel && strcmp(no, "-") == 0)
+		str_copy(own, sizeof(own), id); /* that is its number where nobody gives it one */
+	else
+		make_no(own, no);
 	if (o == NULL)
 		return "there is no such order: it must have been registered, or refunded before";
 	if (own[0] == '\0' || (m->channel->number_per_order ? model_refund_of(o, own) :
@@ -288,6 +291,8 @@ console_refund(SbMerchant *m, const char *order, const char *no, int64_t amount)
 		return "there is a refund of that number already, or it is too long";
 	if (amount > o->total - o->taken)
 		return "so much is not left of the order";
+	if (m->channel == &stripe_channel && strcmp(no, "-") != 0)
+		n.data = json_pack("{s{ss}}", "metadata", "refundx_no", own);
 	r = refund_accept(o, &n, m->channel->outcomes, true);
 	record_settle(r, REFUND_SUCCESS, false, REFUND_SUCCESS, 0);
 	record_plant(r, NULL, PLANT_CONSOLE, 0, "");
@@ -342,7 +347,8 @@ plant_draw_refund(SbRefund *r)
 	uint64_t	h;
 	PlantClass	class;
 
-	if (!drawn(m, r->no, &h) || strncmp(r->no, "CONSOLE", 7) == 0)
+	if (!drawn(m, r->no, &h) || strncmp(r->no, "CONSOLE", 7) == 0 ||
+		strncmp(r->no, "re_3Console", 11) == 0)
 		return;
 	class = (PlantClass) ((h >> 20) % (uint64_t) CLASS_COUNT);
 	if (class == PLANT_CONSOLE && console_refund(m, r->order->transaction_id, "-", CONSOLE_AMOUNT) == NULL)

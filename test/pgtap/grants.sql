@@ -55,6 +55,11 @@ SELECT pg_temp.allow('refundx_clerk', 'UPDATE some columns', 'instruction', 'wat
 SELECT pg_temp.allow('refundx_clerk', 'INSERT', 'event');
 SELECT pg_temp.allow('refundx_clerk', 'DELETE', 'payment_contact', 'payout_contact', 'callback_count', 'cap_line', 'cap_sent', 'cap_wait');
 
+-- The journal's seals are the clerk's.
+SELECT pg_temp.allow('refundx_clerk', 'SELECT', 'journal', 'seal', 'sealed', 'day_seal', 'seal_cursor');
+SELECT pg_temp.allow('refundx_clerk', 'INSERT', 'seal', 'sealed', 'day_seal');
+SELECT pg_temp.allow('refundx_clerk', 'UPDATE', 'seal_cursor');
+
 SELECT pg_temp.allow('refundx_dispatcher', 'SELECT', 'diversion');
 SELECT pg_temp.allow('refundx_dispatcher', 'UPDATE some columns', 'diversion');
 SELECT pg_temp.allow('refundx_clerk', 'SELECT some columns', 'diversion');
@@ -63,11 +68,7 @@ SELECT pg_temp.allow('refundx_clerk', 'UPDATE some columns', 'diversion');
 SELECT pg_temp.allow(r, 'SELECT', 'bill') FROM unnest(ARRAY['refundx_dispatcher', 'refundx_clerk']) r;
 SELECT pg_temp.allow('refundx_dispatcher', 'UPDATE some columns', 'bill');
 SELECT pg_temp.allow('refundx_dispatcher', 'INSERT', 'bill_chunk');
-SELECT pg_temp.allow('refundx_clerk', 'INSERT', 'bill');
-SELECT pg_temp.allow('refundx_clerk', 'UPDATE', 'bill');
-SELECT pg_temp.allow('refundx_clerk', 'SELECT', 'journal', 'seal', 'sealed', 'day_seal', 'seal_cursor');
-SELECT pg_temp.allow('refundx_clerk', 'INSERT', 'seal', 'sealed', 'day_seal');
-SELECT pg_temp.allow('refundx_clerk', 'UPDATE', 'seal_cursor');
+SELECT pg_temp.allow('refundx_clerk', 'UPDATE some columns', 'bill');
 
 -- People and applications: views.
 SELECT pg_temp.allow(r, 'SELECT', 'refunds', 'withdrawals', 'payments', 'accounts', 'locks', 'guards', 'wire_numbers', 'states', 'verdicts')
@@ -79,6 +80,7 @@ SELECT pg_temp.allow(r, 'SELECT', 'inflight', 'unknown', 'journal_lines', 'attem
 					 'withdrawals_by_state', 'awaiting_approval', 'awaiting_payee', 'in_transit', 'bounced', 'withdraw_policies',
 					 'pauses', 'caps', 'merchant_paused', 'breakers', 'paces')
   FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
+SELECT pg_temp.allow(r, 'SELECT', 'bills') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'failure_policies', 'invariants') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 INSERT INTO may SELECT r, relname, 'SELECT' FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, pg_class
  WHERE relnamespace = 'refundx'::regnamespace AND relname LIKE 'check\_%' AND relkind = 'v';
@@ -160,6 +162,9 @@ INSERT INTO may_call
 	UNION ALL SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['journal_verify', 'seal_findings']) f
 	UNION ALL SELECT 'refundx_operator', 'journal_seal'
 	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['reissue', 'failure_policy_set', 'refund_abnormal']) f
+	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['bill_load', 'bill_load_file', 'bill_fetch', 'bill_fetch_set']) f
+	UNION ALL SELECT r, 'bill_progress' FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r
+	UNION ALL SELECT 'refundx_clerk', f FROM unnest(ARRAY['bills_make_due', 'bill_read']) f
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator']) r,
 		   unnest(ARRAY['refund_continue', 'withdraw_continue', 'failure_policy_for']) f
