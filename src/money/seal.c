@@ -85,8 +85,8 @@ sealer_find(Sealer *s)
 	s->n = s->next = 0;
 	s->more = false;
 
-	/* no later than any snapshot that is taken here */
-	s->began = GetCurrentTransactionStartTimestamp() + (clock_now() - GetCurrentTimestamp());
+	/* no later than any snapshot that is taken here; by the clock of the lines */
+	s->began = GetCurrentTransactionStartTimestamp();
 	read_cursor(s);
 	read_tail(s);
 	while (!sweep_some(s) && s->all && !s->more)
