@@ -8,6 +8,7 @@
  *-------------------------------------------------------------------------
  */
 #include <iconv.h>
+#include <unistd.h>
 
 #include "unit.h"
 #include "billkit.h"
@@ -372,6 +373,37 @@ test_zip(void)
 	kit_refuses("PK\005\006\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 22, "none of the ZIP's 0 entries", "an empty ZIP");
 }
 
+/* A ZIP at a descriptor, which others read from, too. */
+static void
+test_descriptor(void)
+{
+	static const Entry good[] = {{"a业务明细.csv", TRADE, NULL}};
+	FILE	   *file = tmpfile();
+	BillInput	input = {NULL, -1, 0};
+	BillLine	line;
+	BillReader *reader;
+	ChannelError err;
+	Buf			zip = BUF_INIT;
+	int			count = 0;
+
+	make_zip(good, 1, &zip);
+	if (file == NULL || fwrite(zip.data, 1, zip.len, file) != zip.len || fflush(file) != 0)
+		abort();
+	input.fd = fileno(file);
+	input.size = (int64_t) zip.len;
+	reader = channel_bill("alipay", "trade")->open(&input, &kit_expected, &err);
+	ok(reader != NULL, "a ZIP at a descriptor");
+	while (bill_next(reader, &line, &err) == BILL_LINE)
+		count++;
+	is_int(count, 2, "is read");
+	is_int(bill_totals(reader)->refunds, 2, "to its end");
+	ok(bill_position(reader) > 0 && bill_position(reader) <= input.size, "which is somewhere in it");
+	is_int(lseek(input.fd, 0, SEEK_CUR), zip.len, "and the descriptor stays where it was");
+	bill_close(reader);
+	fclose(file);
+	buf_free(&zip);
+}
+
 int
 main(void)
 {
@@ -380,5 +412,6 @@ main(void)
 	test_cut();
 	test_account();
 	test_zip();
+	test_descriptor();
 	return unit_done();
 }
