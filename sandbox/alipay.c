@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "alipay.h"
+#include "books.h"
 
 #define GATEWAY			"/gateway.do"
 #define SPACING_MS		3000	/* between two refunds of a trade (2.3) */
@@ -26,7 +27,7 @@
 static bool
 alipay_mine(const SbRequest *req)
 {
-	return strcmp(buf_str(&req->path), GATEWAY) == 0;
+	return strcmp(buf_str(&req->path), GATEWAY) == 0 || alipay_bill_is_file(req);
 }
 
 /* ---- what a call asks for (2.1, 3) ---- */
@@ -522,6 +523,11 @@ alipay_handle(SbRequest *req)
 {
 	AlipayCall	c;
 
+	if (alipay_bill_is_file(req))
+	{
+		alipay_bill_download(req);
+		return;
+	}
 	alipay_read_call(req, &c);
 	log_wire(req);
 	if (strcmp(req->method, "POST") != 0 && strcmp(req->method, "GET") != 0)
@@ -536,6 +542,8 @@ alipay_handle(SbRequest *req)
 			query_trade(req, &c);
 		else if (strncmp(c.method, "alipay.fund.trans.", 18) == 0)
 			alipay_transfer_handle(req, &c);
+		else if (strncmp(c.method, "alipay.data.", 12) == 0)
+			alipay_bill_query(req, &c);
 		else
 			download_certificate(req, &c);
 	}
@@ -588,5 +596,6 @@ const SbChannel alipay_channel = {
 	.tell_refund = alipay_tell_refund,
 	.tell_payment = alipay_tell_payment,
 	.merchant_switch = alipay_merchant_switch,
+	.bill_text = alipay_bill_text,
 	.apply = alipay_apply
 };

@@ -139,6 +139,14 @@ extern const char *alipay_read_transfer(json_t *biz, UniTransfer *call, const ch
 extern void alipay_transfer_handle(SbRequest *req, const AlipayCall *c);
 extern json_t *alipay_transfer_told(const SbCallback *cb);	/* a message's biz_content */
 
+/* ---- alipay_bill.c, alipay_bill_file.c ---- */
+extern void alipay_bill_query(SbRequest *req, const AlipayCall *c);
+extern bool alipay_bill_is_file(const SbRequest *req);
+extern void alipay_bill_download(SbRequest *req);
+/* *any: there was business that day.  False: it could not be made. */
+extern bool alipay_bill_zip(const SbMerchant *m, const char *kind, const char *date, int64_t day,
+							SbSpoil spoil, bool *any, Buf *out);
+
 /* ---- alipay_notify.c ---- */
 extern json_t *alipay_callback_data(const SbRefund *r, RefundStatus says);
 extern bool alipay_build_callback(const SbCallback *cb, HttpRequest *out);

@@ -35,6 +35,7 @@ static const struct
 	{"alipay.trade.query", "alipay_trade_query_response"},
 	{"alipay.fund.trans.uni.transfer", "alipay_fund_trans_uni_transfer_response"},
 	{"alipay.fund.trans.common.query", "alipay_fund_trans_common_query_response"},
+	{"alipay.data.dataservice.bill.downloadurl.query", "alipay_data_dataservice_bill_downloadurl_query_response"},
 	{"alipay.open.app.alipaycert.download", "alipay_open_app_alipaycert_download_response"},
 };
 #define METHOD_COUNT ((int) (sizeof(methods) / sizeof(methods[0])))

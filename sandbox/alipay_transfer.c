@@ -159,7 +159,7 @@ accept(const AlipayCall *c, const UniTransfer *call, const SbOutcome *o)
 		.notify_url = form_get(&c->form, "notify_url"),
 		.amount = call->amount, .to_card = call->to_card};
 
-	alipay_time(wall_ms(), day);
+	alipay_time(business_ms(), day);
 	snprintf(id, sizeof(id), "%.4s%.2s%.2s110070%018lld", day, day + 5, day + 8,
 			 (long long) ledger_sequence() + 1);
 	return transfer_accept(c->m, &n, o);

@@ -4,8 +4,10 @@
  *	  The sandbox's own clock, which may run fast and may be moved.
  *
  * Everything that becomes due (retries, settlements) is due on this clock.
- * Signatures and business times use the wall clock, because whoever checks
- * them has no other.
+ * Signatures use the wall clock, because whoever checks them has no other.
+ * Business times (when a refund was accepted, which day's bill it is in) use
+ * the wall clock moved by what ctl advance has moved, and never run fast: a
+ * caller whose own clock was moved as far agrees with them.
  *
  * sandbox/clock.c
  *
@@ -45,6 +47,12 @@ int64_t
 mono_ms(void)
 {
 	return read_us(CLOCK_MONOTONIC) / 1000;
+}
+
+int64_t
+business_ms(void)
+{
+	return wall_ms() + sandbox.model.advanced_ms;
 }
 
 /*

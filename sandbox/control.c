@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "books.h"
 #include "transfer.h"
 
 typedef struct Route
@@ -281,6 +282,8 @@ post_balance(SbRequest *req, json_t *body)
 	else
 	{
 		record_balance(m, add ? m->balance_known : json_is_integer(fen), add ? m->balance + n : n);
+		if (add && n > 0)
+			record_move(m, BOOK_OPERATION, n, "");
 		request_answer_json(req, 200, json_pack("{sb so}", "ok", 1, "balance", m->balance_known ?
 												json_integer(m->balance) : json_null()));
 	}
@@ -488,6 +491,10 @@ control_handle(SbRequest *req)
 
 	if (req->body.len > 0)
 		body = json_loadb(req->body.data, req->body.len, JSON_REJECT_DUPLICATES, NULL);
+	if (req->body.len > 0 && !json_is_object(body))
+		fail(req, 400, "the body must be a JSON object");
+	else if (books_control(req, body))
+		known = true;
 	for (i = 0; i < sizeof(routes) / sizeof(routes[0]) && !req->answered; i++)
 	{
 		if (strcmp(routes[i].path, buf_str(&req->path)) != 0)
@@ -495,10 +502,7 @@ control_handle(SbRequest *req)
 		known = true;
 		if (strcmp(routes[i].method, req->method) != 0)
 			continue;
-		if (req->body.len > 0 && !json_is_object(body))
-			fail(req, 400, "the body must be a JSON object");
-		else
-			routes[i].handle(req, body);
+		routes[i].handle(req, body);
 	}
 	if (!req->answered)
 		fail(req, known ? 405 : 404, known ? "wrong method" : "no such command");

@@ -132,6 +132,69 @@ body_order(char **args, int count)
 	return body;
 }
 
+static json_t *
+body_plant(char **args, int count)
+{
+	json_t	   *body = json_pack("{ss ss}", "class", args[0], "no", args[1]);
+
+	if (count > 2)
+		json_object_set_new(body, "arg", json_string(args[2]));
+	return body;
+}
+
+static json_t *
+body_console_refund(char **args, int count)
+{
+	(void) count;
+	return json_pack("{ss ss ss sI}", "mchid", args[0], "order", args[1], "no", args[2],
+					 "amount", (json_int_t) atoll(args[3]));
+}
+
+static json_t *
+body_console_transfer(char **args, int count)
+{
+	(void) count;
+	return json_pack("{ss ss sI}", "mchid", args[0], "no", args[1],
+					 "amount", (json_int_t) atoll(args[2]));
+}
+
+static json_t *
+body_move(char **args, int count)
+{
+	json_t	   *body = json_pack("{ss ss sI}", "mchid", args[0], "account", args[1],
+								 "change", (json_int_t) atoll(args[2]));
+
+	if (count > 3)
+		json_object_set_new(body, "text", json_string(args[3]));
+	return body;
+}
+
+/* NAME=N, each as often as wanted */
+static json_t *
+body_books(char **args, int count)
+{
+	json_t	   *body = json_pack("{ss}", "mchid", args[0]);
+	int			i;
+
+	for (i = 1; i < count; i++)
+	{
+		char	   *value = strchr(args[i], '=');
+
+		if (value == NULL)
+			continue;
+		*value++ = '\0';
+		json_object_set_new(body, args[i], json_integer(atoll(value)));
+	}
+	return body;
+}
+
+static json_t *
+body_spoil(char **args, int count)
+{
+	return json_pack("{ss ss ss ss sI}", "mchid", args[0], "kind", args[1], "day", args[2],
+					 "what", args[3], "times", (json_int_t) (count > 4 ? atoll(args[4]) : 1));
+}
+
 static const Command commands[] = {
 	{"ledger", 0, 0, "/sandbox/ledger", NULL, "", "all refunds, transfers and text messages"},
 	{"show", 1, 1, "/sandbox/ledger?no=", NULL, "NO", "one number only"},
@@ -155,6 +218,14 @@ static const Command commands[] = {
 	{"pause-callbacks", 1, 1, "/sandbox/pause_callbacks", body_pause, "on|off", "hold all callbacks back"},
 	{"advance", 1, 1, "/sandbox/advance", body_advance, "SECONDS", "move the sandbox's clock"},
 	{"sms", 1, 1, "/sandbox/sms", body_sms, "ok|hang|down|500", "switch the SMS providers"},
+	{"books", 2, 4, "/sandbox/books", body_books, "MERCHANT fee_rate=N|basic=N|operation=N ...", "what a merchant's bills begin with: the rate in millionths, what is in its accounts"},
+	{"move", 3, 4, "/sandbox/move", body_move, "MERCHANT basic|operation FEN [TEXT]", "a deposit into an account, or with -FEN a withdrawal"},
+	{"console-refund", 4, 4, "/sandbox/console_refund", body_console_refund, "MERCHANT ORDER NO|- FEN", "a refund by hand at the channel: paid, and nobody is told"},
+	{"console-transfer", 3, 3, "/sandbox/console_transfer", body_console_transfer, "MERCHANT NO|- FEN", "a transfer by hand"},
+	{"plant", 2, 3, "/sandbox/plant", body_plant, "CLASS NO [ARG]", "let the bills differ about a refund or a transfer: missing, amount, state, twice, fee, day"},
+	{"plants", 0, 0, "/sandbox/plants", NULL, "", "all that was planted or done by hand"},
+	{"spoil", 4, 5, "/sandbox/spoil", body_spoil, "MERCHANT KIND|* DAY|* WHAT [TIMES]", "what is wrong with a bill when it is asked for: none, creating, limited, error, nothing, expired, cut, torn, hash, totals, historic, foreign, other-day, paths"},
+	{"bill", 3, 3, "/sandbox/bill", NULL, "MERCHANT KIND DAY", "a bill's file, unpacked: trade, trade-all, trade-success, fund_basic, fund_operation; Alipay: trade, account"},
 	{"order", 4, 5, "/sandbox/orders", body_order, "MCHID TRANSACTION_ID OUT_TRADE_NO TOTAL [PAYER_TOTAL]", "register an order"},
 };
 #define COMMAND_COUNT ((int) (sizeof(commands) / sizeof(commands[0])))
@@ -220,7 +291,9 @@ run(const Command *c, const char *base, char **args, int count)
 	long		status;
 
 	buf_addf(&url, "%s%s", base, c->path);
-	if (c->body == NULL && count > 0)
+	if (c->body == NULL && count == 3)
+		buf_addf(&url, "?mchid=%s&kind=%s&day=%s", args[0], args[1], args[2]);
+	else if (c->body == NULL && count > 0)
 		percent_encode(&url, args[0], strlen(args[0]));
 	status = call(buf_str(&url), text, &answer);
 	fwrite(buf_str(&answer), 1, answer.len, stdout);

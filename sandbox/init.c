@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "books.h"
 #include "keys.h"
 
 static bool
@@ -170,6 +171,8 @@ load_merchant(const char *dir, json_t *entry, char *err, size_t errsize)
 		snprintf(err, errsize, "sandbox.json is damaged");
 		return false;
 	}
+	m->fee_rate = FEE_RATE;
+	m->opening[BOOK_BASIC] = m->opening[BOOK_OPERATION] = OPENING;
 	str_copy(m->mchid, sizeof(m->mchid), mchid);
 	str_copy(m->prefix, sizeof(m->prefix), prefix);
 	if (!m->channel->load_merchant(m, dir, entry, err, errsize))

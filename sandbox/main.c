@@ -42,7 +42,9 @@ static const char help_text[] =
 "  --payee HABIT            of a WeChat Pay transfer: confirms (default), waits or declines\n"
 "  --chaos P                P percent of the refunds and transfers get an outcome drawn\n"
 "                           at random\n"
-"  --seed N                 of the draw\n"
+"  --plant P                the bills differ about P percent of the refunds and transfers,\n"
+"                           in a way that is drawn likewise\n"
+"  --seed N                 of the draws\n"
 "  --limits                 enforce limits. WeChat Pay: 150 calls and 6 failing calls a\n"
 "                           second and merchant, 100 of transfers; Alipay: 3 s between an\n"
 "                           order's refunds;\n"
@@ -54,7 +56,7 @@ static const char help_text[] =
 
 enum
 {
-	OPT_DATA = 256, OPT_MCHID, OPT_APP_ID, OPT_STRIPE_ACCOUNT, OPT_PORT, OPT_SPEED, OPT_SEED, OPT_CHAOS,
+	OPT_DATA = 256, OPT_MCHID, OPT_APP_ID, OPT_STRIPE_ACCOUNT, OPT_PORT, OPT_SPEED, OPT_SEED, OPT_CHAOS, OPT_PLANT,
 	OPT_CALLBACK_DELAY, OPT_CALLBACK_CONNECTIONS, OPT_CALLBACK_KEY, OPT_CALLBACK_CA,
 	OPT_NOT_FOUND_MS, OPT_NOT_FOUND_AFTER, OPT_ORDER_TOTAL, OPT_CURRENCY, OPT_HOLD, OPT_LIMITS,
 	OPT_STRICT_ORDERS, OPT_NO_CERTIFICATES, OPT_NO_FSYNC, OPT_TLS_CERT, OPT_TLS_KEY, OPT_TSV,
@@ -70,6 +72,7 @@ static const struct option long_options[] = {
 	{"speed", required_argument, NULL, OPT_SPEED},
 	{"seed", required_argument, NULL, OPT_SEED},
 	{"chaos", required_argument, NULL, OPT_CHAOS},
+	{"plant", required_argument, NULL, OPT_PLANT},
 	{"callback-delay-ms", required_argument, NULL, OPT_CALLBACK_DELAY},
 	{"callback-connections", required_argument, NULL, OPT_CALLBACK_CONNECTIONS},
 	{"callback-key", required_argument, NULL, OPT_CALLBACK_KEY},
@@ -201,6 +204,7 @@ take_option(int c, const char *arg, Arguments *a)
 			o->chaos = true;
 			o->chaos_percent = decimal(arg, 0, 100);
 			break;
+		case OPT_PLANT: o->plant_percent = decimal(arg, 0, 100); break;
 		case OPT_CALLBACK_DELAY: o->callback_delay_ms = number(arg, 0, 86400000); break;
 		case OPT_CALLBACK_CONNECTIONS: o->callback_connections = number(arg, 1, 4096); break;
 		case OPT_CALLBACK_KEY: o->callback_key = callback_key(arg); break;

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "books.h"
 #include "transfer.h"
 
 #define model (sandbox.model)
@@ -222,7 +223,6 @@ apply_order(const json_t *rec, int64_t seq)
 	SbOrder    *o;
 	char		key[KEY_MAX];
 
-	(void) seq;
 	if (m == NULL)
 		return;
 	o = must_alloc(sizeof(*o));
@@ -232,8 +232,10 @@ apply_order(const json_t *rec, int64_t seq)
 	o->total = get_int(rec, "total");
 	o->payer_total = get_int(rec, "payer_total");
 	o->created = get_int(rec, "wall");
+	o->sequence = seq;
 	map_put(&model.orders, make_key(key, m->mchid, "t/", o->transaction_id), o);
 	map_put(&model.orders, make_key(key, m->mchid, "o/", o->out_trade_no), o);
+	list_add((void ***) &model.order_list, &model.order_count, &model.order_cap, o);
 }
 
 static void
@@ -257,7 +259,6 @@ apply_refund(const json_t *rec, int64_t seq)
 			   *earlier;
 	char		key[KEY_MAX];
 
-	(void) seq;
 	if (o == NULL || channel == NULL || channel->outcomes == NULL)
 		return;
 	r = must_alloc(sizeof(*r));
@@ -272,6 +273,7 @@ apply_refund(const json_t *rec, int64_t seq)
 	r->data = json_incref(json_object_get(rec, "data"));
 	r->amount = get_int(rec, "amount");
 	r->created = get_int(rec, "wall");
+	r->sequence = seq;
 	r->visible_at = get_int(rec, "visible_at");
 	r->status = REFUND_PROCESSING;
 	o->taken += r->amount;
@@ -314,6 +316,11 @@ apply_settle(const json_t *rec, int64_t seq)
 	r->returned = r->status == REFUND_SUCCESS && status == REFUND_CLOSED;
 	r->status = status;
 	r->settled = get_int(rec, "wall");
+	if (r->first_settled == 0)
+	{
+		r->first_settled = r->settled;
+		r->first_status = status;
+	}
 	r->to_merchant = json_is_true(json_object_get(rec, "to_merchant"));
 	if (status == REFUND_SUCCESS && !r->to_merchant)
 	{
@@ -453,6 +460,7 @@ static void
 apply_advance(const json_t *rec, int64_t seq)
 {
 	(void) seq;
+	model.advanced_ms += get_int(rec, "ms");
 	/* the time itself is kept by "t", which every record has */
 	if (sandbox.live)
 		clock_advance(get_int(rec, "ms"));
@@ -482,6 +490,10 @@ static const struct
 	{"sms_mode", apply_sms_mode},
 	{"pause", apply_pause},
 	{"advance", apply_advance},
+	{"books", apply_books},
+	{"move", apply_move},
+	{"plant", apply_plant},
+	{"spoil", apply_spoil},
 };
 
 void
@@ -513,7 +525,7 @@ record_order(SbMerchant *m, const char *transaction_id, const char *out_trade_no
 	ledger_add(json_pack("{ss ss ss ss sI sI sI}", "e", "order", "mchid", m->mchid,
 						 "transaction_id", transaction_id, "out_trade_no", out_trade_no,
 						 "total", (json_int_t) total, "payer_total", (json_int_t) payer_total,
-						 "wall", (json_int_t) wall_ms()),
+						 "wall", (json_int_t) business_ms()),
 			   false);
 	return model_order(m, transaction_id, out_trade_no);
 }
@@ -534,7 +546,7 @@ record_settle(SbRefund *r, RefundStatus status, bool to_merchant,
 								"mchid", r->order->merchant->mchid, "no", r->no,
 								"refund_id", r->refund_id,
 								"status", refund_status_name(status),
-								"to_merchant", to_merchant, "wall", (json_int_t) wall_ms());
+								"to_merchant", to_merchant, "wall", (json_int_t) business_ms());
 
 	if (then_at > 0)
 	{

@@ -12,7 +12,7 @@
  */
 #include <string.h>
 
-#include "sandbox.h"
+#include "books.h"
 
 SbRefund *
 refund_accept(SbOrder *order, const NewRefund *n, const SbOutcome *o, bool at_once)
@@ -20,6 +20,7 @@ refund_accept(SbOrder *order, const NewRefund *n, const SbOutcome *o, bool at_on
 	SbMerchant *m = order->merchant;
 	int64_t		delay = clock_real_delay(sandbox.opt.callback_delay_ms);
 	json_t	   *rec;
+	SbRefund   *r;
 
 	rec = json_pack("{ss ss ss ss ss ss ss ss sI ss ss sI sI}",
 					"e", "refund", "channel", m->channel->name, "mchid", m->mchid,
@@ -28,7 +29,7 @@ refund_accept(SbOrder *order, const NewRefund *n, const SbOutcome *o, bool at_on
 					"sub_mchid", n->sub_mchid ? n->sub_mchid : "",
 					"digest", n->digest ? n->digest : "", "amount", (json_int_t) n->amount,
 					"outcome", o->name, "notify_url", n->notify_url ? n->notify_url : "",
-					"wall", (json_int_t) wall_ms(),
+					"wall", (json_int_t) business_ms(),
 					"visible_at",
 					(json_int_t) (o->hidden ? clock_now() + sandbox.opt.not_found_ms : 0));
 	if (n->data != NULL)
@@ -39,7 +40,9 @@ refund_accept(SbOrder *order, const NewRefund *n, const SbOutcome *o, bool at_on
 		json_object_set_new(rec, "next", json_string(refund_status_name(o->first)));
 	}
 	ledger_add(rec, false);
-	return model_refund_by_id(m->mchid, n->refund_id);
+	r = model_refund_by_id(m->mchid, n->refund_id);
+	plant_draw_refund(r);
+	return r;
 }
 
 void

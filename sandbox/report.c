@@ -116,7 +116,7 @@ report_stats(void)
 		if (m->merchants.slot[i].key != NULL)
 			json_object_set_new(merchants, m->merchants.slot[i].key,
 								merchant_stats(m->merchants.slot[i].value));
-	return json_pack("{sI si so so so so s{sI ss} s{sI sI sI} s{sI sf}}",
+	return json_pack("{sI si so so so so s{sI ss} s{sI sI sI} s{sI sI sf}}",
 					 "requests", (json_int_t) server_requests(), "held", server_held(),
 					 "merchants", merchants, "refunds", refund_stats(),
 					 "transfers", report_transfer_stats(),
@@ -125,5 +125,6 @@ report_stats(void)
 					 "ledger", "records", (json_int_t) ledger_sequence(),
 					 "commits", (json_int_t) ledger_commits(),
 					 "torn_bytes", (json_int_t) ledger_torn_bytes(),
-					 "clock", "now_ms", (json_int_t) clock_now(), "speed", sandbox.opt.speed);
+					 "clock", "now_ms", (json_int_t) clock_now(),
+					 "business_ms", (json_int_t) business_ms(), "speed", sandbox.opt.speed);
 }

@@ -40,6 +40,26 @@ typedef struct SbOrder SbOrder;
 typedef struct SbRefund SbRefund;
 typedef struct SbTransfer SbTransfer;	/* transfer.h */
 typedef struct TransferPath TransferPath;
+typedef struct SbPlant SbPlant; /* books.h */
+
+/* What is wrong with a bill's file, or with asking for it (spoil.c). */
+typedef enum SbSpoil
+{
+	SPOIL_NONE,
+	SPOIL_CREATING,				/* it is still being made */
+	SPOIL_LIMITED,				/* asked too often */
+	SPOIL_ERROR,				/* 500, or what the channel has instead */
+	SPOIL_NOTHING,				/* there was no business, it says */
+	SPOIL_EXPIRED,				/* the URL is dead when it comes */
+	SPOIL_CUT,					/* the file ends in the middle, and is packed so */
+	SPOIL_TORN,					/* the packed file ends in the middle */
+	SPOIL_HASH,					/* the hash announced is another file's */
+	SPOIL_TOTALS,				/* they do not add up */
+	SPOIL_HISTORIC,				/* the layout of years ago */
+	SPOIL_FOREIGN,				/* another merchant's file */
+	SPOIL_OTHER_DAY,			/* the file of the day before */
+	SPOIL_PATHS					/* a ZIP whose entries have absolute paths */
+} SbSpoil;
 typedef struct SbCallback SbCallback;
 typedef struct SbRequest SbRequest;
 
@@ -68,6 +88,7 @@ typedef struct SbOptions
 	bool		chaos;			/* outcomes are drawn, not chosen by amount */
 	double		chaos_percent;	/* how many refunds get a bad outcome */
 	uint64_t	seed;
+	double		plant_percent;	/* how many refunds and transfers the bills differ about */
 	int			callback_delay_ms;	/* real time */
 	int			not_found_ms;	/* sandbox time: outcome 9012 */
 	int			hold_ms;		/* real time: how long a hung call hangs */
@@ -105,6 +126,12 @@ struct SbMerchant
 	int64_t		balance;
 	int64_t		balance_at;		/* ledger sequence of its last change by a person */
 
+	/* What its bills begin with (books.h). */
+	int64_t		fee_rate;		/* the channel's own, in millionths */
+	int64_t		opening[2];		/* of its accounts, minor units */
+	int64_t		bill_second;	/* when a bill was last asked for, and how often then */
+	int			bills_asked;
+
 	/* Calls in the current second, and the worst second so far. */
 	int64_t		second;
 	int			ok_now;
@@ -126,7 +153,8 @@ struct SbOrder
 	int64_t		taken;			/* by refunds that are not CLOSED */
 	int			parts;			/* likewise */
 	int64_t		last_refund_at; /* sandbox clock: when the last was accepted */
-	int64_t		created;		/* wall clock, ms */
+	int64_t		created;		/* business clock, ms */
+	int64_t		sequence;		/* of its record in the ledger */
 	SbRefund   *last;			/* its newest refund, or NULL */
 };
 
@@ -162,8 +190,12 @@ struct SbRefund
 								 * the channel pays a number again when asked again */
 	int			number_paid;	/* the first's: paid_times of all of its number */
 	int			calls;			/* create calls seen by this process */
-	int64_t		created;		/* wall clock, ms */
-	int64_t		settled;		/* wall clock, ms; 0 = not yet */
+	int64_t		created;		/* business clock, ms */
+	int64_t		settled;		/* business clock, ms; 0 = not yet */
+	RefundStatus first_status;	/* what it became first, and when */
+	int64_t		first_settled;
+	int64_t		sequence;		/* of its record in the ledger */
+	SbPlant    *plants;			/* how the bills shall differ about it */
 	int64_t		visible_at;		/* sandbox clock: queries find it from then on */
 
 	/* What comes next by itself; next_at 0 = nothing. */
@@ -417,6 +449,10 @@ struct SbChannel
 	/* Optional: the channel changes something for a merchant, e.g. its own key. */
 	const char *(*merchant_switch) (SbMerchant *m, const char *what);
 
+	/* Optional: a bill's file, unpacked; false: there is nothing in it (books.h). */
+	bool		(*bill_text) (const SbMerchant *m, const char *kind, int64_t day, SbSpoil spoil,
+							  Buf *out);
+
 	/* Optional: a ledger record of its own, with "channel" and an "e" of its own. */
 	void		(*apply) (const json_t *record, int64_t sequence);
 };
@@ -435,6 +471,7 @@ extern void channel_rerun(SbRequest *req);	/* decide a held request now */
 /* ---- the clock (clock.c) ---- */
 extern int64_t wall_ms(void);
 extern int64_t wall_us(void);
+extern int64_t business_ms(void);	/* the wall clock, moved by ctl advance */
 extern int64_t mono_ms(void);
 extern int64_t clock_now(void); /* the sandbox's own, ms: for everything due */
 extern void clock_start(int64_t at_least, double speed);
@@ -480,6 +517,9 @@ typedef struct SbModel
 	SbTransfer **transfer_list; /* in order of acceptance */
 	size_t		transfer_count;
 	size_t		transfer_cap;
+	SbOrder   **order_list;		/* as they became known */
+	size_t		order_count;
+	size_t		order_cap;
 	SbRefund  **refund_list;	/* in order of acceptance */
 	size_t		refund_count;
 	size_t		refund_cap;
@@ -492,6 +532,7 @@ typedef struct SbModel
 	SmsMode		sms_mode;
 	bool		callbacks_paused;
 	int64_t		last_time;		/* sandbox clock of the newest record */
+	int64_t		advanced_ms;	/* how far ctl advance has moved the clock in all */
 } SbModel;
 
 typedef struct SbMiss

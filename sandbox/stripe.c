@@ -302,6 +302,13 @@ route_balance(StripeCall *c, const char *id)
 }
 
 static void
+route_balance_list(StripeCall *c, const char *id)
+{
+	(void) id;
+	stripe_balance_list(c);
+}
+
+static void
 route_payment(StripeCall *c, const char *id)
 {
 	bool		intent = strncmp(id, "pi_", 3) == 0;
@@ -329,6 +336,8 @@ static const Route routes[] = {
 	{"GET", "/v1/account", "stripe.account", route_account},
 	{"GET", "/v1/accounts/*", "stripe.account", route_account},
 	{"GET", "/v1/balance", "stripe.balance", route_balance},
+	{"GET", "/v1/balance_transactions", "stripe.balance_transaction.list", route_balance_list},
+	{"GET", "/v1/balance_transactions/*", "stripe.balance_transaction.retrieve", stripe_balance_retrieve},
 };
 
 /* Does path fit, and which id stands in it? */

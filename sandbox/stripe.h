@@ -122,8 +122,14 @@ extern const char *stripe_number(json_t *metadata);	/* ours, or NULL */
 
 /* ---- stripe_list.c ---- */
 extern void stripe_refund_list(StripeCall *c);
+/* What created asks for, in unix seconds, both included. */
+extern bool stripe_created(json_t *params, int64_t *from, int64_t *to, StripeError *e);
 /* The refund whose i-th filler has this id, or NULL. */
 extern SbRefund *stripe_filler(const SbMerchant *m, const char *id, int *i);
+
+/* ---- stripe_balance.c ---- */
+extern void stripe_balance_list(StripeCall *c);
+extern void stripe_balance_retrieve(StripeCall *c, const char *id);
 
 /* ---- stripe_keyed.c: what Idempotency-Keys remember ---- */
 

@@ -41,8 +41,8 @@ typedef struct ListCall
 
 /* ---- parameters ---- */
 
-static bool
-read_created(json_t *params, ListCall *call, StripeError *e)
+bool
+stripe_created(json_t *params, int64_t *from, int64_t *to, StripeError *e)
 {
 	json_t	   *created = json_object_get(params, "created");
 	int64_t		gt = -1,
@@ -51,23 +51,23 @@ read_created(json_t *params, ListCall *call, StripeError *e)
 				lte = INT64_MAX;
 	static const char *const names[] = {"gt", "gte", "lt", "lte", NULL};
 
-	call->created_from = 0;
-	call->created_to = INT64_MAX;
+	*from = 0;
+	*to = INT64_MAX;
 	if (created == NULL)
 		return true;
 	if (json_is_string(created))
 	{
-		if (!stripe_integer(params, "created", &call->created_from, e))
+		if (!stripe_integer(params, "created", from, e))
 			return false;
-		call->created_to = call->created_from;
+		*to = *from;
 		return true;
 	}
 	if (!stripe_only(created, names, e) || !stripe_integer(created, "gt", &gt, e) ||
 		!stripe_integer(created, "gte", &gte, e) || !stripe_integer(created, "lt", &lt, e) ||
 		!stripe_integer(created, "lte", &lte, e))
 		return false;
-	call->created_from = gt >= gte && gt < INT64_MAX ? gt + 1 : gte;
-	call->created_to = lt <= lte && lt > INT64_MIN && lt < INT64_MAX ? lt - 1 : lte;
+	*from = gt >= gte && gt < INT64_MAX ? gt + 1 : gte;
+	*to = lt <= lte && lt > INT64_MIN && lt < INT64_MAX ? lt - 1 : lte;
 	return true;
 }
 
@@ -85,7 +85,7 @@ read_list_call(StripeCall *c, ListCall *call, StripeError *e)
 		!stripe_string(c->params, "starting_after", &call->after, e) ||
 		!stripe_string(c->params, "ending_before", &call->before, e) ||
 		!stripe_integer(c->params, "limit", &call->limit, e) ||
-		!read_created(c->params, call, e) ||
+		!stripe_created(c->params, &call->created_from, &call->created_to, e) ||
 		!stripe_expand(NULL, NULL, c->params, "data.", e))
 		return false;
 	if (call->limit < 1)

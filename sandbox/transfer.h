@@ -83,9 +83,10 @@ struct SbTransfer
 	int			step;			/* how far along its path; -1 = it has left it */
 	int			calls;			/* create calls seen by this process */
 	int64_t		sequence;		/* of its record in the ledger */
-	int64_t		created;		/* wall clock, ms */
-	int64_t		changed;		/* wall clock, ms */
-	int64_t		paid_at;		/* wall clock, ms; 0 = not yet */
+	int64_t		created;		/* business clock, ms */
+	int64_t		changed;		/* business clock, ms */
+	int64_t		paid_at;		/* business clock, ms; 0 = not yet */
+	SbPlant    *plants;			/* how the bills shall differ about it */
 	int64_t		accepted_at;	/* sandbox clock */
 	int64_t		visible_at;		/* sandbox clock: queries find it from then on */
 

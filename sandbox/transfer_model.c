@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "books.h"
 #include "transfer.h"
 
 #define model (sandbox.model)
@@ -231,13 +232,16 @@ record_transfer(SbMerchant *m, const NewTransfer *n, const char *outcome, int64_
 								"outcome", outcome, "notify_url", n->notify_url ? n->notify_url : "",
 								"status", transfer_status_name(first->status),
 								"visible_at", (json_int_t) visible_at,
-								"wall", (json_int_t) wall_ms());
+								"wall", (json_int_t) business_ms());
+	SbTransfer *t;
 
 	if (n->data != NULL)
 		json_object_set_new(rec, "data", n->data);
 	add_next(rec, first);
 	ledger_add(rec, false);
-	return model_transfer_by_id(m->mchid, n->id);
+	t = model_transfer_by_id(m->mchid, n->id);
+	plant_draw_transfer(t);
+	return t;
 }
 
 void
@@ -246,7 +250,7 @@ record_transfer_status(SbTransfer *t, const TransferMove *move)
 	json_t	   *rec = json_pack("{ss ss ss ss ss sI}", "e", "transfer_status",
 								"mchid", t->merchant->mchid, "no", t->no, "transfer_id", t->id,
 								"status", transfer_status_name(move->status),
-								"wall", (json_int_t) wall_ms());
+								"wall", (json_int_t) business_ms());
 
 	if (move->reason != NULL)
 		json_object_set_new(rec, "reason", json_string(move->reason));

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "books.h"
 #include "wechat.h"
 
 #define REFUNDS_PATH	"/v3/refund/domestic/refunds"
@@ -454,7 +455,7 @@ identify(SbRequest *req, const char **why)
 	}
 	else if (strncmp(path, REFUNDS_PATH "/", n + 1) == 0 && abnormal_path(path + n + 1, refund_id))
 		req->call = "wechat.refund.abnormal";
-	else if (wechat_transfer_identify(req, body))
+	else if (wechat_transfer_identify(req, body) || wechat_bill_identify(req))
 		return body;
 	else if (strcmp(path, "/v3/security/echo") == 0 && post)
 		req->call = "wechat.echo";
@@ -477,6 +478,8 @@ dispatch(SbRequest *req, SbMerchant *m, json_t *body)
 		abnormal_refund(req, m, refund_id, body);
 	else if (strncmp(req->call, "wechat.transfer.", 16) == 0)
 		wechat_transfer_dispatch(req, m, body);
+	else if (strncmp(req->call, "wechat.bill.", 12) == 0)
+		wechat_bill_dispatch(req, m);
 	else if (strcmp(req->call, "wechat.echo") == 0)
 		echo(req, m, body);
 	else
@@ -519,5 +522,6 @@ const SbChannel wechat_channel = {
 	.build_callback = wechat_build_callback,
 	.acknowledged = wechat_acknowledged,
 	.retry_after = wechat_retry_after,
-	.refund_settle = wechat_refund_settle
+	.refund_settle = wechat_refund_settle,
+	.bill_text = wechat_bill_text
 };

@@ -117,6 +117,12 @@ extern void wechat_transfer_dispatch(SbRequest *req, SbMerchant *m, json_t *body
 extern bool wechat_transfer_bare(const SbRequest *req);
 extern json_t *wechat_transfer_told(const SbCallback *cb);	/* what a callback says, in clear */
 
+/* ---- wechat_bill.c ---- */
+
+/* Names the call; false: it is no call about bills. */
+extern bool wechat_bill_identify(SbRequest *req);
+extern void wechat_bill_dispatch(SbRequest *req, SbMerchant *m);
+
 /* ---- wechat_notify.c ---- */
 
 /* {algorithm, nonce, associated_data, ciphertext}: 1.7 and 3.1 */

@@ -218,7 +218,7 @@ refundx_channel_kinds(PG_FUNCTION_ARGS)
 /*
  * SQL: bill_kinds() returns setof (channel_kind, kind, label, has_refunds,
  * has_transfers, is_ledger, utc_offset, ready_at, retry_after, max_age_days,
- * delay_days, by_acceptance, paid_is_taken)
+ * delay_days, by_acceptance, paid_is_taken, fetchable)
  */
 Datum
 refundx_bill_kinds(PG_FUNCTION_ARGS)
@@ -250,6 +250,7 @@ refundx_bill_kinds(PG_FUNCTION_ARGS)
 			row_add(&row, Int32GetDatum(bill->delay_days), false);
 			row_add(&row, BoolGetDatum(bill->by_acceptance), false);
 			row_add(&row, BoolGetDatum(bill->paid_is_taken), false);
+			row_add(&row, BoolGetDatum(bill->ask != NULL), false);
 			row_put(&row, rsinfo);
 		}
 	}

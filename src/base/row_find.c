@@ -21,6 +21,8 @@
 #include "base/relation.h"
 #include "executor/executor.h"
 #include "executor/spi.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
 #include "utils/rel.h"
 #include "utils/snapmgr.h"
 
@@ -43,8 +45,9 @@ static MemoryContext keep_memory = NULL;
 static Finder kept[KEPT_MAX];
 static int	nkept = 0;
 
+/* `conditions` of the scan; 0: as many as the key has columns. */
 static void
-finder_open(Finder *f, const RowKey *key, Snapshot snapshot)
+finder_open(Finder *f, const RowKey *key, Snapshot snapshot, int conditions)
 {
 	f->key = key;
 	f->rel = table_open(relation_oid(key->table), AccessShareLock);
@@ -54,7 +57,7 @@ finder_open(Finder *f, const RowKey *key, Snapshot snapshot)
 				   NameStr(TupleDescAttr(RelationGetDescr(f->index), f->nkeys)->attname)) != 0)
 			elog(ERROR, "refundx.%s is not by %s", key->index, key->part[f->nkeys].column);
 	f->row = table_slot_create(f->rel, NULL);
-	f->scan = compat_index_beginscan(f->rel, f->index, snapshot, f->nkeys);
+	f->scan = compat_index_beginscan(f->rel, f->index, snapshot, conditions ? conditions : f->nkeys);
 }
 
 static void
@@ -77,11 +80,11 @@ finder_of(const RowKey *key, Snapshot snapshot, Finder *own)
 			return &kept[i];
 	if (!keeping || nkept == KEPT_MAX)
 	{
-		finder_open(own, key, snapshot);
+		finder_open(own, key, snapshot, 0);
 		return own;
 	}
 	here = MemoryContextSwitchTo(keep_memory);
-	finder_open(&kept[nkept], key, snapshot);
+	finder_open(&kept[nkept], key, snapshot, 0);
 	MemoryContextSwitchTo(here);
 	return &kept[nkept++];
 }
@@ -147,6 +150,27 @@ row_find_last(const RowKey *key, const Datum *values)
 	CommandCounterIncrement();
 	return find(key, values, IsolationUsesXactSnapshot() ? GetTransactionSnapshot() : GetLatestSnapshot(),
 				BackwardScanDirection);
+}
+
+bool
+row_find_between(const RowKey *key, const char *low, const char *high)
+{
+	Finder		f;
+	ScanKeyData bound[2];
+	Snapshot	snapshot;
+	bool		found;
+
+	CommandCounterIncrement();
+	snapshot = RegisterSnapshot(GetLatestSnapshot());
+	finder_open(&f, key, snapshot, 2);
+	ScanKeyInit(&bound[0], 1, BTGreaterEqualStrategyNumber, F_TEXT_GE, CStringGetTextDatum(low));
+	ScanKeyInit(&bound[1], 1, BTLessEqualStrategyNumber, F_TEXT_LE, CStringGetTextDatum(high));
+	index_rescan(f.scan, bound, 2, NULL, 0);
+	found = index_getnext_slot(f.scan, ForwardScanDirection, f.row);
+	ExecClearTuple(f.row);
+	finder_close(&f);
+	UnregisterSnapshot(snapshot);
+	return found;
 }
 
 Datum

@@ -40,6 +40,12 @@ typedef struct RowKey
 extern HeapTuple row_find(const RowKey *key, const Datum *values);
 
 /*
+ * Is there any with a key from `low` to `high`, both counted?  Of an index by one
+ * column of text, in the order of bytes.  As row_find sees it.
+ */
+extern bool row_find_between(const RowKey *key, const char *low, const char *high);
+
+/*
  * The last of the rows that begin with this key, in the index's order.  As any
  * statement sees it: where the transaction's snapshot is fixed, that one's.
  */

@@ -40,6 +40,8 @@ int			rx_listen_request_timeout = 10000;
 int			rx_max_calls = 200;
 int			rx_batch_size = 500;
 int			rx_poll_interval = 1000;
+int			rx_bill_max_download = 1024;
+int			rx_bill_max_size = 4096;
 int			rx_clerk_interval = 60;
 int			rx_clock_offset = 0;
 char	   *rx_actor = NULL;
@@ -283,6 +285,16 @@ settings_define(void)
 							"Rows that a worker handles in one transaction, at most.",
 							NULL, &rx_batch_size, 500, 1, 10000,
 							PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("refundx.bill_max_download",
+							"Largest file of a bill that is downloaded, as it comes (packed).",
+							"It is written to a temporary file, and kept in the database.",
+							&rx_bill_max_download, 1024, 1, 16384,
+							PGC_SIGHUP, GUC_UNIT_MB, NULL, NULL, NULL);
+	DefineCustomIntVariable("refundx.bill_max_size",
+							"Largest bill that is read, unpacked.",
+							"A bill that unpacks to more is refused; it is unpacked piece by piece, never as a whole.",
+							&rx_bill_max_size, 4096, 1, 1048576,
+							PGC_SIGHUP, GUC_UNIT_MB, NULL, NULL, NULL);
 	DefineCustomStringVariable("refundx.ca_file",
 							   "Certificate authorities trusted for calls to channels and SMS providers.",
 							   "Empty: the operating system's.",

@@ -73,6 +73,13 @@ shmem_request(void)
 }
 
 static void
+init_progress(BillProgress *p)
+{
+	pg_atomic_init_u64(&p->bill_id, 0);
+	pg_atomic_init_u64(&p->done, 0);
+}
+
+static void
 shmem_startup(void)
 {
 	bool		found;
@@ -94,6 +101,9 @@ shmem_startup(void)
 		for (i = 0; i < rx_max_databases; i++)
 		{
 			ConditionVariableInit(&rx_shared->database[i].settled);
+			init_progress(&rx_shared->database[i].reading);
+			for (k = 0; k < BILLS_AT_ONCE; k++)
+				init_progress(&rx_shared->database[i].fetching[k]);
 			for (k = 0; k < WORKER_KINDS; k++)
 			{
 				pg_atomic_init_u32(&rx_shared->database[i].worker[k].procno, WORKER_NO_PROC);
@@ -157,6 +167,8 @@ shmem_worker_started(DatabaseSlot *db, WorkerKind kind)
 	w->behind_since = 0;
 	w->done = w->backlog = w->active = 0;
 	w->doing[0] = w->problem[0] = '\0';
+	if (kind == WORKER_CLERK)
+		db->clerk_wanted = false;
 	pg_atomic_write_u32(&w->quiet, 0);
 	pg_atomic_write_u32(&w->procno, (uint32) compat_my_procno());
 	LWLockRelease(rx_shared->lock);
@@ -215,6 +227,19 @@ wake_at_commit(WorkerKind kind)
 }
 
 /*
+ * The clerk is not there most of the time: the launcher starts it.  One that is
+ * running may have gone past what is new, so it is started again after its end.
+ */
+static void
+start_clerk(DatabaseSlot *db)
+{
+	LWLockAcquire(rx_shared->lock, LW_EXCLUSIVE);
+	db->clerk_wanted = true;
+	LWLockRelease(rx_shared->lock);
+	wake_launcher();
+}
+
+/*
  * Registered once per backend, never once per transaction: the list of
  * callbacks only grows, and every transaction walks it.
  */
@@ -251,7 +276,12 @@ wake_xact_callback(XactEvent event, void *arg)
 			db = shmem_my_database();
 			for (k = 0; db != NULL && k < WORKER_KINDS; k++)
 				if (pending & (1u << k))
-					wake_worker(db, (WorkerKind) k);
+				{
+					if (k == WORKER_CLERK)
+						start_clerk(db);
+					else
+						wake_worker(db, (WorkerKind) k);
+				}
 			break;
 		case XACT_EVENT_ABORT:
 		case XACT_EVENT_PREPARE:

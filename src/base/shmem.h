@@ -84,6 +84,15 @@ typedef struct HandlerCallSlot
 	int			ended_times;
 } HandlerCallSlot;
 
+/* How far a bill has come that is being fetched or read; for whoever looks. */
+typedef struct BillProgress
+{
+	pg_atomic_uint64 bill_id;	/* 0 = none */
+	pg_atomic_uint64 done;		/* bytes fetched, or lines read */
+} BillProgress;
+
+#define BILLS_AT_ONCE	4		/* that a dispatcher fetches */
+
 typedef struct DatabaseSlot
 {
 	bool		used;
@@ -95,7 +104,10 @@ typedef struct DatabaseSlot
 								 * DATABASE); 0 = nobody */
 	bool		present;		/* the extension is installed there */
 	bool		runner_wanted;	/* there are handlers, as the settler knows */
+	bool		clerk_wanted;	/* before its interval is over: there is something to do */
 	HandlerCallSlot call;
+	BillProgress reading;		/* the clerk's */
+	BillProgress fetching[BILLS_AT_ONCE];	/* the dispatcher's */
 	char		problem[256];	/* why nothing runs there; "" = fine */
 	WorkerSlot	worker[WORKER_KINDS];
 	ConditionVariable settled;	/* broadcast after each commit of the settler */

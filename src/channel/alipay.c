@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "channel/alipay.h"
+#include "channel/alipay_bill.h"
 
 #define REASON_MAX		256
 #define AMOUNT_MAX		INT64_C(999999999999999)	/* price(16): 13 digits, point, 2 */
@@ -83,6 +84,7 @@ const Channel alipay_channel = {
 	.label = "Alipay",
 	.refund = &alipay_refunds,
 	.transfer = &alipay_transfers,
+	.bills = alipay_bills,
 	.merchant = alipay_merchant,
 	.open = alipay_open,
 	.close = alipay_close,

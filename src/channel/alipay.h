@@ -25,6 +25,8 @@
  *	alipay_transfer_answer.c	answers
  *	alipay_transfer_callback.c	the message that a transfer has changed
  *
+ * and bills: alipay_bill.h.
+ *
  * Private to src/channel/.  This header must not include postgres.h.
  *
  * src/channel/alipay.h

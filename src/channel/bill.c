@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "channel/bill_parts.h"
 
@@ -58,6 +59,60 @@ channel_bill(const char *channel_kind, const char *bill_kind)
 	return NULL;
 }
 
+/* ---- pages ---- */
+
+/* JSON has line ends between its words only: within a string they are escaped. */
+bool
+bill_add_page(const HttpAnswer *answer, Buf *file)
+{
+	size_t		start = file->len;
+	size_t		i;
+
+	buf_add(file, answer->body.data, answer->body.len);
+	if (file->failed)
+		return false;
+	for (i = start; i < file->len; i++)
+		if (file->data[i] == '\n' || file->data[i] == '\r')
+			file->data[i] = ' ';
+	buf_addc(file, '\n');
+	return !file->failed;
+}
+
+/* ---- hosts ---- */
+
+/*
+ * The URL that a channel gives out is followed with our signature on it, or for
+ * what will be proof: only to where the channel is known to be.  `known` are
+ * hosts, or with a dot at their beginning all below one; `base` is how the
+ * configuration names the channel's own, for a sandbox.
+ */
+bool
+bill_url_good(const char *url, const char *const *known, const char *base, size_t *path)
+{
+	UrlParts	parts;
+	UrlKind		kind = url_examine(url, &parts);
+	size_t		len = strlen(base);
+	size_t		host;
+	size_t		i;
+
+	*path = parts.path;
+	if (kind == URL_BAD || url[parts.path] != '/' || strchr(url, '#') != NULL)
+		return false;
+	if (len > 0 && parts.path == len && strncasecmp(url, base, len) == 0)
+		return true;
+	if (strncmp(url, "https://", 8) != 0)
+		return false;
+	host = parts.path - 8;
+	for (i = 0; known[i] != NULL; i++)
+	{
+		len = strlen(known[i]);
+		if (known[i][0] == '.' ? host > len && strncasecmp(url + parts.path - len, known[i], len) == 0
+			: host == len && strncasecmp(url + 8, known[i], len) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* ---- readers ---- */
 
 /* An end is an end: nothing is read behind it, and it is said again. */
@@ -79,6 +134,12 @@ bill_next(BillReader *reader, BillLine *line, ChannelError *err)
 		reader->why = *err;
 	}
 	return step;
+}
+
+int64_t
+bill_position(const BillReader *reader)
+{
+	return reader->lines.source->at;
 }
 
 const BillTotals *

@@ -29,6 +29,7 @@
 #define BILL_URL_MAX	2048
 #define BILL_HASH_MAX	128
 #define BILL_CURSOR_MAX	128
+#define BILL_PACKED_MAX	((size_t) 128 * 1024 * 1024)	/* of a download, as it comes */
 
 /* What a line says happened.  Data, as verdicts are: see bill_movement_name(). */
 typedef enum BillMovement
@@ -99,8 +100,8 @@ typedef struct BillTotals
 typedef enum BillAnswer
 {
 	BILL_READY,					/* fetch it at url */
-	BILL_PAGE,					/* the answer's own body is (a page of) it */
-	BILL_EMPTY,					/* there was no business that day */
+	BILL_PAGE,					/* the answer's own body is (a page of) it: bill_add_page() */
+	BILL_EMPTY,					/* there was no business that day; as a later page: that was all */
 	BILL_NOT_YET,				/* it is being made: again later */
 	BILL_REFUSED,				/* a person has to look: message */
 	BILL_UNKNOWN				/* no answer that says anything: again, soon */
@@ -165,10 +166,14 @@ typedef struct ChannelBill		/* named in Channel.bills */
 								 * whether it has arrived is told elsewhere, or by its not coming
 								 * back */
 
-	/* Ask for it.  cursor "" at first.  The URL that comes back lives for seconds. */
+	/*
+	 * Ask for it.  cursor "" at first.  The URL that comes back lives for seconds.
+	 * What is not signed as its channel signs is BILL_UNKNOWN.  A download's
+	 * max_answer is BILL_PACKED_MAX: whoever sends it may want less.
+	 */
 	bool		(*ask) (void *config, const char *day, const char *cursor,
 						const ChannelMoment *moment, HttpRequest *out, ChannelError *err);
-	void		(*read_offer) (void *config, const HttpAnswer *answer, BillOffer *out);
+	void		(*read_offer) (void *config, const HttpAnswer *answer, int64_t now, BillOffer *out);
 	bool		(*download) (void *config, const BillOffer *offer,
 							 const ChannelMoment *moment, HttpRequest *out, ChannelError *err);
 
@@ -176,7 +181,14 @@ typedef struct ChannelBill		/* named in Channel.bills */
 	BillReader *(*open) (const BillInput *input, const BillExpected *expected, ChannelError *err);
 } ChannelBill;
 
+/*
+ * A bill that comes in pages is kept as one line for each, in their order; this
+ * makes the body of a BILL_PAGE one more line of it.  False if memory is short.
+ */
+extern bool bill_add_page(const HttpAnswer *answer, Buf *file);
+
 extern BillStep bill_next(BillReader *reader, BillLine *line, ChannelError *err);
+extern int64_t bill_position(const BillReader *reader); /* bytes of the file read so far */
 extern const BillTotals *bill_totals(const BillReader *reader); /* after BILL_END */
 extern void bill_close(BillReader *reader); /* NULL is nothing */
 

@@ -96,7 +96,10 @@ lines_refill(BillLines *lines, ChannelError *err)
 		return channel_error(err, NULL, "the file's hash could not be made");
 	if (lines->filled == 0 && lines->size == n && n >= 3 &&
 		memcmp(lines->buf, byte_order_mark, 3) == 0)
+	{
 		lines->at = 3;
+		lines->marked = true;
+	}
 	lines->filled += (size_t) n;
 	return true;
 }

@@ -36,20 +36,17 @@
 #define BILL_RATIO_MAX		250
 #define BILL_RATIO_FREE		((int64_t) 32 * 1024 * 1024)	/* not asked below this size */
 
-/* ---- readers (bill.c) ---- */
-/* A format's own reader begins with this. */
-struct BillReader
-{
-	BillStep	(*next) (BillReader *reader, BillLine *line, ChannelError *err);
-	void		(*close) (BillReader *reader);
-	BillTotals	totals;
-	BillStep	ended;			/* BILL_END or BILL_BAD, for ever; BILL_LINE before */
-	ChannelError why;			/* of BILL_BAD */
-};
-
+/* ---- what every part needs (bill.c) ---- */
 /* Fill *err; always BILL_BAD, so that callers can return it. */
 extern BillStep bill_bad(ChannelError *err, const char *hint, const char *fmt,...)
 			__attribute__((format(printf, 3, 4)));
+
+/* Whether what a channel gave out may be followed; *path is where its path begins. */
+extern bool bill_url_good(const char *url, const char *const *known, const char *base,
+						  size_t *path);
+
+/* Of a download; a large bill takes a while. */
+#define BILL_DOWNLOAD_TIMEOUT_MS	300000
 
 /* What to do about a file that is not whole. */
 #define BILL_AGAIN_HINT	"Fetch it again; if it comes like this again, it is the channel's to explain."
@@ -62,6 +59,7 @@ struct BillSource
 	/* Up to size bytes; 0 = that was all; -1 and *err */
 	int64_t		(*read) (BillSource *source, char *buf, size_t size, ChannelError *err);
 	void		(*close) (BillSource *source);
+	int64_t		at;				/* bytes of the file that were read, as it is packed */
 };
 
 /* Bytes of a file as it is given; fewer than size only at its end.  -1 and *err. */
@@ -92,6 +90,7 @@ typedef struct BillLines
 	size_t		filled;
 	size_t		line_max;
 	bool		at_end;
+	bool		marked;			/* it begins with a byte order mark */
 	int64_t		packed;			/* the file's size */
 	int64_t		size;			/* unpacked, so far */
 	int64_t		max_size;
@@ -116,6 +115,18 @@ extern BillStep bill_lines_next(BillLines *lines, char **line, size_t *len, Chan
 /* After BILL_END: its hash, which must be the announced one, and its size. */
 extern bool bill_lines_finish(BillLines *lines, BillTotals *totals, ChannelError *err);
 extern void bill_lines_close(BillLines *lines);
+
+/* ---- readers (bill.c) ---- */
+/* A format's own reader begins with this. */
+struct BillReader
+{
+	BillLines	lines;
+	BillStep	(*next) (BillReader *reader, BillLine *line, ChannelError *err);
+	void		(*close) (BillReader *reader);
+	BillTotals	totals;
+	BillStep	ended;			/* BILL_END or BILL_BAD, for ever; BILL_LINE before */
+	ChannelError why;			/* of BILL_BAD */
+};
 
 /* ---- what stands in a line (bill_text.c) ---- */
 typedef struct BillField
@@ -160,6 +171,11 @@ extern bool bill_copy_no(const BillField *field, char *dst, size_t dstsize);
 /* Text for people, clipped between characters; what is no UTF-8 is left out. */
 extern void bill_copy_text(const BillField *field, char *dst, size_t dstsize);
 
+/* Text of GB18030 (which GBK is a part of) as UTF-8: false if it is none, or too long. */
+extern void *bill_gb18030_open(void);	/* NULL: the C library cannot */
+extern bool bill_gb18030(void *decoder, const char *s, size_t len, char *out, size_t outsize);
+extern void bill_gb18030_close(void *decoder);
+
 /* Whole, or not at all: exactly this text. */
 extern bool bill_is(const BillField *field, const char *text);
 
@@ -185,5 +201,21 @@ extern void bill_day_count(BillDay *day, int64_t at, const char *text);
 
 /* Of most lines, or (strict) of all of them. */
 extern bool bill_day_holds(const BillDay *day, bool strict, ChannelError *err);
+
+/* ---- an account's movements (bill_text.c) ---- */
+/* The first and the last of them: which is the earlier one is for the file to say. */
+typedef struct BillLedger
+{
+	bool		any;
+	int64_t		first_at;
+	int64_t		first_balance;
+	int64_t		first_change;
+	int64_t		last_at;
+	int64_t		last_balance;
+	int64_t		last_change;
+} BillLedger;
+
+extern void bill_ledger_add(BillLedger *ledger, const BillLine *line);
+extern void bill_ledger_end(const BillLedger *ledger, BillTotals *totals);
 
 #endif							/* REFUNDX_BILL_PARTS_H */

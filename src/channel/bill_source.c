@@ -26,7 +26,6 @@ typedef struct FileSource
 {
 	BillSource	source;
 	BillInput	input;
-	int64_t		at;				/* bytes of the file that were read */
 	bool		packed;
 	bool		at_end;			/* of the gzip stream */
 	z_stream	z;
@@ -80,10 +79,10 @@ static int64_t
 plain_read(BillSource *source, char *buf, size_t size, ChannelError *err)
 {
 	FileSource *file = (FileSource *) source;
-	int64_t		n = bill_input_read(&file->input, file->at, buf, size, err);
+	int64_t		n = bill_input_read(&file->input, file->source.at, buf, size, err);
 
 	if (n > 0)
-		file->at += n;
+		file->source.at += n;
 	return n;
 }
 
@@ -92,14 +91,14 @@ plain_read(BillSource *source, char *buf, size_t size, ChannelError *err)
 static bool
 gzip_refill(FileSource *file, ChannelError *err)
 {
-	int64_t		n = bill_input_read(&file->input, file->at, file->piece, PACKED_PIECE, err);
+	int64_t		n = bill_input_read(&file->input, file->source.at, file->piece, PACKED_PIECE, err);
 
 	if (n < 0)
 		return false;
 	if (n == 0)
 		return channel_error(err, BILL_AGAIN_HINT, "the gzip stream ends in its middle, after "
-							 "%lld bytes: the file is cut off", (long long) file->at);
-	file->at += n;
+							 "%lld bytes: the file is cut off", (long long) file->source.at);
+	file->source.at += n;
 	file->z.next_in = (Bytef *) file->piece;
 	file->z.avail_in = (uInt) n;
 	return true;
@@ -133,11 +132,11 @@ gzip_read(BillSource *source, char *buf, size_t size, ChannelError *err)
 			return -1;
 		}
 	}
-	if (file->at_end && (file->z.avail_in > 0 || file->at < file->input.size))
+	if (file->at_end && (file->z.avail_in > 0 || file->source.at < file->input.size))
 	{
 		channel_error(err, BILL_AGAIN_HINT, "something stands behind the gzip stream, which ends "
 					  "before byte %lld of %lld",
-					  (long long) (file->at - (int64_t) file->z.avail_in + 1),
+					  (long long) (file->source.at - (int64_t) file->z.avail_in + 1),
 					  (long long) file->input.size);
 		return -1;
 	}

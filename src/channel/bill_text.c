@@ -11,6 +11,7 @@
  *
  *-------------------------------------------------------------------------
  */
+#include <iconv.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -199,6 +200,39 @@ bill_copy_text(const BillField *field, char *dst, size_t dstsize)
 	text_clip(dst, dstsize, field->s);
 }
 
+/* A C library without its converters has none; then only ASCII is read. */
+void *
+bill_gb18030_open(void)
+{
+	iconv_t		cd = iconv_open("UTF-8", "GB18030");
+
+	return cd == (iconv_t) -1 ? NULL : cd;
+}
+
+void
+bill_gb18030_close(void *decoder)
+{
+	if (decoder != NULL)
+		iconv_close(decoder);
+}
+
+bool
+bill_gb18030(void *decoder, const char *s, size_t len, char *out, size_t outsize)
+{
+	char	   *from = (char *) (uintptr_t) s;
+	char	   *to = out;
+	size_t		room = outsize - 1;
+	bool		good;
+
+	out[0] = '\0';
+	if (decoder == NULL)
+		return false;
+	iconv(decoder, NULL, NULL, NULL, NULL);
+	good = iconv(decoder, &from, &len, &to, &room) != (size_t) -1 && len == 0;
+	*to = '\0';
+	return good && utf8_valid(out, (size_t) (to - out));
+}
+
 /* ---- times ---- */
 
 /* -1 if these are not two digits. */
@@ -278,6 +312,41 @@ bill_day_holds(const BillDay *day, bool strict, ChannelError *err)
 	if (strict ? day->elsewhere == 0 : day->elsewhere <= day->within)
 		return true;
 	return channel_error(err, "Load it as the bill of the day that it is of.",
-						 "%lld of its lines are of other days than %s: the first of these is of %s",
-						 (long long) day->elsewhere, day->text, day->other);
+						 "%lld of its lines are of other days than %s%s%s",
+						 (long long) day->elsewhere, day->text,
+						 day->other[0] != '\0' ? ": the first of these is of " : "", day->other);
+}
+
+/* ---- an account's movements ---- */
+
+void
+bill_ledger_add(BillLedger *ledger, const BillLine *line)
+{
+	if (!ledger->any)
+	{
+		ledger->any = true;
+		ledger->first_at = line->occurred_at;
+		ledger->first_balance = line->balance;
+		ledger->first_change = line->balance_change;
+	}
+	ledger->last_at = line->occurred_at;
+	ledger->last_balance = line->balance;
+	ledger->last_change = line->balance_change;
+}
+
+/*
+ * Some files have the newest movement first.  A balance is bounded by what a
+ * decimal may be, so that the differences fit.
+ */
+void
+bill_ledger_end(const BillLedger *ledger, BillTotals *totals)
+{
+	bool		newest_first = ledger->first_at > ledger->last_at;
+
+	totals->has_balance = ledger->any;
+	if (!ledger->any)
+		return;
+	totals->opening = newest_first ? ledger->last_balance - ledger->last_change :
+		ledger->first_balance - ledger->first_change;
+	totals->closing = newest_first ? ledger->first_balance : ledger->last_balance;
 }

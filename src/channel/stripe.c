@@ -99,6 +99,7 @@ const Channel stripe_channel = {
 	.kind = "stripe",
 	.label = "Stripe",
 	.refund = &stripe_refunds,
+	.bills = stripe_bills,
 	.merchant = stripe_merchant,
 	.open = stripe_open,
 	.close = stripe_close,

@@ -14,6 +14,11 @@
  *	stripe_verify.c		whether Stripe signed an event
  *	stripe_callback.c	events (webhooks)
  *
+ * and of bills, which are the account's balance transactions:
+ *
+ *	stripe_bill.c			reading pages of them
+ *	stripe_bill_request.c	asking for them
+ *
  * The sources of the rules are pages of docs.stripe.com, by their paths.
  *
  * Private to src/channel/.  This header must not include postgres.h.
@@ -155,6 +160,9 @@ extern bool stripe_build(void *config, ChannelCall call, const ChannelInstructio
 						 const Buf *frozen, const ChannelMoment *moment,
 						 HttpRequest *out, ChannelError *err);
 
+/* The rest of a GET whose URL is there: headers, timeouts. */
+extern bool stripe_finish_get(const StripeConfig *config, HttpRequest *out, ChannelError *err);
+
 /* A query's cursor: the page that is asked for next, and the id before it. */
 extern bool stripe_cursor_read(const char *cursor, int *page, const char **after);
 extern bool stripe_cursor_write(int page, const char *after, char *out, size_t outsize);
@@ -186,5 +194,18 @@ extern CallbackResult stripe_verify(const StripeConfig *config, const HttpHeader
 extern CallbackResult stripe_read_callback(void *config, const HttpHeaders *headers,
 										   const void *body, size_t len, int64_t now,
 										   const ChannelFindings *trace, ChannelEvidence *out);
+
+/* stripe_bill.c, stripe_bill_request.c (channel/bill.h) */
+struct ChannelBill;
+struct BillReader;
+struct BillInput;
+struct BillExpected;
+
+#define STRIPE_PAGE_MAX			((size_t) 2 * 1024 * 1024)	/* bytes of one page */
+
+extern const struct ChannelBill *const stripe_bills[];
+extern struct BillReader *stripe_bill_open(const struct BillInput *input,
+										   const struct BillExpected *expected,
+										   ChannelError *err);
 
 #endif							/* REFUNDX_STRIPE_H */

@@ -33,6 +33,8 @@ static bool compose_url(const StripeConfig *config, ChannelCall call,
 						const ChannelInstruction *instr, Buf *url, ChannelError *err);
 static bool add_headers(const StripeConfig *config, ChannelCall call,
 						const ChannelInstruction *instr, HttpRequest *out);
+static bool finish(const StripeConfig *config, ChannelCall call, const ChannelInstruction *instr,
+				   bool good, HttpRequest *out, ChannelError *err);
 
 /* ---- the frozen form ---- */
 
@@ -306,10 +308,24 @@ stripe_build(void *arg, ChannelCall call, const ChannelInstruction *instr,
 								!channel_number_acceptable(&stripe_refunds, instr->wire_no, err)))
 		return channel_error(err, NULL, "a refund without a number cannot be sent");
 
-	strcpy(out->method, call == CALL_SUBMIT ? "POST" : "GET");
 	good = compose_url(config, call, instr, &out->url, err);
 	if (call == CALL_SUBMIT)
 		buf_add(&out->body, frozen->data, frozen->len);
+	return finish(config, call, instr, good, out, err);
+}
+
+bool
+stripe_finish_get(const StripeConfig *config, HttpRequest *out, ChannelError *err)
+{
+	return finish(config, CALL_QUERY, NULL, true, out, err);
+}
+
+/* What every request has; if it is not good so far, it is left empty. */
+static bool
+finish(const StripeConfig *config, ChannelCall call, const ChannelInstruction *instr, bool good,
+	   HttpRequest *out, ChannelError *err)
+{
+	strcpy(out->method, call == CALL_SUBMIT ? "POST" : "GET");
 	good = good && !out->url.failed && !out->body.failed &&
 		add_headers(config, call, instr, out);
 	out->connect_timeout_ms = stripe_refunds.limits.connect_timeout_ms;

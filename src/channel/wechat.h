@@ -20,6 +20,8 @@
  *	wechat_transfer_request.c	the frozen request
  *	wechat_transfer_answer.c	answers, and the transfer object that they carry
  *
+ * and bills: wechat_bill.h.
+ *
  * Private to src/channel/.  This header must not include postgres.h.
  *
  * src/channel/wechat.h

@@ -101,7 +101,7 @@ BillStep
 wechat_bill_wrong(const WechatBill *bill, int column, const char *what, ChannelError *err)
 {
 	return bill_bad(err, BILL_AGAIN_HINT, "line %lld: \"%s\" %s",
-					(long long) bill->lines.line_no, bill->format->columns[column].names[0], what);
+					(long long) bill->reader.lines.line_no, bill->format->columns[column].names[0], what);
 }
 
 bool
@@ -128,7 +128,7 @@ wechat_bill_agrees(const WechatBill *bill, const BillField *fields, int at, cons
 		return true;
 	if (!bill_decimal(&fields[at], places, &said))
 		return channel_error(err, BILL_AGAIN_HINT, "line %lld: \"%s\" is no number",
-							 (long long) bill->lines.line_no, name);
+							 (long long) bill->reader.lines.line_no, name);
 	if (said == counted)
 		return true;
 	return channel_error(err, BILL_AGAIN_HINT,
@@ -149,15 +149,15 @@ read_summary(WechatBill *bill, char *header, size_t len, ChannelError *err)
 	if (count < 0 || !bill_columns_find(bill->format->summary, bill->format->summary_count, names,
 										count, at, err))
 		return bill_bad(err, BILL_AGAIN_HINT, "line %lld is neither a row nor the summary's header",
-						(long long) bill->lines.line_no);
-	step = bill_lines_next(&bill->lines, &line, &len, err);
+						(long long) bill->reader.lines.line_no);
+	step = bill_lines_next(&bill->reader.lines, &line, &len, err);
 	if (step == BILL_END)
 		return bill_bad(err, BILL_AGAIN_HINT, "the file ends before its summary: it is cut off");
 	if (step == BILL_BAD)
 		return step;
 	if (split_row(line, len, values, SUMMARY_COLUMNS_MAX) != count)
 		return bill_bad(err, BILL_AGAIN_HINT, "line %lld is not the summary that its header announces",
-						(long long) bill->lines.line_no);
+						(long long) bill->reader.lines.line_no);
 	return bill->format->sums(bill, values, at, err) ? BILL_END : BILL_BAD;
 }
 
@@ -170,13 +170,13 @@ read_end(WechatBill *bill, char *line, size_t len, ChannelError *err)
 	if (step == BILL_BAD)
 		return step;
 	do
-		step = bill_lines_next(&bill->lines, &line, &len, err);
+		step = bill_lines_next(&bill->reader.lines, &line, &len, err);
 	while (step == BILL_LINE && len == 0);
 	if (step == BILL_LINE)
 		return bill_bad(err, BILL_AGAIN_HINT, "line %lld stands behind the summary",
-						(long long) bill->lines.line_no);
+						(long long) bill->reader.lines.line_no);
 	if (step == BILL_BAD || !bill_day_holds(&bill->day, bill->format->ledger, err) ||
-		!bill_lines_finish(&bill->lines, &bill->reader.totals, err))
+		!bill_lines_finish(&bill->reader.lines, &bill->reader.totals, err))
 		return BILL_BAD;
 	return BILL_END;
 }
@@ -196,25 +196,25 @@ wechat_bill_next(BillReader *reader, BillLine *line, ChannelError *err)
 
 	for (quiet = 0; quiet < BILL_QUIET_LINES; quiet++)
 	{
-		step = bill_lines_next(&bill->lines, &text, &len, err);
+		step = bill_lines_next(&bill->reader.lines, &text, &len, err);
 		if (step == BILL_END)
 			return bill_bad(err, "It is cut off, or was fetched while it was being made: fetch it "
 							"again later.", "the file ends without its summary, after %lld lines",
-							(long long) bill->lines.line_no);
+							(long long) bill->reader.lines.line_no);
 		if (step == BILL_BAD)
 			return step;
 		if (len == 0 || text[0] != '`')
 			return read_end(bill, text, len, err);
 		if (split_row(text, len, fields, BILL_COLUMNS_MAX) != bill->columns)
 			return bill_bad(err, BILL_AGAIN_HINT, "line %lld does not have the %d columns of the header",
-							(long long) bill->lines.line_no, bill->columns);
+							(long long) bill->reader.lines.line_no, bill->columns);
 		if (memchr(text, '\\', len) != NULL)
 			for (i = 0; i < bill->columns; i++)
 				unescape(&fields[i]);
 		bill->reader.totals.lines++;
 		step = bill->format->row(bill, fields, line, err);
 		if (step == BILL_LINE)
-			line->line_no = bill->lines.line_no;
+			line->line_no = bill->reader.lines.line_no;
 		if (step != BILL_PAUSE)
 			return step;
 	}
@@ -226,7 +226,7 @@ wechat_bill_close(BillReader *reader)
 {
 	WechatBill *bill = (WechatBill *) reader;
 
-	bill_lines_close(&bill->lines);
+	bill_lines_close(&bill->reader.lines);
 	free(bill);
 }
 
@@ -236,7 +236,7 @@ read_header(WechatBill *bill, ChannelError *err)
 	BillField	header[BILL_COLUMNS_MAX];
 	char	   *line;
 	size_t		len;
-	BillStep	step = bill_lines_next(&bill->lines, &line, &len, err);
+	BillStep	step = bill_lines_next(&bill->reader.lines, &line, &len, err);
 
 	if (step == BILL_END)
 		return channel_error(err, BILL_AGAIN_HINT, "the file is empty");
@@ -269,7 +269,7 @@ wechat_bill_open(const WechatBillFormat *format, const BillInput *input,
 	bill->format = format;
 	str_copy(bill->merchant, sizeof(bill->merchant), expected->merchant ? expected->merchant : "");
 	if (bill_day_open(&bill->day, expected->day, WECHAT_BILL_OFFSET, err) &&
-		bill_lines_open(&bill->lines, bill_source_open(input, err), input, expected, "sha1", 0, err) &&
+		bill_lines_open(&bill->reader.lines, bill_source_open(input, err), input, expected, "sha1", 0, err) &&
 		read_header(bill, err))
 		return &bill->reader;
 	wechat_bill_close(&bill->reader);

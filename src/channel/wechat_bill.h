@@ -51,8 +51,8 @@ typedef struct WechatBillFormat
 struct WechatBill
 {
 	BillReader	reader;
-	BillLines	lines;
 	BillDay		day;
+	BillLedger	ledger;			/* of fund bills */
 	const WechatBillFormat *format;
 	char		merchant[CHANNEL_MERCHANT_MAX + 1];
 	int			at[WECHAT_BILL_COLUMNS];
@@ -83,8 +83,10 @@ extern bool wechat_bill_agrees(const WechatBill *bill, const BillField *fields, 
 /* wechat_bill_trade.c, wechat_bill_fund.c */
 extern BillReader *wechat_bill_trade_open(const BillInput *input, const BillExpected *expected,
 										  ChannelError *err);
-extern BillReader *wechat_bill_fund_open(const BillInput *input, const BillExpected *expected,
-										 ChannelError *err);
+extern BillReader *wechat_bill_basic_open(const BillInput *input, const BillExpected *expected,
+										  ChannelError *err);
+extern BillReader *wechat_bill_operation_open(const BillInput *input,
+											  const BillExpected *expected, ChannelError *err);
 
 /* wechat_bill_request.c */
 extern const struct ChannelBill *const wechat_bills[];

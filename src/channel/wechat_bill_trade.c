@@ -152,6 +152,10 @@ is_no_number(const BillField *field)
 	return field->len == 0 || (field->len == 1 && field->s[0] == '0');
 }
 
+/*
+ * A number that does not fit, or has other characters than numbers have, is not
+ * one of ours: somebody made it in the console, and WeChat's own stands for it.
+ */
 static BillStep
 copy_numbers(WechatBill *bill, const BillField *fields, BillLine *line, ChannelError *err)
 {
@@ -171,9 +175,11 @@ copy_numbers(WechatBill *bill, const BillField *fields, BillLine *line, ChannelE
 	{
 		const BillField *field = wechat_bill_field(bill, fields, numbers[i].column);
 
-		if (!is_no_number(field) && !bill_copy_no(field, numbers[i].dst, CHANNEL_NO_MAX + 1))
-			return wechat_bill_wrong(bill, numbers[i].column, "is no number", err);
+		if (!is_no_number(field))
+			bill_copy_no(field, numbers[i].dst, CHANNEL_NO_MAX + 1);
 	}
+	if (line->wire_no[0] == '\0' && line->channel_refund_id[0] == '\0')
+		return wechat_bill_wrong(bill, AT_REFUND_NO, "is no number, nor is WeChat Pay's own", err);
 	return BILL_LINE;
 }
 
@@ -265,7 +271,7 @@ trade_row(WechatBill *bill, const BillField *fields, BillLine *line, ChannelErro
 	if (merchant != NULL && bill->merchant[0] != '\0' && !bill_is(merchant, bill->merchant))
 		return bill_bad(err, "Load it for the channel of that merchant.",
 						"line %lld is of the merchant %.40s, and not of %s",
-						(long long) bill->lines.line_no, merchant->s, bill->merchant);
+						(long long) bill->reader.lines.line_no, merchant->s, bill->merchant);
 	if (currency != NULL && !bill_is(currency, "CNY"))
 		return wechat_bill_wrong(bill, AT_CURRENCY, "is not CNY, the only one of domestic payments",
 								 err);

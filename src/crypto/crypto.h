@@ -43,6 +43,13 @@ extern void percent_encode(Buf *out, const char *s, size_t len);
 extern bool sha256(const void *data, size_t len, unsigned char out[32]);
 extern bool hmac_sha256(const void *key, size_t keylen,
 						const void *data, size_t len, unsigned char out[32]);
+
+/* The same with a key that is used again and again; NULL if there is no HMAC to be had. */
+typedef struct HmacKey HmacKey;
+extern HmacKey *hmac_key_new(const void *key, size_t keylen);
+extern void hmac_key_free(HmacKey *key);
+extern bool hmac_key_sha256(HmacKey *key, const void *data, size_t len, unsigned char out[32]);
+
 extern bool random_bytes(void *out, size_t len);
 extern bool random_nonce(char out[33]);		/* 32 lower-case hex digits and NUL */
 extern bool equal_constant_time(const void *a, const void *b, size_t len);

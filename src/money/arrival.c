@@ -56,6 +56,46 @@ arrival_read(Arrival *a, Statement *s, Values *v)
 	return statement_read(s, v);
 }
 
+/*
+ * The same snapshot as it would be if nobody had begun since `cut`: a transaction of
+ * that number or a later one is not visible in it, and so is new in the next round.
+ */
+static void
+remember_before(char **where, char *cut)
+{
+	static Statement before = {
+		"SELECT least(pg_snapshot_xmin(s), $1::xid8)::text || ':' || least(pg_snapshot_xmax(s), $1::xid8)::text || ':'"
+		"    || coalesce((SELECT string_agg(x::text, ',' ORDER BY x) FROM pg_snapshot_xip(s) x WHERE x < $1::xid8), '')"
+		"  FROM pg_current_snapshot() s", ARGS(TEXTOID)
+	};
+	Values		v = {0};
+
+	values_text(&v, cut);
+	if (statement_read(&before, &v) != 1)
+		elog(ERROR, "no snapshot");
+	pfree(*where);
+	*where = MemoryContextStrdup(TopMemoryContext, row_text(0, 1));
+}
+
+bool
+arrival_read_part(Arrival *a, Statement *cut)
+{
+	Values		v = {0};
+	char	   *at;
+
+	arrival_remember(&a->reading);
+	values_text(&v, a->seen);
+	if (statement_read(cut, &v) == 0)
+		return false;
+	at = row_text(0, 1);
+
+	/* a transaction is not divided: all of the first one, if it has so many rows */
+	if (strtoull(at, NULL, 10) <= strtoull(strchr(a->seen, ':') + 1, NULL, 10))
+		at = psprintf("%llu", strtoull(at, NULL, 10) + 1);
+	remember_before(&a->reading, at);
+	return true;
+}
+
 void
 arrival_done(Arrival *a)
 {

@@ -38,6 +38,15 @@ extern uint64 arrival_read(Arrival *a, Statement *s, Values *v);
 extern void arrival_done(Arrival *a);
 
 /*
+ * For a reader whose rounds must be short, whatever has arrived: say what one round
+ * reads, before it does.  `cut` is ARRIVAL_CUT(...), whose parameter is a pg_snapshot
+ * as text; what the table has beyond that many rows is left for the next round, to
+ * the last row of a transaction.  True if something is.  Whoever reads then keeps to
+ * a->reading, for a statement sees more.
+ */
+extern bool arrival_read_part(Arrival *a, Statement *cut);
+
+/*
  * Not visible in the old snapshot means: in progress then, or begun since.
  * Written as these two, and not as NOT pg_visible_in_snapshot(), because
  * they are index conditions: a transaction that stays open for hours keeps
@@ -58,5 +67,16 @@ extern void arrival_done(Arrival *a);
 	" UNION ALL " \
 	"SELECT " columns " FROM " table \
 	" WHERE xid >= pg_snapshot_xmax((" param ")::pg_snapshot)"
+
+/* ARRIVAL of what is visible in `reading` as well, and no further. */
+#define ARRIVAL_PART(columns, table, seen, reading) \
+	"SELECT " columns " FROM (" ARRIVAL("*", table, seen) ") arriving" \
+	" WHERE xid < pg_snapshot_xmax((" reading ")::pg_snapshot)" \
+	"   AND pg_visible_in_snapshot(xid, (" reading ")::pg_snapshot)"
+
+/* The first transaction that a round does not read. */
+#define ARRIVAL_CUT(table, param, rows) \
+	"SELECT xid::text FROM " table \
+	" WHERE xid >= pg_snapshot_xmax((" param ")::pg_snapshot) ORDER BY xid OFFSET " rows " LIMIT 1"
 
 #endif							/* REFUNDX_ARRIVAL_H */

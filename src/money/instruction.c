@@ -22,6 +22,10 @@
 #include "utils/fmgroids.h"
 #include "utils/timestamp.h"
 
+static const RowKey by_number = {
+	"instruction", "instruction_instruction_no_key", {{"instruction_no", F_TEXTEQ}}
+};
+
 /*
  * Callers with one payment come here one after the other, under its lock, and
  * each sees what the one before it has committed; so a repeated call never gets
@@ -30,12 +34,15 @@
 bool
 instruction_number_exists(const char *number)
 {
-	static const RowKey by_number = {
-		"instruction", "instruction_instruction_no_key", {{"instruction_no", F_TEXTEQ}}
-	};
 	Datum		key = CStringGetTextDatum(number);
 
 	return row_find(&by_number, &key) != NULL;
+}
+
+bool
+instruction_numbers_exist_between(const char *low, const char *high)
+{
+	return row_find_between(&by_number, low, high);
 }
 
 /*

@@ -42,6 +42,9 @@ typedef struct NewInstruction
  */
 extern bool instruction_number_exists(const char *number);
 
+/* Is there any from `low` to `high`, in the order of bytes? */
+extern bool instruction_numbers_exist_between(const char *low, const char *high);
+
 /* ERROR 40001 if the number has just been taken by somebody we cannot see. */
 extern void instruction_insert(NewInstruction *i);
 

@@ -40,7 +40,7 @@ outbox_derive(const Arrival *a, int64 *after)
 	static Statement last = {"SELECT coalesce(max(seq), 0) FROM refundx.outbox", NO_ARGS};
 	static Statement derive = {
 		"WITH arrived AS MATERIALIZED ("
-		ARRIVAL("xid, seq, at, instruction_id, evidence_id, from_state, to_state", "refundx.event", "$1") ")"
+		ARRIVAL_PART("seq, at, instruction_id, evidence_id, from_state, to_state", "refundx.event", "$1", "$2") ")"
 		" INSERT INTO refundx.outbox (id, aggregatetype, aggregateid, type, payload, at)"
 		" SELECT " EVENT_ID ", i.kind, i.instruction_no, i.kind || '.' || a.to_state,"
 		"        jsonb_strip_nulls(jsonb_build_object("
@@ -63,8 +63,6 @@ outbox_derive(const Arrival *a, int64 *after)
 		"                        concat_ws('/', a.seq, a.instruction_id, a.to_state, extract(epoch FROM a.at)),"
 		"                        'UTF8')), 'hex') AS hash) h"
 		"  WHERE a.from_state IS DISTINCT FROM a.to_state AND a.to_state IS NOT NULL"
-		/* this statement sees a moment more than the reader will remember */
-		"    AND pg_visible_in_snapshot(a.xid, $2::pg_snapshot)"
 		"  ORDER BY a.seq"
 		" ON CONFLICT (id) DO NOTHING", ARGS(TEXTOID, TEXTOID)
 	};

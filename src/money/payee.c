@@ -39,13 +39,20 @@
 typedef struct PayeeKey
 {
 	unsigned char key[KEY_LEN];
-	unsigned char hash_key[KEY_LEN];	/* for fingerprints */
+	HmacKey    *hash_key;		/* for fingerprints */
 	char		print[PAYEE_PRINT_LEN + 1];
 } PayeeKey;
 
 static PayeeKey keys[PAYEE_KEYS_MAX];
 static int	nkeys = 0;
 static TimestampTz read_at = 0;
+
+static void
+key_forget(PayeeKey *key)
+{
+	hmac_key_free(key->hash_key);
+	explicit_bzero(key, sizeof(*key));
+}
 
 /* 64 hex digits, or 32 raw bytes; a line end behind them does not count. */
 static bool
@@ -75,15 +82,18 @@ static bool
 key_read(const char *name, PayeeKey *out, char *err, size_t errsize)
 {
 	Buf			file = BUF_INIT;
+	unsigned char hash_key[32];
 	unsigned char print[32];
 	bool		good = false;
 
+	out->hash_key = NULL;
 	if (key_file_read(rx_key_directory ? rx_key_directory : "", name, true, &file, err, errsize) == KEY_FILE_OK)
 	{
 		if (!key_from_file(&file, out->key))
 			snprintf(err, errsize, "key file \"%s\" does not hold 64 hex digits", name);
-		else if (!hmac_sha256(out->key, KEY_LEN, "refundx payee fingerprint", 25, out->hash_key) ||
-				 !hmac_sha256(out->key, KEY_LEN, "refundx payee key", 17, print))
+		else if (!hmac_sha256(out->key, KEY_LEN, "refundx payee fingerprint", 25, hash_key) ||
+				 !hmac_sha256(out->key, KEY_LEN, "refundx payee key", 17, print) ||
+				 (out->hash_key = hmac_key_new(hash_key, sizeof(hash_key))) == NULL)
 			snprintf(err, errsize, "a key could not be derived");
 		else
 		{
@@ -94,6 +104,7 @@ key_read(const char *name, PayeeKey *out, char *err, size_t errsize)
 			good = true;
 		}
 	}
+	explicit_bzero(hash_key, sizeof(hash_key));
 	buf_wipe(&file);
 	return good;
 }
@@ -119,7 +130,8 @@ keys_ready(char *err, size_t errsize)
 
 	if (nkeys > 0 && now >= read_at && now - read_at < KEYS_FOR_US)
 		return true;
-	nkeys = 0;
+	while (nkeys > 0)
+		key_forget(&keys[--nkeys]);
 	strlcpy(names, rx_payee_keys ? rx_payee_keys : "", sizeof(names));
 	while ((name = strtok_r(rest, ", ", &rest)) != NULL && nkeys < PAYEE_KEYS_MAX)
 	{
@@ -157,7 +169,7 @@ keys_require(void)
 static void
 key_finding(const ChannelFindings *findings, int i, const char *name)
 {
-	PayeeKey	key;
+	PayeeKey	key = {{0}};
 	char		err[256] = "";
 
 	if (i >= PAYEE_KEYS_MAX)
@@ -173,7 +185,7 @@ key_finding(const ChannelFindings *findings, int i, const char *name)
 	else
 		finding(findings, FINDING_WARNING, "payee key",
 				"what an older key has sealed cannot be opened: %s", err);
-	explicit_bzero(&key, sizeof(key));
+	key_forget(&key);
 }
 
 void
@@ -306,7 +318,7 @@ payee_seal(const ChannelProduct *product, const char *kind, const char *number,
 	snprintf(identity, sizeof(identity), "%s:%s", kind, payee.identity);
 	good = true;
 	for (i = 0; i < nkeys; i++)
-		good &= hmac_sha256(keys[i].hash_key, KEY_LEN, identity, strlen(identity), out->fingerprint[i]);
+		good &= hmac_key_sha256(keys[i].hash_key, identity, strlen(identity), out->fingerprint[i]);
 	out->fingerprints = nkeys;
 
 	good = good && seal_words("payee", number, payee_json, out);

@@ -176,9 +176,15 @@ compare_numbers(const void *a, const void *b)
 	return strcmp(number_or_empty(*(WithdrawWords *const *) a), number_or_empty(*(WithdrawWords *const *) b));
 }
 
-/* Rows of a list are kept back: what is there twice has to look for itself. */
+/*
+ * Rows of a list are kept back: what is there twice has to look for itself.  The
+ * others have been looked for once all are known to be new: a list's numbers mostly
+ * follow each other, and then there is none between its first and its last.  If
+ * somebody else takes one meanwhile, the unique index finds it, as it would a moment
+ * after any look.
+ */
 static void
-mark_repeated(WithdrawWords *w, int n)
+look_numbers_up(WithdrawWords *w, int n)
 {
 	WithdrawWords **by_number = palloc(Max(n, 1) * sizeof(WithdrawWords *));
 	int			i;
@@ -189,6 +195,10 @@ mark_repeated(WithdrawWords *w, int n)
 	for (i = 1; i < n; i++)
 		if (compare_numbers(&by_number[i - 1], &by_number[i]) == 0)
 			by_number[i - 1]->repeated = by_number[i]->repeated = true;
+	if (n > 1 &&
+		!instruction_numbers_exist_between(number_or_empty(by_number[0]), number_or_empty(by_number[n - 1])))
+		for (i = 0; i < n; i++)
+			w[i].is_new = !w[i].repeated;
 	pfree(by_number);
 }
 
@@ -235,7 +245,7 @@ refundx_withdraw_submit_many(PG_FUNCTION_ARGS)
 		w[i].place = i;
 	}
 	qsort(w, n, sizeof(WithdrawWords), compare_orders);
-	mark_repeated(w, n);
+	look_numbers_up(w, n);
 
 	SPI_connect();
 	each = AllocSetContextCreate(CurrentMemoryContext, "refundx withdrawal", ALLOCSET_DEFAULT_SIZES);
@@ -284,7 +294,7 @@ withdraw_one(const WithdrawWords *w, Withdrawal *d, WithdrawBatch *batch)
 	check_words(w);
 	if (w->repeated)
 		row_list_flush();
-	if (!instruction_number_exists(w->withdrawal_no))
+	if (w->is_new || !instruction_number_exists(w->withdrawal_no))
 	{
 		submit_new(w, d, batch);
 		error_context_stack = which.previous;
@@ -550,7 +560,7 @@ static int64
 payee_known(const char *kind, const SealedPayee *p)
 {
 	static const RowKey by_print = {
-		"payee", "payee_kind_fingerprint_key", {{"kind", F_TEXTEQ}, {"fingerprint", F_BYTEAEQ}}
+		"payee", "payee_fingerprint_kind_key", {{"fingerprint", F_BYTEAEQ}, {"kind", F_TEXTEQ}}
 	};
 	HeapTuple	row = NULL;
 	bool		isnull;
@@ -563,8 +573,8 @@ payee_known(const char *kind, const SealedPayee *p)
 
 		SET_VARSIZE(print, VARHDRSZ + sizeof(p->fingerprint[i]));
 		memcpy(VARDATA(print), p->fingerprint[i], sizeof(p->fingerprint[i]));
-		key[0] = CStringGetTextDatum(kind);
-		key[1] = PointerGetDatum(print);
+		key[0] = PointerGetDatum(print);
+		key[1] = CStringGetTextDatum(kind);
 		row = row_find(&by_print, key);
 	}
 	return row ? DatumGetInt64(row_found(&by_print, row, "payee_id", &isnull)) : 0;

@@ -33,6 +33,7 @@ typedef struct WithdrawWords
 	Jsonb	   *guards;			/* rows to lock; NULL: none */
 	int			place;			/* in a list */
 	bool		repeated;		/* its number is there more than once */
+	bool		is_new;			/* it has been looked for: there is none of its number */
 } WithdrawWords;
 
 /* What becomes of them. */

@@ -13,7 +13,7 @@ CREATE TABLE refundx.payee (
 	kind		text COLLATE "C" NOT NULL,
 	fingerprint	bytea NOT NULL,
 	first_seen	timestamptz NOT NULL DEFAULT clock_timestamp(),
-	UNIQUE (kind, fingerprint)
+	UNIQUE (fingerprint, kind)		-- what tells them apart first
 );
 COMMENT ON TABLE refundx.payee IS 'Payees of withdrawals, each a keyed hash (HMAC-SHA-256) of its identity; no account number or name';
 

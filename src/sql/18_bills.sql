@@ -22,11 +22,13 @@ CREATE TABLE refundx.bill (
 	error		text,
 	hash		text COLLATE "C",
 	announced_hash text COLLATE "C",
-	packing		text CHECK (packing IN ('none', 'as it came', 'deflate')),
+	packing		text CHECK (packing IN ('as it came', 'gzip')),
 	size		bigint,
 	unpacked	bigint,
 	lines		bigint,
 	refunds		bigint,
+	has_refunds	boolean,
+	has_transfers boolean,
 	amount		bigint,
 	opening		bigint,
 	closing		bigint,
@@ -35,29 +37,35 @@ CREATE TABLE refundx.bill (
 	currency	text,
 	person_reason text,
 	person_suggestion text,
+	person_since timestamptz,
 	fetched_at	timestamptz,
 	loaded_at	timestamptz,
 	loaded_by	text,
 	reconciled_at timestamptz,
 	CONSTRAINT bill_whole CHECK
 		((state = 'with_person') = (person_reason IS NOT NULL)
+		 AND (person_reason IS NULL) = (person_since IS NULL)
 		 AND (state <> 'loaded' OR (hash IS NOT NULL AND lines IS NOT NULL AND loaded_at IS NOT NULL))
 		 AND (state NOT IN ('due', 'asked') OR due_at IS NOT NULL))
 );
 CREATE UNIQUE INDEX bill_of_day ON refundx.bill (merchant_id, kind, day, again) WHERE state <> 'superseded';
+-- What there is to do: few rows, whatever the years.
+CREATE INDEX bill_due ON refundx.bill (due_at) WHERE state IN ('due', 'asked');
+CREATE INDEX bill_to_read ON refundx.bill (bill_id) WHERE state IN ('fetched', 'with_person') OR state = 'loaded' AND reconciled_at IS NULL;
 COMMENT ON TABLE refundx.bill IS 'Bills of channels: one for each merchant, kind and day; amounts in minor units';
 COMMENT ON COLUMN refundx.bill.channel_id IS 'The channel that it is fetched through, or was loaded for';
 COMMENT ON COLUMN refundx.bill.state IS 'due: to be asked for at due_at; asked: being asked for or downloaded; fetched: its file is kept, and is to be read; loaded: its lines count; empty: the channel says that there was no business; with_person: see person_reason; superseded: another file has taken its place';
 COMMENT ON COLUMN refundx.bill.again IS 'Fetched once more, of a day that is loaded: takes the place of the loaded one when it has been read';
 COMMENT ON COLUMN refundx.bill.failing_since IS 'Since when asking for it has come to nothing; null: it has not failed';
 COMMENT ON COLUMN refundx.bill.error IS 'What came of the last try, in words';
-COMMENT ON COLUMN refundx.bill.hash IS 'Of the unpacked file: sha256:<hex>, as we have reckoned it; null: there is no file yet';
+COMMENT ON COLUMN refundx.bill.hash IS 'Of the unpacked file, as reckoned when it was read: sha1:<hex> or sha256:<hex>; null: it has not been read';
 COMMENT ON COLUMN refundx.bill.announced_hash IS 'As the channel announced it, of the unpacked file: sha1:<hex>';
-COMMENT ON COLUMN refundx.bill.packing IS 'How it is kept in bill_chunk: as it came (packed), or deflated by us (raw deflate, zlib''s header)';
+COMMENT ON COLUMN refundx.bill.packing IS 'How it is kept in bill_chunk: as it came (gzip, ZIP), or gzip: it came plain, and was packed here';
 COMMENT ON COLUMN refundx.bill.size IS 'Bytes in bill_chunk';
 COMMENT ON COLUMN refundx.bill.unpacked IS 'Bytes of the unpacked file';
 COMMENT ON COLUMN refundx.bill.lines IS 'All of the file, also those that are not kept as lines (payments)';
 COMMENT ON COLUMN refundx.bill.refunds IS 'How many of them are refunds or transfers';
+COMMENT ON COLUMN refundx.bill.has_refunds IS 'Whether this very file covers refunds: if not, that one is missing in it says nothing; has_transfers likewise';
 COMMENT ON COLUMN refundx.bill.amount IS 'Sum of the refunds and transfers that were paid or are under way';
 COMMENT ON COLUMN refundx.bill.opening IS 'Of a ledger: the account''s balance before its first line; null where the file does not say';
 COMMENT ON COLUMN refundx.bill.reconciled_at IS 'When its day was last reconciled with it; null: that is still to be done';
@@ -107,3 +115,22 @@ COMMENT ON COLUMN refundx.bill_line.rate IS 'The fee''s rate in millionths';
 COMMENT ON COLUMN refundx.bill_line.balance IS 'Of the merchant''s account after the line; null: the line does not say';
 COMMENT ON COLUMN refundx.bill_line.balance_change IS 'Of that account by the line; negative: went out';
 COMMENT ON COLUMN refundx.bill_line.code IS 'The channel''s own word for what it is';
+
+/*
+ * Which kinds of bills are fetched, and from which day on.  The clerk makes the
+ * rows; a person may decide otherwise.
+ */
+CREATE TABLE refundx.bill_plan (
+	merchant_id	int NOT NULL,
+	kind		text COLLATE "C" NOT NULL,
+	wanted		boolean,
+	first_day	date,
+	looked_at	timestamptz,
+	set_at		timestamptz,
+	set_by		text,
+	PRIMARY KEY (merchant_id, kind)
+);
+COMMENT ON TABLE refundx.bill_plan IS 'Which bills of a merchant are fetched by themselves, and since which day';
+COMMENT ON COLUMN refundx.bill_plan.wanted IS 'What a person has decided; null: fetched if the merchant has made something that the bill covers';
+COMMENT ON COLUMN refundx.bill_plan.first_day IS 'The day of the first refund or withdrawal that it covers; null: there is none yet';
+COMMENT ON COLUMN refundx.bill_plan.looked_at IS 'When that was looked for in vain';

@@ -33,12 +33,12 @@ COMMENT ON FUNCTION refundx.channel_kinds() IS
 CREATE FUNCTION refundx.bill_kinds(
 	OUT channel_kind text, OUT kind text, OUT label text, OUT has_refunds boolean, OUT has_transfers boolean,
 	OUT is_ledger boolean, OUT utc_offset int, OUT ready_at int, OUT retry_after int, OUT max_age_days int,
-	OUT delay_days int, OUT by_acceptance boolean, OUT paid_is_taken boolean)
+	OUT delay_days int, OUT by_acceptance boolean, OUT paid_is_taken boolean, OUT fetchable boolean)
 RETURNS SETOF record
 LANGUAGE c IMMUTABLE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'refundx_bill_kinds';
 COMMENT ON FUNCTION refundx.bill_kinds() IS
-'The bills that each channel makes. has_refunds, has_transfers: what it covers, so that its silence about one means something. is_ledger: of an account''s money (opening + movements = closing). utc_offset, ready_at (after the day''s end, where the channel is), retry_after: seconds. delay_days: so far from its own day a line may stand. by_acceptance: a line''s own day is that on which the channel took it on, not that on which it was paid. paid_is_taken: "paid" is written when the money leaves the merchant''s account, and whether it has arrived is told elsewhere';
+'The bills that each channel makes. has_refunds, has_transfers: what it covers, so that its silence about one means something. is_ledger: of an account''s money (opening + movements = closing). utc_offset, ready_at (after the day''s end, where the channel is), retry_after: seconds. delay_days: so far from its own day a line may stand. by_acceptance: a line''s own day is that on which the channel took it on, not that on which it was paid. paid_is_taken: "paid" is written when the money leaves the merchant''s account, and whether it has arrived is told elsewhere. fetchable: it can be asked for; others are loaded by hand';
 
 CREATE FUNCTION refundx.mask_phone(phone text) RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL UNSAFE

@@ -156,7 +156,19 @@ CREATE VIEW refundx.health AS
 	  FROM refundx.webhook w
 	 CROSS JOIN LATERAL (SELECT min(q.created_at) AS oldest FROM refundx.webhook_delivery q
 						  WHERE q.webhook_id = w.webhook_id AND q.state = 'waiting') d
-	 WHERE w.removed_at IS NULL AND (w.paused IS NOT NULL OR w.failing_since IS NOT NULL);
+	 WHERE w.removed_at IS NULL AND (w.paused IS NOT NULL OR w.failing_since IS NOT NULL)
+	UNION ALL
+	SELECT 'bill', CASE WHEN b.state = 'with_person' THEN 'error' ELSE 'warning' END, NULL,
+		   coalesce(b.person_since, b.failing_since, b.fetched_at, b.due_at), NULL, NULL,
+		   format('bill "%s" of channel %s for %s: %s', b.kind, c.name, b.day,
+				  coalesce(b.person_reason, CASE WHEN b.state = 'fetched' THEN 'fetched, and not read yet' END,
+						   'overdue' || coalesce(', ' || b.error, '')))
+	  FROM refundx.bill b JOIN refundx.channel c USING (channel_id)
+	 WHERE b.state = 'with_person'
+		OR b.state = 'fetched' AND b.fetched_at < clock_timestamp() + current_setting('refundx.clock_offset')::interval - interval '10 min'
+		OR b.state IN ('due', 'asked')
+	   AND (b.failing_since < clock_timestamp() + current_setting('refundx.clock_offset')::interval - interval '1 hour'
+			OR b.failing_since IS NULL AND b.tries = 0 AND b.due_at < clock_timestamp() + current_setting('refundx.clock_offset')::interval - interval '1 hour');
 COMMENT ON VIEW refundx.health IS 'Is everything working: one row for each worker of this database, and for each thing that can be in the way; level: ok, warning, error';
 COMMENT ON COLUMN refundx.health.behind IS 'How long the oldest work has been waiting';
 COMMENT ON COLUMN refundx.health.backlog IS 'How much work is waiting';

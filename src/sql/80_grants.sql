@@ -136,10 +136,19 @@ GRANT INSERT ON refundx.event TO refundx_clerk;
 -- bills: the clerk makes them due, the dispatcher fetches their files, the clerk has them read
 GRANT SELECT ON refundx.bill TO refundx_dispatcher, refundx_clerk;
 GRANT UPDATE (state, due_at, tries, failing_since, error, hash, announced_hash, packing, size, unpacked,
-			  person_reason, person_suggestion, fetched_at)
+			  person_reason, person_suggestion, person_since, fetched_at)
 	ON refundx.bill TO refundx_dispatcher;
 GRANT INSERT ON refundx.bill_chunk TO refundx_dispatcher;
-GRANT INSERT, UPDATE ON refundx.bill TO refundx_clerk;
+GRANT UPDATE (reconciled_at) ON refundx.bill TO refundx_clerk;
+GRANT EXECUTE ON FUNCTION refundx.bills_make_due(timestamptz), refundx.bill_read(bigint) TO refundx_clerk;
+GRANT EXECUTE ON FUNCTION
+	refundx.bill_load(text, text, date, bytea),
+	refundx.bill_load_file(text, text, date, text),
+	refundx.bill_fetch(text, text, date, text),
+	refundx.bill_fetch_set(text, text, boolean, text)
+	TO refundx_operator;
+GRANT EXECUTE ON FUNCTION refundx.bill_progress() TO refundx_operator, refundx_auditor;
+GRANT SELECT ON refundx.bills TO refundx_operator, refundx_auditor;
 
 -- applications
 GRANT EXECUTE ON FUNCTION

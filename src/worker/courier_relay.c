@@ -27,7 +27,7 @@
 
 static int64 relay_rest(TimestampTz began);
 static void relay_all(void *arg);
-static uint64 log_incidents(Arrival *a);
+static uint64 log_incidents(const Arrival *a);
 static void keep_seen(const Arrival *a);
 
 /* Go on where the last courier was, not at what is there now. */
@@ -48,7 +48,8 @@ relay_start(Courier *c)
 /*
  * Whoever submits and whoever settles come first: this takes a tenth of one processor,
  * nine times as long as it took it rests.  What a burst has left is passed on when
- * the burst is over.
+ * the burst is over; and in short rounds, for one of seconds would take half of the
+ * processor that the others have meanwhile, and its commit their disk.
  */
 static int64
 relay_rest(TimestampTz began)
@@ -89,7 +90,9 @@ relay_round(Courier *c)
 static void
 relay_all(void *arg)
 {
+	static Statement cut = {ARRIVAL_CUT("refundx.event", "$1", "2000"), ARGS(TEXTOID)};
 	Courier    *c = arg;
+	bool		more = arrival_read_part(&c->relayed, &cut);
 	bool		news = log_incidents(&c->relayed) > 0;
 	int64		after;
 
@@ -98,7 +101,7 @@ relay_all(void *arg)
 		webhooks_fan_out(after);
 		news = true;
 	}
-	c->relay_more = log_transitions(c);
+	c->relay_more = log_transitions(c) || more;
 	news = news || c->logging_to != c->logged_to;
 
 	/* only where something has come: an idle database writes nothing */
@@ -126,22 +129,27 @@ keep_seen(const Arrival *a)
 }
 
 static uint64
-log_incidents(Arrival *a)
+log_incidents(const Arrival *a)
 {
 	static Statement arrived = {
 		"WITH arrived AS MATERIALIZED ("
-		ARRIVAL("incident_id, at, kind, instruction_id, subject, sqlstate, reason, done, by_user, actor",
-				"refundx.incident", "$1") ")"
+		ARRIVAL_PART("incident_id, at, kind, instruction_id, subject, sqlstate, reason, done, by_user, actor",
+					 "refundx.incident", "$1", "$2") ")"
 		" SELECT a.incident_id, a.kind,"
 		"        concat_ws(', ', (SELECT i.kind || ' ' || i.instruction_no FROM refundx.instruction i"
 		"                          WHERE i.instruction_id = a.instruction_id), a.subject),"
 		"        a.sqlstate, a.reason, a.done, concat_ws(', as ', a.actor, a.by_user)"
 		/* what a dump brought has been told elsewhere */
-		"   FROM arrived a WHERE a.at >= (SELECT began_at FROM refundx.relay) ORDER BY a.incident_id", ARGS(TEXTOID)
+		"   FROM arrived a WHERE a.at >= (SELECT began_at FROM refundx.relay) ORDER BY a.incident_id",
+		ARGS(TEXTOID, TEXTOID)
 	};
 	Values		v = {0};
-	uint64		n = arrival_read(a, &arrived, &v);
+	uint64		n;
 	uint64		row;
+
+	values_text(&v, a->seen);
+	values_text(&v, a->reading);
+	n = statement_run(&arrived, &v);
 
 	for (row = 0; row < n; row++)
 	{

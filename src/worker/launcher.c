@@ -604,7 +604,7 @@ seat_due(int slot, WorkerKind kind)
 
 	LWLockAcquire(rx_shared->lock, LW_SHARED);
 	due = w->start_after;
-	if (kind == WORKER_CLERK && w->started_at != 0)
+	if (kind == WORKER_CLERK && w->started_at != 0 && !rx_shared->database[slot].clerk_wanted)
 		due = Max(due, TimestampTzPlusMilliseconds(w->started_at,
 												   (int64) rx_clerk_interval * 1000));
 	LWLockRelease(rx_shared->lock);

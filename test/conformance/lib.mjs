@@ -89,6 +89,9 @@ export class Sandbox {
     return JSON.parse(stdout);
   }
 
+  // The clock that business times and bills go by, in ms.
+  async businessNow() { return (await this.ctl('stats')).clock.business_ms; }
+
   async refund(no) { return (await this.ctl('show', no)).refunds[0]; }
 
   async transfer(no) { return (await this.ctl('show', no)).transfers[0]; }

@@ -177,6 +177,8 @@ static void
 test_digests(void)
 {
 	unsigned char d[32];
+	unsigned char again[32];
+	HmacKey    *kept;
 	unsigned char key[131];
 
 	ok(sha256("abc", 3, d), "sha256");
@@ -194,6 +196,18 @@ test_digests(void)
 	ok(hmac_sha256(key, 131, "Test Using Larger Than Block-Size Key - Hash Key First", 54, d),
 	   "hmac_sha256");
 	is_digest(d, "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54", "case 6");
+	kept = hmac_key_new("Jefe", 4);
+	ok(kept != NULL, "hmac_key_new");
+	ok(hmac_sha256("Jefe", 4, "what do ya want for nothing?", 28, d) &&
+	   hmac_key_sha256(kept, "something else", 14, again) &&
+	   hmac_key_sha256(kept, "what do ya want for nothing?", 28, again) && memcmp(d, again, 32) == 0,
+	   "a kept key begins anew each time");
+	hmac_key_free(kept);
+	hmac_key_free(NULL);
+	kept = hmac_key_new(NULL, 0);
+	ok(kept != NULL && hmac_sha256(NULL, 0, "a", 1, d) && hmac_key_sha256(kept, "a", 1, again) &&
+	   memcmp(d, again, 32) == 0, "an empty key may be kept");
+	hmac_key_free(kept);
 	ok(hmac_sha256(NULL, 0, NULL, 0, d), "an empty key and an empty text");
 	is_digest(d, "b613679a0814d9ec772f95d778c35fc5ff1697c493715653c6c712144292c5ad", "are legal");
 }
