@@ -74,9 +74,9 @@ AS $$
 	SELECT CASE
 		WHEN r.run_id IS NULL THEN '<p class="verdict bad"><b>Not reconciled.</b> The bills of this day have not been compared with our books yet.</p>'
 		WHEN b.n = 0 AND l.n = 0 THEN '<p class="verdict"><b>Everything agrees.</b> Nothing is left open of this day, or of any day before.</p>'
-		ELSE format('<p class="verdict bad"><b>%s open.</b> %s%s</p>',
-					concat_ws(', and ', CASE WHEN b.n > 0 THEN b.n || CASE WHEN b.n = 1 THEN ' break is' ELSE ' breaks are' END END,
-							  CASE WHEN l.n > 0 THEN 'a ledger that does not add up is' END),
+		ELSE format('<p class="verdict bad"><b>%s.</b> %s%s</p>',
+					concat_ws(', and ', CASE WHEN b.n > 0 THEN b.n || CASE WHEN b.n = 1 THEN ' break is open' ELSE ' breaks are open' END END,
+							  CASE WHEN l.n > 0 AND b.n > 0 THEN 'a ledger does not add up' WHEN l.n > 0 THEN 'A ledger does not add up' END),
 					CASE WHEN b.n > 0 THEN format('%s of them of this day; %s older than four days; %s assigned to nobody. ', b.today, b.old, b.nobody) END,
 					CASE WHEN b.n > 0 THEN 'They are listed below, with what to do.' END) END
 	  FROM (SELECT count(*) AS n, count(*) FILTER (WHERE k.day = r.day) AS today, count(*) FILTER (WHERE k.age_bucket = '>4 days') AS old,
