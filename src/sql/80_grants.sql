@@ -6,7 +6,7 @@
 REVOKE ALL ON ALL TABLES IN SCHEMA refundx FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA refundx FROM PUBLIC;
 REVOKE ALL ON ALL ROUTINES IN SCHEMA refundx FROM PUBLIC;
-REVOKE ALL ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order, refundx.desk_answer, refundx.desk_subject FROM PUBLIC;
+REVOKE ALL ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order, refundx.desk_answer, refundx.desk_subject, refundx.reconcile_subject FROM PUBLIC;
 REVOKE ALL ON SCHEMA refundx FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA refundx TO
@@ -151,6 +151,7 @@ GRANT EXECUTE ON FUNCTION
 	TO refundx_operator;
 GRANT EXECUTE ON FUNCTION refundx.bill_progress() TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.bills TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.reconcile(text, date, boolean) TO refundx_clerk;
 
 -- applications
 GRANT EXECUTE ON FUNCTION
@@ -307,5 +308,7 @@ GRANT EXECUTE ON FUNCTION
 	refundx.notice_provider_set(text, jsonb),
 	refundx.notice_provider_check(text),
 	refundx.notice_template_set(text, text, text, jsonb, text),
+	refundx.reconcile(text, date, boolean),
+	refundx.bill_expect_fee(text, text, bigint, text),
 	refundx.arm(text)
 	TO refundx_operator;

@@ -135,7 +135,8 @@ INSERT INTO may_call
 		   'webhook_redrive', 'webhook_check']) f
 	UNION ALL SELECT 'refundx_dispatcher', f FROM unnest(ARRAY['recover_timeline', 'stop_take']) f
 	UNION ALL VALUES ('refundx_settler', 'stop_contradictions'), ('refundx_runner', 'stop_contradictions'), ('refundx_clerk', 'stop_check')
-	UNION ALL SELECT 'refundx_clerk', 'held_back'
+	UNION ALL SELECT 'refundx_clerk', f FROM unnest(ARRAY['held_back', 'reconcile']) f
+	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['reconcile', 'bill_expect_fee']) f
 	UNION ALL SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['held_back', 'cap_text', 'cap_concerns']) f
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator']) r,
