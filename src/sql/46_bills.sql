@@ -95,6 +95,21 @@ $$;
 COMMENT ON FUNCTION refundx.bills_make_due(timestamptz) IS
 'For the clerk: makes a bill due for each merchant, kind and day that is over and has none, from the first refund or withdrawal on that the kind covers, as far back as the channel keeps bills. Returns how many. Errors: none of its own';
 
+CREATE FUNCTION refundx.bills_reconcile(at timestamptz, merchant_id int, day date) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	channel text := (SELECT min(c.name) FROM refundx.bill b JOIN refundx.channel c USING (channel_id)
+					  WHERE b.merchant_id = $2 AND b.day = $3 AND b.state IN ('loaded', 'empty'));
+BEGIN
+	PERFORM FROM refundx.reconcile(channel, $3);
+	UPDATE refundx.bill b SET reconciled_at = $1
+	 WHERE b.merchant_id = $2 AND b.day = $3 AND b.state IN ('loaded', 'empty') AND b.reconciled_at IS NULL;
+END
+$$;
+COMMENT ON FUNCTION refundx.bills_reconcile(timestamptz, int, date) IS
+'For the clerk: reconciles a merchant''s day, and notes that it has been done with the bills that there are. Errors: those of reconcile';
+
 CREATE FUNCTION refundx.bill_fetch(channel text, kind text, day date, reason text) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
