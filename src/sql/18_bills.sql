@@ -56,7 +56,7 @@ COMMENT ON TABLE refundx.bill IS 'Bills of channels: one for each merchant, kind
 COMMENT ON COLUMN refundx.bill.channel_id IS 'The channel that it is fetched through, or was loaded for';
 COMMENT ON COLUMN refundx.bill.state IS 'due: to be asked for at due_at; asked: being asked for or downloaded; fetched: its file is kept, and is to be read; loaded: its lines count; empty: the channel says that there was no business; with_person: see person_reason; superseded: another file has taken its place';
 COMMENT ON COLUMN refundx.bill.again IS 'Fetched once more, of a day that is loaded: takes the place of the loaded one when it has been read';
-COMMENT ON COLUMN refundx.bill.failing_since IS 'Since when asking for it has come to nothing; null: it has not failed';
+COMMENT ON COLUMN refundx.bill.failing_since IS 'Since when asking for it has come to nothing, or only to "later"; null: it has not';
 COMMENT ON COLUMN refundx.bill.error IS 'What came of the last try, in words';
 COMMENT ON COLUMN refundx.bill.hash IS 'Of the unpacked file, as reckoned when it was read: sha1:<hex> or sha256:<hex>; null: it has not been read';
 COMMENT ON COLUMN refundx.bill.announced_hash IS 'As the channel announced it, of the unpacked file: sha1:<hex>';

@@ -54,7 +54,11 @@ BEGIN
 	-- Found once; looked for every hour until then, because it means reading all that
 	-- the merchant has.
 	WITH wanted AS (
-		SELECT p.merchant_id, p.kind, k.has_refunds, k.has_transfers, k.utc_offset
+		-- refunds stand in the ledger of the account that they are paid from, though it may not name them
+		SELECT p.merchant_id, p.kind, k.has_transfers, k.utc_offset,
+			   k.has_refunds OR k.is_ledger AND (NOT k.has_transfers OR NOT EXISTS (
+					SELECT FROM refundx.bill_kinds() o
+					 WHERE o.channel_kind = k.channel_kind AND o.is_ledger AND NOT o.has_transfers)) AS has_refunds
 		  FROM refundx.bill_plan p
 		  JOIN refundx.merchant m USING (merchant_id)
 		  JOIN refundx.bill_kinds() k ON k.channel_kind = m.kind AND k.kind = p.kind
@@ -102,6 +106,9 @@ DECLARE
 	channel text := (SELECT min(c.name) FROM refundx.bill b JOIN refundx.channel c USING (channel_id)
 					  WHERE b.merchant_id = $2 AND b.day = $3 AND b.state IN ('loaded', 'empty'));
 BEGIN
+	IF to_regprocedure('refundx.reconcile(text, date, boolean)') IS NULL THEN
+		RETURN;
+	END IF;
 	PERFORM FROM refundx.reconcile(channel, $3);
 	UPDATE refundx.bill b SET reconciled_at = $1
 	 WHERE b.merchant_id = $2 AND b.day = $3 AND b.state IN ('loaded', 'empty') AND b.reconciled_at IS NULL;

@@ -139,7 +139,6 @@ GRANT UPDATE (state, due_at, tries, failing_since, error, hash, announced_hash, 
 			  person_reason, person_suggestion, person_since, fetched_at)
 	ON refundx.bill TO refundx_dispatcher;
 GRANT INSERT ON refundx.bill_chunk TO refundx_dispatcher;
-GRANT EXECUTE ON FUNCTION refundx.bill_ready(date, int, int) TO refundx_dispatcher;
 GRANT EXECUTE ON FUNCTION refundx.bills_make_due(timestamptz), refundx.bill_read(bigint),
 	refundx.bills_reconcile(timestamptz, int, date) TO refundx_clerk;
 GRANT EXECUTE ON FUNCTION

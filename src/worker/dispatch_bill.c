@@ -437,20 +437,6 @@ bills_start(Dispatcher *d, bool may_send)
  * ------------------------------------------------------------------------
  */
 
-/* When it should have been there. */
-static TimestampTz
-ready_at(const BillCall *c)
-{
-	static Statement day = {"SELECT refundx.bill_ready($1::date, $2, $3)", ARGS(TEXTOID, INT4OID, INT4OID)};
-	Values		v = {0};
-
-	values_text(&v, c->day);
-	values_int4(&v, c->how->utc_offset);
-	values_int4(&v, c->how->ready_at);
-	statement_run(&day, &v);
-	return row_time(0, 1);
-}
-
 static void
 to_person(const BillCall *c, const char *reason)
 {
@@ -508,15 +494,16 @@ keep_failure(const BillCall *c, TimestampTz failing_since, int64 scale)
 				  failing_since != 0 ? failing_since : now);
 }
 
+/* Not a failure; but nobody waits for ever. */
 static void
-keep_not_yet(const BillCall *c, int64 scale)
+keep_not_yet(const BillCall *c, TimestampTz since, int64 scale)
 {
 	TimestampTz now = clock_now();
 
-	if (now - ready_at(c) >= PATIENCE_US)
-		to_person(c, psprintf("a day after it should have been there the channel still says: %s", c->why));
+	if (since != 0 && now - since >= PATIENCE_US)
+		to_person(c, psprintf("for a day the channel has been saying: %s", c->why));
 	else
-		try_later(c, now + (int64) c->how->retry_after * USECS_PER_SEC / scale, 0);
+		try_later(c, now + (int64) c->how->retry_after * USECS_PER_SEC / scale, since != 0 ? since : now);
 }
 
 static void
@@ -593,7 +580,7 @@ bill_keep(void *arg)
 			keep_empty(c);
 			break;
 		case OUTCOME_NOT_YET:
-			keep_not_yet(c, scale);
+			keep_not_yet(c, failing_since, scale);
 			break;
 		case OUTCOME_REFUSED:
 			to_person(c, c->why);

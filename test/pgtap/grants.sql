@@ -157,7 +157,6 @@ INSERT INTO may_call
 	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['bill_load', 'bill_load_file', 'bill_fetch', 'bill_fetch_set']) f
 	UNION ALL SELECT r, 'bill_progress' FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r
 	UNION ALL SELECT 'refundx_clerk', f FROM unnest(ARRAY['bills_make_due', 'bill_read', 'bills_reconcile']) f
-	UNION ALL SELECT 'refundx_dispatcher', 'bill_ready'
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator']) r,
 		   unnest(ARRAY['refund_continue', 'withdraw_continue', 'failure_policy_for']) f
