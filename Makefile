@@ -200,7 +200,7 @@ $(BUILD)/unit/test_%: $(here)/test/unit/test_%.c $(UNIT_OBJS)
 $(BUILD)/unit/test_example: $(here)/doc/writing-a-channel.md $(here)/tools/doc-files $(UNIT_OBJS)
 	@rm -rf $(BUILD)/doc-files
 	'$(here)/tools/doc-files' $< $(BUILD)/doc-files
-	$(CC) $(UNIT_CFLAGS) $(UNIT_CPPFLAGS) -o $@ $(BUILD)/doc-files/src/channel/example.c \
+	$(CC) $(UNIT_CFLAGS) $(UNIT_CPPFLAGS) -o $@ $(BUILD)/doc-files/src/channel/*.c \
 		$(BUILD)/doc-files/test/unit/test_example.c $(UNIT_OBJS) $(UNIT_LIBS)
 
 $(BUILD)/unit/%.o: $(here)/src/%.c

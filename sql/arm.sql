@@ -26,7 +26,7 @@ SELECT refund_no, state, due_call, due_at <= clock_timestamp() AS due, last_atte
 SELECT refund_no, type, from_state, to_state, note FROM refundx.events
  WHERE refund_no LIKE 'M-%' AND type = 'lost' ORDER BY refund_no;
 SELECT transition, state FROM refundx.notices WHERE refund_no = 'M-accepted';
-SELECT action, reason, detail - 'asked_about' FROM refundx.audit_log WHERE action = 'arm' ORDER BY audit_id DESC LIMIT 1;
+SELECT action, reason, detail - '{asked_about,recovery}'::text[] FROM refundx.audit_log WHERE action = 'arm' ORDER BY audit_id DESC LIMIT 1;
 ROLLBACK;
 -- The same installation on a timeline that it has not seen; only the armed one recovers.
 SELECT refundx.recover_timeline();

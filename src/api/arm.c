@@ -20,16 +20,27 @@
 #include "api/config.h"
 
 #include "base/clock.h"
+#include "base/errors.h"
 #include "base/shmem.h"
 #include "money/handler.h"
 #include "money/money.h"
-#include "money/lost.h"
+#include "money/recover.h"
 #include "utils/builtins.h"
+#include "utils/timestamp.h"
 
 #define REASON_MAX	500
 
 PG_FUNCTION_INFO_V1(refundx_arm);
 PG_FUNCTION_INFO_V1(refundx_recover_timeline);
+PG_FUNCTION_INFO_V1(refundx_recover);
+
+static void
+audit_recovery(const char *action, const char *reason, const Recovery *r)
+{
+	audit_add(action, NULL, reason,
+			  psprintf("{\"recovery\": %lld, \"asked_about\": %lld, \"notices_with_person\": %lld}",
+					   (long long) r->recovery_id, (long long) r->asked, (long long) r->notices));
+}
 
 /*
  * SQL: arm(reason text) returns bigint: how many refunds are asked about now
@@ -47,8 +58,7 @@ refundx_arm(PG_FUNCTION_ARGS)
 	};
 	char	   *reason = arg_text(fcinfo, 0);
 	Values		v = {0};
-	int64		asked;
-	int64		notices = 0;
+	Recovery	r;
 
 	handler_refuse("arm");
 	shmem_require();
@@ -56,12 +66,10 @@ refundx_arm(PG_FUNCTION_ARGS)
 	SPI_connect();
 	values_text(&v, reason);
 	statement_run(&record, &v);
-	asked = (int64) lost_mark_all(reason, &notices);
-	audit_add("arm", NULL, reason,
-			  psprintf("{\"asked_about\": %lld, \"notices_with_person\": %lld}",
-					   (long long) asked, (long long) notices));
+	recovery_begin("arm", reason, 0, &r);
+	audit_recovery("arm", reason, &r);
 	SPI_finish();
-	PG_RETURN_INT64(asked);
+	PG_RETURN_INT64(r.asked);
 }
 
 /*
@@ -81,22 +89,52 @@ refundx_recover_timeline(PG_FUNCTION_ARGS)
 		"   AND i.timeline <> t.timeline"
 		" RETURNING t.timeline", NO_ARGS
 	};
-	int64		asked = -1;
+	Recovery	r = {.asked = -1};
 
 	SPI_connect();
 	if (statement_run(&record, NULL) == 1)
 	{
 		char	   *reason = psprintf("the server is on timeline %d now", row_int4(0, 1));
-		int64		notices;
 
-		asked = (int64) lost_mark_all(reason, &notices);
-		audit_add("recover_timeline", NULL, reason,
-				  psprintf("{\"asked_about\": %lld, \"notices_with_person\": %lld}",
-						   (long long) asked, (long long) notices));
+		recovery_begin("timeline", reason, 0, &r);
+		audit_recovery("recover_timeline", reason, &r);
 		ereport(LOG,
 				(errmsg("refundx: %s; %lld refunds are asked about before they are sent",
-						reason, (long long) asked)));
+						reason, (long long) r.asked),
+				 errdetail("This is recovery %lld: see refundx.recoveries.", (long long) r.recovery_id)));
 	}
 	SPI_finish();
-	PG_RETURN_INT64(asked);
+	PG_RETURN_INT64(r.asked);
+}
+
+/*
+ * SQL: recover(reason text, since timestamptz) returns bigint: the recovery
+ */
+Datum
+refundx_recover(PG_FUNCTION_ARGS)
+{
+	static Statement armed = {"SELECT refundx.armed()", NO_ARGS};
+	char	   *reason = arg_text(fcinfo, 0);
+	int64		since = PG_ARGISNULL(1) ? 0 : PG_GETARG_TIMESTAMPTZ(1);
+	Recovery	r;
+
+	handler_refuse("recover");
+	shmem_require();
+	argument_text("reason", reason, REASON_MAX);
+	if (since != 0 && (TIMESTAMP_NOT_FINITE(since) || since > clock_now()))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("since must be a moment in the past"),
+				 errhint("It is up to when this database knows what happened: the time of the backup, or of the recovery target.")));
+	SPI_connect();
+	statement_run(&armed, NULL);
+	if (!row_bool(0, 1))
+		ereport(ERROR,
+				(errcode(ERRCODE_RX_NOT_ARMED),
+				 errmsg("this database is not armed for this server"),
+				 errhint("Nothing is sent from here. If this is to be the one that sends, call refundx.arm(), which does the same.")));
+	recovery_begin("operator", reason, since, &r);
+	audit_recovery("recover", reason, &r);
+	SPI_finish();
+	PG_RETURN_INT64(r.recovery_id);
 }

@@ -49,8 +49,10 @@
 #define ERRCODE_RX_UNKNOWN_ITEM			RX_SQLSTATE('0', '2', '9')
 #define ERRCODE_RX_ROLE_PAUSED			RX_SQLSTATE('0', '3', '2')
 #define ERRCODE_RX_CAP					RX_SQLSTATE('0', '3', '3')
+#define ERRCODE_RX_NO_RECOVERY			RX_SQLSTATE('0', '4', '1')
 #define ERRCODE_RX_BAD_BILL				RX_SQLSTATE('0', '3', '4')
 #define ERRCODE_RX_BILL_DAY				RX_SQLSTATE('0', '3', '5')
+#define ERRCODE_RX_NO_BILL				RX_SQLSTATE('0', '3', '6')
 #define ERRCODE_RX_BREAK				RX_SQLSTATE('0', '3', '8')
 
 #endif							/* REFUNDX_ERRORS_H */

@@ -44,6 +44,7 @@ typedef struct Locked
 	State		state;
 	char	   *since;			/* as text */
 	int			attempts;
+	bool		may_be_lost;	/* of the same number, by whom a recovery follows */
 	int64		payment_id;		/* 0 = none */
 	char	   *payment_hold;
 	char	   *hold;			/* its own */
@@ -70,7 +71,8 @@ lock_instruction(const char *number, ProductKind kind, bool own_only, Locked *l)
 	static Statement lock = {
 		"SELECT i.instruction_id, i.state, i.state_since::text, i.attempts, i.account_id, i.amount + i.fee,"
 		"       i.cancel_requested_at IS NOT NULL, c.kind, i.submitted_by, o.actor,"
-		"       CASE WHEN o.capped_on IS NOT NULL THEN o.account_id END, i.hold"
+		"       CASE WHEN o.capped_on IS NOT NULL THEN o.account_id END, i.hold,"
+		"       i.state = 'queued' AND i.attempts = 0 AND refundx.recovery_asks(i.instruction_id, i.merchant_id)"
 		"  FROM refundx.instruction i"
 		"  JOIN refundx.channel c USING (channel_id)"
 		"  LEFT JOIN refundx.payout o ON o.instruction_id = i.instruction_id"
@@ -110,6 +112,7 @@ lock_instruction(const char *number, ProductKind kind, bool own_only, Locked *l)
 	l->actor = row_text(0, 10);
 	l->cap_account_id = row_int8(0, 11);
 	l->hold = row_text(0, 12);
+	l->may_be_lost = row_bool(0, 13);
 }
 
 static void
@@ -197,6 +200,8 @@ refundx_refund_cancel(PG_FUNCTION_ARGS)
 		refuse(&l, "canceled", t->comment);
 	if (t->reaction == REACTION_MOVE && l.attempts > 0)
 		refuse(&l, "canceled", "the channel may have executed one of them");
+	if (t->reaction == REACTION_MOVE && l.may_be_lost)
+		refuse(&l, "canceled", "a recovery is under way, and its number may have been used in what was lost: it is asked about first");
 	if (t->reaction == REACTION_MOVE)
 		end_unsent(&l, t, "canceled", TEXT_ARG(1));
 	result = refund_datum(fcinfo, refund_no);
@@ -243,7 +248,7 @@ refundx_withdraw_cancel(PG_FUNCTION_ARGS)
 	SPI_connect();
 	lock_instruction(withdrawal_no, PRODUCT_TRANSFER, true, &l);
 	t = state_transition(l.state, INPUT_CANCEL);
-	if (t->reaction == REACTION_MOVE && l.attempts == 0)
+	if (t->reaction == REACTION_MOVE && l.attempts == 0 && !l.may_be_lost)
 		end_unsent(&l, t, "canceled", TEXT_ARG(1));
 	else if (t->reaction == REACTION_STAY)
 		;						/* it is canceled already */

@@ -14,10 +14,19 @@
 
 /*
  * Put every open instruction through the state table's LOST: what is queued
- * or being sent becomes `unknown`, everything open is asked about now, and
- * SMS that were pending go to a person (*notices: how many).  Returns how
- * many instructions.
+ * or being sent becomes `unknown`, everything open is asked about now.  Each is
+ * kept in refundx.recovery_asked.  Returns how many instructions.
  */
-extern uint64 lost_mark_all(const char *why, int64 *notices);
+extern uint64 lost_mark_all(int64 recovery_id, const char *why);
+
+/*
+ * The same of some that were submitted since.  Whatever the lost part of the past
+ * has sent of them, it sent before `gap_to`: so that is what a not-found has to be
+ * later than.
+ */
+extern uint64 lost_mark_some(int64 recovery_id, const char *why, int64 gap_to, Column *ids);
+
+/* SMS that were pending may have been sent: they go to a person.  How many. */
+extern uint64 lost_stop_notices(const char *why);
 
 #endif							/* REFUNDX_LOST_H */

@@ -96,6 +96,7 @@ CREATE FUNCTION refundx.desk_ever_sent(i refundx.instruction) RETURNS boolean
 LANGUAGE sql STABLE PARALLEL UNSAFE
 AS $$
 	SELECT i.attempts > 0 OR i.unexplained > 0 OR i.first_attempt_at IS NOT NULL OR NOT i.may_send
+		OR refundx.recovery_asks(i.instruction_id, i.merchant_id)
 		OR EXISTS (SELECT FROM refundx.attempt a WHERE a.instruction_id = i.instruction_id AND a.call = 'submit')
 $$;
 COMMENT ON FUNCTION refundx.desk_ever_sent(refundx.instruction) IS 'Whether its channel may know of it';

@@ -51,11 +51,11 @@ CREATE VIEW refundx.check_i14 AS
 	 WHERE e.attempt_id IS NOT NULL
 	   AND (a.attempt_id IS NULL OR e.received_at < a.started_at)
 	UNION ALL
-	SELECT i.instruction_no, format('it was sent %s times, and %s attempts are on record', i.attempts, a.n)
+	SELECT i.instruction_no, format('it was sent %s times, and no attempt is on record', i.attempts)
 	  FROM refundx.instruction i
-	 CROSS JOIN LATERAL (SELECT count(*) AS n FROM refundx.attempt t
-						  WHERE t.instruction_id = i.instruction_id AND t.call = 'submit' AND t.wire_no = i.wire_no) a
-	 WHERE i.attempts > a.n;
+	 WHERE i.attempts > 0
+	   AND NOT EXISTS (SELECT FROM refundx.attempt t
+						WHERE t.instruction_id = i.instruction_id AND t.call = 'submit' AND t.wire_no = i.wire_no);
 COMMENT ON VIEW refundx.check_i14 IS 'I14: every answer is to an attempt that was committed, and began, before it came; what was sent has its attempts';
 
 -- The caller's transaction brings all of these, or none.
@@ -102,8 +102,18 @@ CREATE VIEW refundx.check_i21 AS
 		 WHERE x.instruction_id = l.instruction_id AND x.seq > l.seq AND x.seq < c.seq
 		   -- the tests' clock may go back, but not on a server that pays
 		   AND (e.source = 'query' AND e.attempt_started_at >= l.at + least(current_setting('refundx.clock_offset')::interval, interval '0')
-				OR e.source NOT IN ('query', 'answer', 'recovery') AND x.from_state <> x.to_state));
-COMMENT ON VIEW refundx.check_i21 IS 'I21: after a new timeline, a restore, or the arming of a copy, each number is asked about before it is sent';
+				OR e.source NOT IN ('query', 'answer', 'recovery') AND x.from_state <> x.to_state))
+	UNION ALL
+	-- what is new may have the number of one that was lost
+	SELECT i.instruction_no, format('event %s sends it while recovery %s is under way, unasked', c.seq, r.recovery_id)
+	  FROM refundx.recovery r
+	  JOIN refundx.event c ON c.type = 'claimed' AND c.seq > r.event_seq AND (r.end_seq IS NULL OR c.seq <= r.end_seq)
+	  JOIN refundx.instruction i ON i.instruction_id = c.instruction_id
+	  LEFT JOIN refundx.recovery_merchant m ON m.recovery_id = r.recovery_id AND m.merchant_id = i.merchant_id
+	 WHERE (m.event_seq IS NULL OR c.seq <= m.event_seq)
+	   AND NOT EXISTS (SELECT FROM refundx.recovery_asked a
+						WHERE a.recovery_id = r.recovery_id AND a.instruction_id = i.instruction_id);
+COMMENT ON VIEW refundx.check_i21 IS 'I21: after a new timeline, a restore, or the arming of a copy, each number is asked about before it is sent, also what is submitted until the bills of the gap are in';
 
 /*
  * Telephone numbers of the mainland, or with a plus; card numbers, by their first

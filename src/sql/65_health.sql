@@ -132,6 +132,13 @@ CREATE VIEW refundx.health AS
 				  count(*) FILTER (WHERE r.state = 'with_person'), count(*) FILTER (WHERE r.settlement_waits))
 	  FROM refundx.handler_failures r HAVING count(*) > 0
 	UNION ALL
+	SELECT 'recovery', 'warning', NULL, r.began_at, NULL, NULL,
+		   format('recovery %s (%s): %s', r.recovery_id, r.reason,
+				  CASE r.state WHEN 'asking' THEN 'what was open is asked about before it is sent'
+							   WHEN 'books' THEN 'what is submitted is asked about before it is sent, until the bills of the gap are in'
+							   ELSE 'a person has to read what it found' END || ': see refundx.recoveries')
+	  FROM refundx.recovery r WHERE r.done_at IS NULL
+	UNION ALL
 	SELECT 'overdue', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END, NULL, min(i.due_at),
 		   clock_timestamp() - min(i.due_at), count(*),
 		   CASE WHEN count(*) = 0 THEN 'nothing is overdue' ELSE 'refunds or withdrawals were due more than 5 minutes ago' END

@@ -6,7 +6,7 @@
 REVOKE ALL ON ALL TABLES IN SCHEMA refundx FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA refundx FROM PUBLIC;
 REVOKE ALL ON ALL ROUTINES IN SCHEMA refundx FROM PUBLIC;
-REVOKE ALL ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order, refundx.desk_answer, refundx.desk_subject FROM PUBLIC;
+REVOKE ALL ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order, refundx.desk_answer, refundx.desk_subject, refundx.reconcile_subject FROM PUBLIC;
 REVOKE ALL ON SCHEMA refundx FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA refundx TO
@@ -40,9 +40,11 @@ GRANT UPDATE (state, state_since, due_at, due_call, attempts, polls, first_attem
 	ON refundx.instruction TO refundx_dispatcher;
 GRANT INSERT ON refundx.attempt, refundx.request, refundx.event, refundx.evidence, refundx.breaker TO refundx_dispatcher;
 GRANT UPDATE ON refundx.breaker TO refundx_dispatcher;
+GRANT SELECT ON refundx.recovery TO refundx_dispatcher;
+GRANT EXECUTE ON FUNCTION refundx.recovery_ask(bigint[]), refundx.recovery_asks(bigint, int) TO refundx_dispatcher;
 GRANT EXECUTE ON FUNCTION refundx.recover_timeline(), refundx.stop_take(bigint[], timestamptz) TO refundx_dispatcher;
 GRANT EXECUTE ON FUNCTION refundx.stop_contradictions(bigint[], timestamptz) TO refundx_settler;
-GRANT EXECUTE ON FUNCTION refundx.stop_check(timestamptz) TO refundx_clerk;
+GRANT EXECUTE ON FUNCTION refundx.stop_check(timestamptz), refundx.recovery_step(timestamptz) TO refundx_clerk;
 
 -- listener: the one that strangers reach
 GRANT SELECT ON refundx.channel_settings TO refundx_listener;
@@ -149,6 +151,7 @@ GRANT EXECUTE ON FUNCTION
 	TO refundx_operator;
 GRANT EXECUTE ON FUNCTION refundx.bill_progress() TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.bills TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.reconcile(text, date, boolean) TO refundx_clerk;
 
 -- applications
 GRANT EXECUTE ON FUNCTION
@@ -202,6 +205,9 @@ GRANT EXECUTE ON FUNCTION refundx.held_back(bigint), refundx.pause_subject(refun
 	refundx.cap_used(refundx.cap, timestamptz), refundx.cap_text(refundx.cap),
 	refundx.cap_concerns(refundx.cap, refundx.instruction)
 	TO refundx_operator, refundx_auditor;
+GRANT SELECT ON refundx.recoveries, refundx.recovery_bills TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.recovery_report(bigint) TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.recover(text, timestamptz), refundx.recover_done(text) TO refundx_operator;
 GRANT SELECT ON refundx.failure_policies TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.handlers, refundx.handler_failures TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.handler_problem(text, text, text, text) TO refundx_operator, refundx_auditor;
@@ -301,5 +307,7 @@ GRANT EXECUTE ON FUNCTION
 	refundx.notice_provider_set(text, jsonb),
 	refundx.notice_provider_check(text),
 	refundx.notice_template_set(text, text, text, jsonb, text),
+	refundx.reconcile(text, date, boolean),
+	refundx.bill_expect_fee(text, text, bigint, text),
 	refundx.arm(text)
 	TO refundx_operator;

@@ -16,6 +16,7 @@
  *	  caps whose windows have long passed;
  *	- the channels' bills become due, and those that were fetched are read and
  *	  reconciled (clerk_bills.c);
+ *	- a recovery that is under way is followed, and what it found is reported;
  *	- some invariants are checked, of some rows: what breaks one is paused.
  *
  * src/worker/clerk.c
@@ -35,6 +36,7 @@ static void raise_watermark(void *arg);
 static void erase_contacts(void *arg);
 static void erase_payees(void *arg);
 static void forget_counts(void *arg);
+static void follow_recovery(void *arg);
 static void check_some(void *arg);
 
 void
@@ -46,8 +48,20 @@ clerk_run(Worker *self)
 	(void) worker_transaction(self, "refundx: erasing telephone numbers", erase_contacts, NULL);
 	(void) worker_transaction(self, "refundx: erasing payees", erase_payees, NULL);
 	(void) worker_transaction(self, "refundx: retention", forget_counts, NULL);
+	(void) worker_transaction(self, "refundx: following a recovery", follow_recovery, NULL);
 	if (rx_background_checks)
 		(void) worker_transaction(self, "refundx: checking invariants", check_some, NULL);
+}
+
+/* Whether all that it asked is answered, and the bills of its gap are in. */
+static void
+follow_recovery(void *arg)
+{
+	static Statement step = {"SELECT refundx.recovery_step($1)", ARGS(TIMESTAMPTZOID)};
+	Values		v = {0};
+
+	values_time(&v, clock_now());
+	statement_run(&step, &v);
 }
 
 /*

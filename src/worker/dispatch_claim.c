@@ -30,6 +30,7 @@ static Call *call_from_row(uint64 row);
 static bool too_late(const Call *c, TimestampTz first_attempt_at, int unexplained);
 static bool open_request(Call *c, uint64 row, char *why, size_t whysize);
 static bool freeze_request(Call *c, uint64 row, char *why, size_t whysize);
+static void ask_first(Column *ids);
 static void ask_instead(Column *ids);
 static void tell_person(Column *ids, Column *reasons);
 static void keep_back(Dispatcher *d, bool may_submit);
@@ -117,7 +118,10 @@ read_claimable(Dispatcher *d)
 		"       p.payment_no, p.channel_payment_id, p.paid, p.channel_data::text, r.notify_url, r.body,"
 		"       i.reason, p.parts, i.channel_refund_id, i.generation, i.first_attempt_at, i.unexplained, i.kind,"
 		"       o.transfer_data::text, o.key_print, o.data_key, o.payee_sealed, i.state = 'accepted',"
-		"       i.instruction_no, d.nth, d.key_print, d.data_key, d.order_sealed, d.request_sealed"
+		"       i.instruction_no, d.nth, d.key_print, d.data_key, d.order_sealed, d.request_sealed,"
+		"       u.call = 'submit' AND i.state = 'queued'"
+		"       AND EXISTS (SELECT FROM refundx.recovery r WHERE r.state IN ('asking', 'books'))"
+		"       AND refundx.recovery_asks(i.instruction_id, i.merchant_id)"
 		"  FROM unnest($1, $2) u(id, call)"
 		"  JOIN refundx.instruction i ON i.instruction_id = u.id"
 		"  LEFT JOIN refundx.payment p ON p.payment_id = i.payment_id"
@@ -139,6 +143,7 @@ read_claimable(Dispatcher *d)
 	};
 	Column		id,
 				call,
+				lost,
 				late,
 				stuck,
 				reason;
@@ -149,6 +154,7 @@ read_claimable(Dispatcher *d)
 
 	column_init(&id, INT8OID);
 	column_init(&call, TEXTOID);
+	column_init(&lost, INT8OID);
 	column_init(&late, INT8OID);
 	column_init(&stuck, INT8OID);
 	column_init(&reason, TEXTOID);
@@ -165,6 +171,12 @@ read_claimable(Dispatcher *d)
 		Call	   *c = call_from_row(row);
 		char		why[256] = "";
 
+		if (row_bool(row, 32))
+		{
+			column_int8(&lost, c->instruction_id);
+			call_free(c);
+			continue;
+		}
 		if (c->call == CALL_SUBMIT && too_late(c, row_time(row, 18), row_int4(row, 19)))
 		{
 			column_int8(&late, c->instruction_id);
@@ -182,6 +194,7 @@ read_claimable(Dispatcher *d)
 		}
 		call_list_add(&d->claimed, c);
 	}
+	ask_first(&lost);
 	ask_instead(&late);
 	tell_person(&stuck, &reason);
 }
@@ -355,6 +368,19 @@ too_late(const Call *c, TimestampTz first_attempt_at, int unexplained)
 
 	return (c->repeat || unexplained > 0) && channel != NULL &&
 		WINDOW_OVER(channel->timing[c->product].send_window_us, first_attempt_at, clock_now());
+}
+
+/* A recovery is under way, and whoever was lost may have used their numbers. */
+static void
+ask_first(Column *ids)
+{
+	static Statement ask = {"SELECT refundx.recovery_ask($1)", ARGS(INT8ARRAYOID)};
+	Values		v = {0};
+
+	if (ids->n == 0)
+		return;
+	values_column(&v, ids);
+	statement_run(&ask, &v);
 }
 
 /* They have waited in the queue past their window: the answer decides who goes on. */

@@ -2,7 +2,7 @@
 -- is broken: by the owner, with the guards taken off, and rolled back.
 BEGIN;
 SET LOCAL client_min_messages = error;
-SELECT plan(143);
+SELECT plan(146);
 
 SELECT refundx.channel_add('wx', 'wechat', '{"mchid": "1900000100", "merchant_serial": "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB",
 	"private_key": "apiclient_key.pem", "apiv3_key": "apiv3.key",
@@ -165,6 +165,10 @@ CREATE FUNCTION pg_temp.weighed(no text) RETURNS void LANGUAGE sql AS $$
 	  FROM refundx.instruction i WHERE i.instruction_no = no
 $$;
 CREATE FUNCTION pg_temp.lost(no text) RETURNS void LANGUAGE sql AS $$SELECT pg_temp.step(no, 'lost', 'unknown')$$;
+CREATE FUNCTION pg_temp.recovering() RETURNS void LANGUAGE sql AS $$
+	INSERT INTO refundx.recovery (recovery_id, cause, timeline, reason, began_at, gap_from, gap_to, event_seq)
+	SELECT 1, 'timeline', 2, 'a test', now(), now(), now(), last_value FROM refundx.event_seq_seq
+$$;
 CREATE FUNCTION pg_temp.asked(no text, later interval) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
 	INSERT INTO refundx.evidence (channel_id, merchant_id, source, digest, verdict, proof, wire_no, attempt_started_at)
@@ -305,7 +309,7 @@ SELECT pg_temp.finds('I13', 'two that have won', $$INSERT INTO refundx.event (in
 SELECT pg_temp.finds('I14', 'an answer to nobody''s call', $$DELETE FROM refundx.attempt WHERE wire_no = 'paid'$$);
 SELECT pg_temp.finds('I14', 'an answer to another number''s', $$UPDATE refundx.attempt SET wire_no = 'plain' WHERE wire_no = 'paid'$$);
 SELECT pg_temp.finds('I14', 'an answer before the call', $$UPDATE refundx.attempt SET started_at = started_at + interval '1 hour' WHERE wire_no = 'paid'$$);
-SELECT pg_temp.finds('I14', 'more calls than attempts', $$UPDATE refundx.instruction SET attempts = 2 WHERE instruction_no = 'paid'$$);
+SELECT pg_temp.finds('I14', 'calls without an attempt', $$UPDATE refundx.instruction SET attempts = 1 WHERE instruction_no = 'plain'$$);
 SELECT pg_temp.finds('I15', 'a refund without its first event', $$DELETE FROM refundx.event WHERE instruction_id = pg_temp.id('open') AND from_state IS NULL$$);
 SELECT pg_temp.finds('I15', 'one that begins twice', $$INSERT INTO refundx.event (instruction_id, type, to_state) VALUES (pg_temp.id('open'), 'submitted', 'queued')$$);
 SELECT pg_temp.finds('I15', 'one for which nothing was frozen', $$DELETE FROM refundx.journal WHERE instruction_id = pg_temp.id('open')$$);
@@ -316,6 +320,12 @@ SELECT pg_temp.finds('I21', 'asked the first time, and not the second', $$SELECT
 	pg_temp.lost('plain'), pg_temp.step('plain', 'moved', 'queued'), pg_temp.step('plain', 'claimed', 'sending')$$);
 SELECT ok(NOT 'I21' = ANY (pg_temp.broken($$SELECT pg_temp.lost('plain'), pg_temp.asked('plain', '1 s'), pg_temp.step('plain', 'claimed', 'sending')$$)),
 	'I21 is content with an answer');
+SELECT pg_temp.finds('I21', 'what is new and was sent unasked while a recovery was under way', $$SELECT pg_temp.recovering(), pg_temp.step('plain', 'claimed', 'sending')$$);
+SELECT ok(NOT 'I21' = ANY (pg_temp.broken($$SELECT pg_temp.recovering(), pg_temp.step('plain', 'claimed', 'sending');
+	INSERT INTO refundx.recovery_asked (recovery_id, instruction_id, asked_at, event_seq, from_state, submitted_since) VALUES (1, pg_temp.id('plain'), now(), 1, 'queued', true)$$, 'I21')),
+	'but not what was asked about');
+SELECT ok(NOT 'I21' = ANY (pg_temp.broken($$SELECT pg_temp.recovering(); INSERT INTO refundx.recovery_merchant VALUES (1, 1, now(), (SELECT last_value FROM refundx.event_seq_seq));
+	SELECT pg_temp.step('plain', 'claimed', 'sending')$$, 'I21')), 'nor what was sent when the bills were in');
 SELECT pg_temp.finds('I25', 'a telephone number in an event', $$UPDATE refundx.event SET note = 'call 13800138000, please' WHERE instruction_id = pg_temp.id('open')$$);
 SELECT pg_temp.finds('I25', 'one with its country', $$INSERT INTO refundx.audit (action, reason) VALUES ('x', 'of +447700900123')$$);
 SELECT pg_temp.finds('I25', 'a card in what a channel said', $$UPDATE refundx.evidence SET message = 'card 6225881234567890 is dead' WHERE wire_no = 'paid';

@@ -21,7 +21,7 @@ my $rx = Refundx->new('primary',
 	streaming => 1,
 	sandbox => [ '--speed', 60, '--callback-delay-ms', 20, '--hold-ms', 2000 ],
 	config => { time_scale => 60, not_found_after => 1 },
-	settings => { 'max_worker_processes' => 20 });
+	settings => { 'max_worker_processes' => 20, 'refundx.clerk_interval' => '1s' });
 my $sandbox = $rx->sandbox;
 
 # The same world, seen from another server or another database.
@@ -117,7 +117,14 @@ unlike(calls_since('A1'), qr/create/, 'A1 is not sent again');
 is(paid_times($rx, $_), 1, "$_ is paid once") foreach qw(A1 A2 A3);
 start($second, 'A4', 10000);
 $second->wait_state('A4', 'succeeded', 'the new primary goes on with new ones');
+like(calls_since('A4'), qr/^query .*create/, 'which are asked about first: their numbers may have been used in what was lost');
 sound($second, 'after a promotion');
+is($second->sql("SELECT cause, asked, answered, submitted_since FROM refundx.recoveries"), 'timeline|3|3|1', 'the recovery is on record')
+  if $second->poll("SELECT state = 'books' FROM refundx.recoveries");
+$second->sql("SELECT refundx.recover_done('the standby was up to date')");
+start($second, 'A5', 10000);
+$second->wait_state('A5', 'succeeded');
+like(calls_since('A5'), qr/^create/, 'from then on they are sent at once');
 like(slurp_file($second->node->logfile), qr/new timeline|timeline 2/, 'the log says why it asks');
 
 # ------------------------------------------------------------------------
