@@ -217,7 +217,8 @@ GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx
 	refundx.check_i16, refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i21, refundx.check_i23, refundx.check_i24, refundx.check_i25,
 	refundx.check_approval, refundx.check_handlers, refundx.check_outbox, refundx.check_orphans, refundx.invariants
 	TO refundx_operator, refundx_auditor;
-GRANT SELECT ON refundx.breaks TO refundx_operator, refundx_auditor;
+GRANT SELECT ON refundx.breaks, refundx.certainty TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.certainty(date, date, text[]), refundx.reconcile_report(text, date), refundx.reconcile_report_html(text, date) TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.desk_now() TO refundx_operator, refundx_auditor, pg_monitor;
 GRANT EXECUTE ON FUNCTION refundx.break_age(timestamptz), refundx.break_call(bigint, text, text, text, text)
 	TO refundx_operator, refundx_auditor;

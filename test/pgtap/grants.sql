@@ -72,7 +72,7 @@ SELECT pg_temp.allow(r, 'SELECT', 'refunds', 'withdrawals', 'payments', 'account
 SELECT pg_temp.allow(r, 'SELECT', 'outbox', 'webhooks', 'webhook_deliveries') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'handlers', 'handler_failures') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'inflight', 'unknown', 'journal_lines', 'attempts', 'evidence_log', 'events', 'notices',
-					 'channels', 'merchants', 'callbacks', 'external_refunds', 'breaks', 'desk', 'operator_requests', 'audit_log', 'incidents', 'health',
+					 'channels', 'merchants', 'callbacks', 'external_refunds', 'breaks', 'certainty', 'desk', 'operator_requests', 'audit_log', 'incidents', 'health',
 					 'withdrawals_by_state', 'awaiting_approval', 'awaiting_payee', 'in_transit', 'bounced', 'withdraw_policies',
 					 'pauses', 'caps', 'merchant_paused', 'breakers', 'paces')
   FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
@@ -156,6 +156,8 @@ INSERT INTO may_call
 	UNION ALL VALUES ('refundx_dispatcher', 'recovery_ask'), ('refundx_dispatcher', 'recovery_asks'), ('refundx_clerk', 'recovery_step'), ('refundx_operator', 'recover'), ('refundx_operator', 'recover_done')
 	UNION ALL SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['personal_words', 'recovery_report']) f
 	UNION ALL
+	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['desk_now', 'break_age', 'break_call', 'certainty', 'reconcile_report', 'reconcile_report_html']) f
+	UNION ALL SELECT r, 'personal_words' FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r
 	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['desk_now', 'break_age', 'break_call']) f
 	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['reissue', 'failure_policy_set', 'refund_abnormal']) f
 	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['bill_load', 'bill_load_file', 'bill_fetch', 'bill_fetch_set']) f
