@@ -214,7 +214,7 @@ GRANT EXECUTE ON FUNCTION refundx.handler_problem(text, text, text, text) TO ref
 GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx.check_i04,
 	refundx.check_i05, refundx.check_i06, refundx.check_i08, refundx.check_i09, refundx.check_i10, refundx.check_i11,
 	refundx.check_i12, refundx.check_i13, refundx.check_i14, refundx.check_i15,
-	refundx.check_i16, refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i21, refundx.check_i23, refundx.check_i24, refundx.check_i25,
+	refundx.check_i16, refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i20, refundx.check_i21, refundx.check_i23, refundx.check_i24, refundx.check_i25,
 	refundx.check_approval, refundx.check_handlers, refundx.check_outbox, refundx.check_orphans, refundx.invariants
 	TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.breaks, refundx.certainty TO refundx_operator, refundx_auditor;
@@ -312,3 +312,12 @@ GRANT EXECUTE ON FUNCTION
 	refundx.bill_expect_fee(text, text, bigint, text),
 	refundx.arm(text)
 	TO refundx_operator;
+
+-- seals: the clerk makes them, of the journal, which it reads; people verify
+GRANT SELECT ON refundx.journal, refundx.seal, refundx.sealed, refundx.day_seal, refundx.seal_cursor TO refundx_clerk;
+GRANT SELECT (account_id, account_no, slot, slot_of, currency) ON refundx.account TO refundx_clerk;
+GRANT INSERT ON refundx.seal, refundx.sealed, refundx.day_seal TO refundx_clerk;
+GRANT UPDATE ON refundx.seal_cursor TO refundx_clerk;
+GRANT EXECUTE ON FUNCTION refundx.seal_findings(bigint, bigint, boolean), refundx.journal_verify(bigint, bigint)
+	TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.journal_seal() TO refundx_operator;

@@ -17,7 +17,8 @@
  *	- the channels' bills become due, and those that were fetched are read and
  *	  reconciled (clerk_bills.c);
  *	- a recovery that is under way is followed, and what it found is reported;
- *	- some invariants are checked, of some rows: what breaks one is paused.
+ *	- some invariants are checked, of some rows: what breaks one is paused;
+ *	- the journal is sealed (clerk_seal.c), last, for that takes its time.
  *
  * src/worker/clerk.c
  *
@@ -30,6 +31,7 @@
 #include "base/sql.h"
 #include "money/stop.h"
 #include "utils/timestamp.h"
+#include "worker/clerk_seal.h"
 
 static void overdue(void *arg);
 static void raise_watermark(void *arg);
@@ -51,6 +53,7 @@ clerk_run(Worker *self)
 	(void) worker_transaction(self, "refundx: following a recovery", follow_recovery, NULL);
 	if (rx_background_checks)
 		(void) worker_transaction(self, "refundx: checking invariants", check_some, NULL);
+	clerk_seal(self);
 }
 
 /* Whether all that it asked is answered, and the bills of its gap are in. */

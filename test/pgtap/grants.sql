@@ -55,6 +55,11 @@ SELECT pg_temp.allow('refundx_clerk', 'UPDATE some columns', 'instruction', 'wat
 SELECT pg_temp.allow('refundx_clerk', 'INSERT', 'event');
 SELECT pg_temp.allow('refundx_clerk', 'DELETE', 'payment_contact', 'payout_contact', 'callback_count', 'cap_line', 'cap_sent', 'cap_wait');
 
+-- The journal's seals are the clerk's.
+SELECT pg_temp.allow('refundx_clerk', 'SELECT', 'journal', 'seal', 'sealed', 'day_seal', 'seal_cursor');
+SELECT pg_temp.allow('refundx_clerk', 'INSERT', 'seal', 'sealed', 'day_seal');
+SELECT pg_temp.allow('refundx_clerk', 'UPDATE', 'seal_cursor');
+
 SELECT pg_temp.allow('refundx_dispatcher', 'SELECT', 'diversion');
 SELECT pg_temp.allow('refundx_dispatcher', 'UPDATE some columns', 'diversion');
 SELECT pg_temp.allow('refundx_clerk', 'SELECT some columns', 'diversion');
@@ -157,8 +162,6 @@ INSERT INTO may_call
 	UNION ALL SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['personal_words', 'recovery_report']) f
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['desk_now', 'break_age', 'break_call', 'certainty', 'reconcile_report', 'reconcile_report_html']) f
-	UNION ALL SELECT r, 'personal_words' FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r
-	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['desk_now', 'break_age', 'break_call']) f
 	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['reissue', 'failure_policy_set', 'refund_abnormal']) f
 	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['bill_load', 'bill_load_file', 'bill_fetch', 'bill_fetch_set']) f
 	UNION ALL SELECT r, 'bill_progress' FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r
@@ -176,6 +179,10 @@ INSERT INTO may_call
 	SELECT 'refundx_operator', f
 	  FROM unnest(ARRAY['refund_adopt', 'refund_allow', 'approve', 'reject', 'withdraw_policy_set', 'forget_payee', 'guard_lift', 'hold', 'release', 'query_now', 'retry', 'callback_replay', 'notice_resend', 'external_ignore', 'resolve', 'suspense_settle', 'confirm', 'decline', 'second_person_set', 'pause', 'resume', 'cap_set', 'cap_remove', 'pace_set', 'account_close', 'account_reopen', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
 						'notice_provider_set', 'notice_provider_check', 'notice_template_set', 'arm']) f;
+-- Seals: the clerk seals by itself; people seal, verify and prove.
+INSERT INTO may_call
+	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['journal_verify', 'seal_findings']) f
+	UNION ALL SELECT 'refundx_operator', 'journal_seal';
 SELECT set_eq('SELECT role, function FROM calls', 'SELECT role, function FROM may_call',
 	'every role can call exactly what it is meant to');
 
