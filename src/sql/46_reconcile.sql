@@ -13,7 +13,8 @@
  *
  * The temporary tables are made anew by each run, and it is an error if there are such:
  * these functions have their owner's rights, and would fire the triggers of a stranger's
- * table of that name.
+ * table of that name.  What looks at them is in plpgsql: a function in SQL keeps its plan,
+ * and with it the tables of the run before, to the end of the transaction.
  */
 
 -- What a run is about: a merchant's day, where the channel is, and the loaded bills of it.
@@ -59,7 +60,7 @@ BEGIN
 							  CASE WHEN bool_or(k.has_transfers AND k.by_acceptance) THEN 'withdrawal' END], NULL)
 	  INTO s.utc_offset, s.delay, s.delays, s.bills, s.taken, s.covers, s.accepted
 	  FROM refundx.bill_kinds() k
-	  LEFT JOIN refundx.bill b ON b.merchant_id = s.merchant_id AND b.kind = k.kind AND b.day = s.day AND b.state = 'loaded'
+	  LEFT JOIN refundx.bill b ON b.merchant_id = s.merchant_id AND b.kind = k.kind AND b.day = s.day AND b.state IN ('loaded', 'empty')
 	 WHERE k.channel_kind = s.channel_kind;
 	s.from_at := (s.day::timestamp - s.utc_offset) AT TIME ZONE 'UTC';
 	s.to_at := s.from_at + interval '24 hours';
@@ -114,8 +115,12 @@ $$;
 COMMENT ON FUNCTION refundx.reconcile_tables() IS 'Makes the temporary tables of a run. Error: 42P07 there is a table of such a name';
 
 CREATE FUNCTION refundx.reconcile_tables_drop() RETURNS void
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
-AS $$ DROP TABLE pg_temp.rx_number, pg_temp.rx_extra, pg_temp.rx_total, pg_temp.rx_seen, pg_temp.rx_class $$;
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+AS $$
+BEGIN
+	DROP TABLE pg_temp.rx_number, pg_temp.rx_extra, pg_temp.rx_total, pg_temp.rx_seen, pg_temp.rx_class;
+END
+$$;
 COMMENT ON FUNCTION refundx.reconcile_tables_drop() IS 'Drops the temporary tables of a run';
 
 /*

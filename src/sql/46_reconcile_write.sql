@@ -51,26 +51,29 @@ COMMENT ON FUNCTION refundx.reconcile_evidence(refundx.reconcile_subject) IS 'Ke
 CREATE FUNCTION refundx.reconcile_sums(s refundx.reconcile_subject,
 	OUT class text, OUT about text, OUT n bigint, OUT our_amount bigint, OUT bill_amount bigint, OUT currency text)
 RETURNS SETOF record
-LANGUAGE sql STABLE PARALLEL UNSAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 AS $$
-	SELECT x.class, x.about, sum(x.n)::bigint, sum(x.our_amount)::bigint, sum(x.bill_amount)::bigint, x.currency
-	  FROM (SELECT 'matched' AS class, t.about, t.n, t.amount AS our_amount, t.amount AS bill_amount, t.currency FROM pg_temp.rx_total t
+BEGIN
+	RETURN QUERY SELECT x.class, x.about, sum(x.n)::bigint, sum(x.our_amount)::bigint, sum(x.bill_amount)::bigint, x.currency
+	  FROM (SELECT 'matched'::text AS class, t.about::text, t.n, t.amount AS our_amount, t.amount AS bill_amount, t.currency::text FROM pg_temp.rx_total t
 			UNION ALL
 			-- of these, those that did not simply agree
-			SELECT 'matched', i.kind, -count(*), -sum(i.amount), -sum(i.amount), i.currency
+			SELECT 'matched', i.kind::text, -count(*), -sum(i.amount), -sum(i.amount), i.currency
 			  FROM pg_temp.rx_number n JOIN refundx.instruction i ON i.merchant_id = s.merchant_id AND i.wire_no = n.number AND i.kind = n.about
 			 WHERE n.expected GROUP BY i.kind, i.currency
 			UNION ALL
-			SELECT c.class, c.about, count(*), coalesce(sum(c.our_amount), 0), coalesce(sum(c.bill_amount), 0), c.currency
+			SELECT c.class::text, c.about::text, count(*), coalesce(sum(c.our_amount), 0), coalesce(sum(c.bill_amount), 0), c.currency::text
 			  FROM pg_temp.rx_class c GROUP BY c.class, c.about, c.currency) x
-	 GROUP BY x.class, x.about, x.currency HAVING sum(x.n) > 0
+	 GROUP BY x.class, x.about, x.currency HAVING sum(x.n) > 0;
+END
 $$;
 COMMENT ON FUNCTION refundx.reconcile_sums(refundx.reconcile_subject) IS 'How many numbers of a day are in each class, and their amounts in minor units';
 
 -- What people are told of a break.
 CREATE FUNCTION refundx.reconcile_words(s refundx.reconcile_subject) RETURNS void
-LANGUAGE sql VOLATILE PARALLEL UNSAFE
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 AS $$
+BEGIN
 	UPDATE pg_temp.rx_class c
 	   SET reason = CASE c.class
 			WHEN 'missing_at_channel' THEN format('the %s is %s here, and in none of the channel''s bills up to %s', c.about, c.state, refundx.reconcile_until(s, c.about))
@@ -95,15 +98,17 @@ AS $$
 			END
 	  FROM pg_temp.rx_class k LEFT JOIN refundx.instruction i ON i.instruction_id = k.instruction_id
 	 WHERE k.about = c.about AND k.number = c.number
-	   AND c.class IN ('missing_at_channel', 'missing_here', 'amount_differs', 'state_differs', 'twice', 'fee_differs')
+	   AND c.class IN ('missing_at_channel', 'missing_here', 'amount_differs', 'state_differs', 'twice', 'fee_differs');
+END
 $$;
 COMMENT ON FUNCTION refundx.reconcile_words(refundx.reconcile_subject) IS 'The reason and the suggestion of each break. Errors: as SQL''s';
 
 -- Is anything to be kept that is not there already?
 CREATE FUNCTION refundx.reconcile_news(s refundx.reconcile_subject) RETURNS boolean
-LANGUAGE sql STABLE PARALLEL UNSAFE
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
 AS $$
-	SELECT EXISTS (
+BEGIN
+	RETURN EXISTS (
 		SELECT FROM pg_temp.rx_class c
 		  LEFT JOIN refundx.break b ON b.merchant_id = s.merchant_id AND b.about = c.about AND b.wire_no = c.number AND b.class = c.class AND b.day = s.day
 		 WHERE c.reason IS NOT NULL
@@ -123,7 +128,8 @@ AS $$
 		SELECT FROM refundx.other_day o
 		 WHERE o.merchant_id = s.merchant_id AND o.day = s.day
 		   AND (o.about, o.wire_no) IN (SELECT n.about, n.number FROM pg_temp.rx_number n)
-		   AND NOT EXISTS (SELECT FROM pg_temp.rx_class c WHERE c.about = o.about AND c.number = o.wire_no AND c.until IS NOT NULL))
+		   AND NOT EXISTS (SELECT FROM pg_temp.rx_class c WHERE c.about = o.about AND c.number = o.wire_no AND c.until IS NOT NULL));
+END
 $$;
 COMMENT ON FUNCTION refundx.reconcile_news(refundx.reconcile_subject) IS 'Whether a run found breaks, or rows of the buffer, other than those that are kept';
 

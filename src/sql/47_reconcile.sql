@@ -230,7 +230,7 @@ $$;
 COMMENT ON FUNCTION refundx.reconcile(text, date, boolean) IS
 'Compares the loaded bills of the channel''s merchant for a day (where the channel is) with ours: each refund and withdrawal of either side is in exactly one class, see doc/reconciliation.md. What the bills prove becomes evidence, which the settler settles; what does not agree becomes a break (refundx.breaks); what may stand in another day''s bill waits for it. Breaks of other days that these bills explain are closed. Doing it twice changes nothing.
 n counts numbers; amounts in minor units of currency. dry_run => true says what it comes to, and writes nothing.
-Errors: RX008 unknown channel, RX026 inside a handler, RX036 no bill of that day is loaded, 22023 no day.';
+Errors: RX008 unknown channel, RX026 inside a handler, RX036 no bill of that day is loaded (one that is empty will do), 22023 no day.';
 
 CREATE FUNCTION refundx.bill_expect_fee(channel text, about text, rate_ppm bigint, reason text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

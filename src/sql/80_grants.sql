@@ -141,8 +141,8 @@ GRANT UPDATE (state, due_at, tries, failing_since, error, hash, announced_hash, 
 			  person_reason, person_suggestion, person_since, fetched_at)
 	ON refundx.bill TO refundx_dispatcher;
 GRANT INSERT ON refundx.bill_chunk TO refundx_dispatcher;
-GRANT UPDATE (reconciled_at) ON refundx.bill TO refundx_clerk;
-GRANT EXECUTE ON FUNCTION refundx.bills_make_due(timestamptz), refundx.bill_read(bigint) TO refundx_clerk;
+GRANT EXECUTE ON FUNCTION refundx.bills_make_due(timestamptz), refundx.bill_read(bigint),
+	refundx.bills_reconcile(timestamptz, int, date) TO refundx_clerk;
 GRANT EXECUTE ON FUNCTION
 	refundx.bill_load(text, text, date, bytea),
 	refundx.bill_load_file(text, text, date, text),
