@@ -129,7 +129,7 @@ sub run
 	Bench::figure('bills', "bill_load_file of $lines lines", sprintf('%.2f s', Bench::median(@load)), sprintf('COPY %.2f s', Bench::median(@copy)),
 		Bench::median(map { $load[$_] / $copy[$_] } 0 .. 2));
 	Bench::figure('bills', "… and reconcile", sprintf('%.2f s', Bench::median(map { $load[$_] + $reconcile[$_] } 0 .. 2)),
-		sprintf('COPY %.2f s', Bench::median(@copy)), Bench::median(map { ($load[$_] + $reconcile[$_]) / $copy[$_] } 0 .. 2), '<', 3);
+		sprintf('COPY %.2f s', Bench::median(@copy)), Bench::median(map { ($load[$_] + $reconcile[$_]) / $copy[$_] } 0 .. 2), '<=', 3);
 
 	# once more, watched: reading /proc costs time
 	my $file = make_file($server, 4);
