@@ -75,13 +75,16 @@ BEGIN
 		 WHERE NOT o.is_open
 		 ORDER BY o.instruction_id, x.seq DESC
 	), billed AS (
-		SELECT b.merchant_id, l.about, l.wire_no, min(b.loaded_at) AS at
+		-- of a bill that writes "paid" when the money is taken, it is no proof that it arrived
+		SELECT b.merchant_id, l.about, l.wire_no, min(b.loaded_at) FILTER (WHERE NOT k.paid_is_taken) AS at
 		  FROM refundx.bill b
+		  JOIN refundx.channel c USING (channel_id)
+		  JOIN refundx.bill_kinds() k ON k.channel_kind = c.kind AND k.kind = b.kind
 		  JOIN refundx.bill_line l USING (bill_id)
 		 WHERE b.state = 'loaded' AND b.day BETWEEN from_day - 1 AND to_day + 5 AND l.movement = 'paid' AND l.wire_no IS NOT NULL
 		 GROUP BY 1, 2, 3
 	), one AS (
-		SELECT o.name, o.day, o.kind, o.currency, o.amount, o.state, o.is_open, b.at IS NOT NULL AS in_bill,
+		SELECT o.name, o.day, o.kind, o.currency, o.amount, o.state, o.is_open, b.wire_no IS NOT NULL AS in_bill,
 			   CASE WHEN o.is_open THEN NULL
 					WHEN t.source IS NULL AND b.at IS NULL THEN CASE WHEN o.state = 'canceled' THEN 'never_sent' ELSE 'operator' END
 					WHEN coalesce(t.source, 'operator') = 'operator' AND b.at IS NOT NULL THEN 'bill'
