@@ -109,7 +109,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION refundx.check_run(text, timestamptz) IS
-'For the clerk: checks one invariant, of all rows, keeps what it finds, and pauses what that is about; returns how many findings there are. Error: 22023 there is no such invariant, or SQL cannot ask it';
+'For the clerk: checks one invariant, of all rows, keeps what it finds, and pauses what that is about; returns how many findings there are. Errors: 22023 there is no such invariant, or SQL cannot ask it';
 
 CREATE FUNCTION refundx.check_soon(reason text, VARIADIC invariants text[] DEFAULT '{}') RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
