@@ -7,7 +7,7 @@
  * it is tested.  cost: 'open' reads what is open and small tables; 'rows' each row
  * of a large table once, others by their keys; 'history' all that ever happened.
  * pauses: a finding means that money is not as it should be, or may go out that
- * should not.
+ * should not, so what it is about is paused when the clerk finds it (53_check_rounds.sql).
  *
  * doc/invariants.md is made from this (doc/invariants.sql).
  */
@@ -34,7 +34,7 @@ CREATE VIEW refundx.invariants WITH (security_barrier) AS
 			'what was on the wire and was never answered: Refundx::Oracle (wire_ok) compares with the sandbox''s log'),
 		(15, 'I15', 'what a caller rolls back leaves nothing; what it commits is there as a whole', 'check_i15', 'history', true,
 			'of which kinds, and when: sql/transactions.sql, 230_prepared.pl'),
-		(16, 'I16', 'guarded rows do not change while something open locks them', 'check_i16', 'open', true,
+		(16, 'I16', 'guarded rows do not change while something open locks them', 'check_i16', 'open', false,
 			'SQL sees that the triggers are there and fire; that nothing gets past them: sql/guard.sql, 590_guard.pl'),
 		(17, 'I17', 'notices exist for what happened only, at most one for each', 'check_i17', 'rows', false, NULL),
 		(18, 'I18', 'what is open has a due time that is not long past, or is with a person', 'check_i18', 'open', false, NULL),
@@ -53,7 +53,7 @@ CREATE VIEW refundx.invariants WITH (security_barrier) AS
 		(34, 'orphans', 'every row''s parents exist', 'check_orphans', 'history', false, NULL)
 	   ) v(n, invariant, sentence, view_name, cost, pauses, elsewhere)
 	 ORDER BY v.n;
-COMMENT ON VIEW refundx.invariants IS 'What must always hold: each with the view that finds what breaks it, what asking costs, and whether a finding is a reason to pause what it is about';
+COMMENT ON VIEW refundx.invariants IS 'What must always hold: each with the view that finds what breaks it, what asking costs, and whether the clerk pauses what a finding is about';
 COMMENT ON COLUMN refundx.invariants.invariant IS 'Its number, or its name';
 COMMENT ON COLUMN refundx.invariants.view_name IS 'In schema refundx; its columns subject and finding; null: SQL cannot ask it';
 COMMENT ON COLUMN refundx.invariants.cost IS 'open: what is open, and small tables; rows: one large table once; history: all that ever happened';

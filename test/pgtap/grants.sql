@@ -61,7 +61,7 @@ SELECT pg_temp.allow('refundx_clerk', 'SELECT some columns', 'diversion');
 SELECT pg_temp.allow('refundx_clerk', 'UPDATE some columns', 'diversion');
 
 SELECT pg_temp.allow('refundx_dispatcher', 'SELECT', 'recovery');
-SELECT pg_temp.allow(r, 'SELECT', 'recoveries', 'recovery_bills') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
+SELECT pg_temp.allow(r, 'SELECT', 'recoveries', 'recovery_bills', 'checks') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'bill') FROM unnest(ARRAY['refundx_dispatcher', 'refundx_clerk']) r;
 SELECT pg_temp.allow('refundx_dispatcher', 'UPDATE some columns', 'bill');
 SELECT pg_temp.allow('refundx_dispatcher', 'INSERT', 'bill_chunk');
@@ -153,8 +153,8 @@ INSERT INTO may_call
 	UNION ALL SELECT 'pg_monitor', f FROM unnest(ARRAY['state_table', 'verdict_table', 'channel_kinds', 'format_amount', 'desk_now']) f
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone', 'desk_evidence', 'desk_call', 'desk_balance', 'desk_contradiction_call', 'callback_inspect', 'failure_defaults', 'failure_policy_of', 'bill_kinds']) f
-	UNION ALL VALUES ('refundx_dispatcher', 'recovery_ask'), ('refundx_dispatcher', 'recovery_asks'), ('refundx_clerk', 'recovery_step'), ('refundx_operator', 'recover'), ('refundx_operator', 'recover_done')
-	UNION ALL SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['personal_words', 'recovery_report']) f
+	UNION ALL VALUES ('refundx_dispatcher', 'recovery_ask'), ('refundx_dispatcher', 'recovery_asks'), ('refundx_clerk', 'recovery_step'), ('refundx_clerk', 'check_begin'), ('refundx_clerk', 'check_run'), ('refundx_operator', 'check_soon'), ('refundx_operator', 'recover'), ('refundx_operator', 'recover_done')
+	UNION ALL SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['personal_words', 'recovery_report', 'bill_day']) f
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['desk_now', 'break_age', 'break_call']) f
 	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['reissue', 'failure_policy_set', 'refund_abnormal']) f
