@@ -198,6 +198,8 @@ extern bool wechat_bill_text(const SbMerchant *m, const char *kind, int64_t day,
 							 Buf *out);
 extern bool alipay_bill_text(const SbMerchant *m, const char *kind, int64_t day, SbSpoil spoil,
 							 Buf *out);
+extern bool stripe_bill_text(const SbMerchant *m, const char *kind, int64_t day, SbSpoil spoil,
+							 Buf *out);
 
 /* /sandbox/bill..., plant, spoil, console: false if it is none of these. */
 extern bool books_control(SbRequest *req, json_t *body);

@@ -225,7 +225,7 @@ static const Command commands[] = {
 	{"plant", 2, 3, "/sandbox/plant", body_plant, "CLASS NO [ARG]", "let the bills differ about a refund or a transfer: missing, amount, state, twice, fee, day"},
 	{"plants", 0, 0, "/sandbox/plants", NULL, "", "all that was planted or done by hand"},
 	{"spoil", 4, 5, "/sandbox/spoil", body_spoil, "MERCHANT KIND|* DAY|* WHAT [TIMES]", "what is wrong with a bill when it is asked for: none, creating, limited, error, nothing, expired, cut, torn, hash, totals, historic, foreign, other-day, paths"},
-	{"bill", 3, 3, "/sandbox/bill", NULL, "MERCHANT KIND DAY", "a bill's file, unpacked: trade, trade-all, trade-success, fund_basic, fund_operation; Alipay: trade, account"},
+	{"bill", 3, 3, "/sandbox/bill", NULL, "MERCHANT KIND DAY", "a bill's file, unpacked: trade, trade-all, trade-success, fund_basic, fund_operation; Alipay: trade, account; Stripe: balance"},
 	{"order", 4, 5, "/sandbox/orders", body_order, "MCHID TRANSACTION_ID OUT_TRADE_NO TOTAL [PAYER_TOTAL]", "register an order"},
 };
 #define COMMAND_COUNT ((int) (sizeof(commands) / sizeof(commands[0])))

@@ -336,6 +336,9 @@ static bool
 drawn(const SbMerchant *m, const char *no, uint64_t *h)
 {
 	*h = hash_string(no, hash_string(m->mchid, sandbox.opt.seed + 77));
+	/* numbers that count up differ in a few bits only: let each count everywhere */
+	*h = (*h ^ (*h >> 33)) * UINT64_C(0xff51afd7ed558ccd);
+	*h ^= *h >> 33;
 	return sandbox.opt.plant_percent > 0 &&
 		(double) (*h % 10000) < sandbox.opt.plant_percent * 100;
 }
@@ -366,6 +369,9 @@ plant_draw_transfer(SbTransfer *t)
 	if (!drawn(t->merchant, t->no, &h) || strncmp(t->no, "CONSOLE", 7) == 0)
 		return;
 	class = (PlantClass) ((h >> 20) % (uint64_t) CLASS_COUNT);
+	/* money that comes back is no contradiction, but a bounce: not by chance */
+	if (class == PLANT_STATE || class == PLANT_FEE)
+		class = PLANT_TWICE;
 	if (class == PLANT_CONSOLE && console_transfer(t->merchant, "-", CONSOLE_AMOUNT) == NULL)
 		return;
 	if (class == PLANT_CONSOLE || plant_make(NULL, t, class_names[class], NULL) != NULL)

@@ -16,6 +16,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "books.h"
 #include "stripe.h"
 
 #define LIMIT_CALLS		100		/* a second and account */
@@ -527,5 +528,6 @@ const SbChannel stripe_channel = {
 	.refund_due = stripe_refund_due,
 	.refund_settle = stripe_refund_settle,
 	.merchant_switch = stripe_merchant_switch,
-	.apply = stripe_apply
+	.apply = stripe_apply,
+	.bill_text = stripe_bill_text
 };

@@ -326,6 +326,39 @@ stripe_balance_list(StripeCall *c)
 	free(list.item);
 }
 
+/*
+ * A whole day, of UTC, as one page: what somebody would keep who has asked for
+ * it.  `day` is the beginning of the day of that name in Beijing.
+ */
+bool
+stripe_bill_text(const SbMerchant *m, const char *kind, int64_t day, SbSpoil spoil, Buf *out)
+{
+	int64_t		from = (day + BEIJING_MS) / 1000;
+	BalanceCall call = {.from = from, .to = from + 86399};
+	Movements	list;
+	json_t	   *page;
+	char	   *text;
+	size_t		i;
+
+	(void) spoil;
+	if (strcmp(kind, "balance") != 0)
+		return false;
+	book_movements(m, BOOK_BASIC, (from + 86400) * 1000, &list);
+	keep_wanted(&list, &call);
+	page = json_pack("{ss s[] sb ss}", "object", "list", "data", "has_more", 0,
+					 "url", "/v1/balance_transactions");
+	for (i = 0; i < list.count; i++)
+		json_array_append_new(json_object_get(page, "data"), transaction_json(&list.item[i], true));
+	text = json_dumps(page, JSON_COMPACT);
+	out->limit = (size_t) 1024 * 1024 * 1024;
+	buf_adds(out, text ? text : "");
+	buf_addc(out, '\n');
+	free(text);
+	json_decref(page);
+	free(list.item);
+	return i > 0 && !out->failed;
+}
+
 void
 stripe_balance_retrieve(StripeCall *c, const char *id)
 {

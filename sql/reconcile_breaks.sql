@@ -102,6 +102,7 @@ SELECT pg_temp.money('br-p1');
 SELECT pg_temp.lines('br-x1');
 SELECT state, amount, may_send, with_person, attempts FROM refundx.refunds WHERE refund_no = 'br-x1';
 SELECT what, from_state, to_state, regexp_replace(note, 'n \d+', 'n n') FROM refundx.refund_timeline('br-x1') WHERE what <> 'external' ORDER BY at;
+SELECT regexp_replace(refundx.refund_explain('br-x1'), 'at \d\d:\d\d', 'at hh:mm');
 SELECT class, closed_how, closed_by = session_user AS by_me, close_reason, call, age_bucket, refund_no FROM refundx.breaks WHERE number = 'br-x1';
 SELECT a.action, a.reason, a.detail->>'about' AS about, a.detail->'after'->'break'->>'closed_how' AS how FROM refundx.audit_log a WHERE a.action LIKE 'break%' AND a.subject = pg_temp.id('br-x1')::text ORDER BY audit_id;
 SELECT count(*) FROM refundx.desk WHERE reason LIKE '%br-x1%' OR subject = 'br-x1';
@@ -175,6 +176,7 @@ SELECT pg_temp.found('missing_at_channel', 'br-x1', NULL, NULL, 3000, weighed =>
 SELECT pg_temp.refused('SELECT refundx.break_accept(%s, ''why'')', 'br-x1');
 SELECT pg_temp.found('amount_differs', 'br-x5', 'paid', 90, 100, weighed => false) IS NULL;
 SELECT pg_temp.refused('SELECT refundx.break_accept(%s, ''why'')', 'br-x5');
+SELECT regexp_replace(regexp_replace(refundx.refund_explain('br-x5'), 'at \d\d:\d\d', 'at hh:mm'), 'break \d+', 'break n');
 SELECT pg_temp.found('twice', 'br-x5', 'paid', 200, 100, weighed => false) IS NULL;
 SELECT pg_temp.refused('SELECT refundx.break_accept(%s, ''why'')', 'br-x5');
 SELECT class, number, age_bucket, replace(call, break_id::text, 'n') AS call FROM refundx.breaks WHERE channel = 'br' AND closed_at IS NULL ORDER BY break_id;

@@ -63,6 +63,7 @@ typedef struct Facts
 	bool		cancel_requested;
 	char	   *approval;		/* why a second person has to agree */
 	const char *number;
+	char	   *bill;			/* what the channel's bill says of it, in words; NULL = nothing */
 	char	   *handler;		/* one that waits, in words; NULL = none */
 	bool		handler_blocks; /* and the settlement with it */
 	char	   *ahead;			/* refund of the same payment that is undecided */
@@ -77,6 +78,7 @@ static void say_accepted(const Facts *f, StringInfo s);
 static void say_finished(const Facts *f, StringInfo s);
 static void say_person(const Facts *f, StringInfo s);
 static void handler_read(Facts *f);
+static void bill_read(Facts *f);
 static const char *obstacle(const Facts *f);
 static char *in_time(int64 at);
 
@@ -109,6 +111,7 @@ explain(FunctionCallInfo fcinfo, ProductKind kind)
 				(errcode(ERRCODE_RX_UNKNOWN_REFUND),
 				 errmsg("%s \"%s\" does not exist", product_name(kind), number)));
 	handler_read(&f);
+	bill_read(&f);
 	initStringInfo(&s);
 	switch (f.state)
 	{
@@ -142,6 +145,8 @@ explain(FunctionCallInfo fcinfo, ProductKind kind)
 			say_finished(&f, &s);
 			break;
 	}
+	if (f.bill)
+		appendStringInfo(&s, "; %s", f.bill);
 	if (f.handler)
 		appendStringInfo(&s, "; %s", f.handler);
 	say_person(&f, &s);
@@ -250,6 +255,44 @@ facts_read(ProductKind kind, const char *number, Facts *f)
 	if (row_null(0, 33))
 		f->breaker = NULL;
 	return true;
+}
+
+/*
+ * The bill is the channel's last word: that it does not agree comes first, then that
+ * it is what proved this, then that it agrees with what had proved it before.  Lines
+ * have no index by number, so only bills of the days around it are looked through,
+ * and only for one that is finished.
+ */
+static void
+bill_read(Facts *f)
+{
+	static Statement find = {
+		"SELECT coalesce("
+		"  (SELECT format('the bill of %s does not agree (%s, break %s in refundx.breaks)', b.day, replace(b.class, '_', ' '), b.break_id)"
+		"     FROM refundx.break b WHERE b.instruction_id = i.instruction_id AND b.closed_at IS NULL"
+		"    ORDER BY b.break_id LIMIT 1),"
+		"  (SELECT 'proven by the bill of ' || coalesce("
+		"            (SELECT max(w.day) FROM refundx.bill_word w WHERE w.instruction_id = i.instruction_id AND w.evidence_id = e.evidence_id),"
+		"            (SELECT max(b.day) FROM refundx.break b WHERE b.instruction_id = i.instruction_id AND b.closed_how = 'accepted'))"
+		"     FROM refundx.event x JOIN refundx.evidence e USING (evidence_id)"
+		"    WHERE x.instruction_id = i.instruction_id AND x.to_state = i.state AND x.from_state <> x.to_state AND e.source = 'bill'"
+		"    ORDER BY x.seq DESC LIMIT 1),"
+		"  (SELECT format('the bill of %s agrees', min(b.day))"
+		"     FROM refundx.bill_line l JOIN refundx.bill b USING (bill_id)"
+		"    WHERE i.state IN ('succeeded', 'returned') AND l.movement = 'paid'"
+		"      AND l.wire_no = i.wire_no AND l.about = i.kind AND l.amount = i.amount"
+		"      AND l.bill_id = ANY (ARRAY(SELECT n.bill_id FROM refundx.bill n"
+		"                                  WHERE n.merchant_id = i.merchant_id AND n.state = 'loaded'"
+		"                                    AND n.day BETWEEN i.submitted_at::date - 1 AND i.state_since::date + 2))"
+		"   HAVING count(*) > 0))"
+		"  FROM refundx.instruction i WHERE i.instruction_no = $1 AND i.kind = $2", ARGS(TEXTOID, TEXTOID)
+	};
+	Values		v = {0};
+
+	values_text(&v, f->number);
+	values_text(&v, product_name(f->kind));
+	if (statement_run(&find, &v) == 1)
+		f->bill = row_text(0, 1);
 }
 
 /* Why nothing at all is sent or asked here; NULL if nothing is in the way. */

@@ -52,6 +52,8 @@
 #define ERRCODE_RX_NO_RECOVERY			RX_SQLSTATE('0', '4', '1')
 #define ERRCODE_RX_BAD_BILL				RX_SQLSTATE('0', '3', '4')
 #define ERRCODE_RX_BILL_DAY				RX_SQLSTATE('0', '3', '5')
+#define ERRCODE_RX_NO_BILL				RX_SQLSTATE('0', '3', '6')
 #define ERRCODE_RX_BREAK				RX_SQLSTATE('0', '3', '8')
+#define ERRCODE_RX_UNKNOWN_SEAL			RX_SQLSTATE('0', '3', '9')
 
 #endif							/* REFUNDX_ERRORS_H */

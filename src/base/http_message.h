@@ -41,6 +41,8 @@ typedef struct HttpRequest
 	int			connect_timeout_ms; /* 0 = the client's default */
 	int			total_timeout_ms;
 	size_t		max_answer;		/* bytes of body accepted; 0 = 1 MiB */
+	int			sink_fd;		/* the body of a 200 is written here, and not kept in memory;
+								 * 0 = none.  It must stay open until the answer is there */
 } HttpRequest;
 
 /*
@@ -62,6 +64,7 @@ typedef struct HttpAnswer
 	int			status;			/* HTTP status; 0 unless HTTP_ANSWERED */
 	HttpHeaders headers;
 	Buf			body;			/* raw bytes, as received */
+	int64_t		sunk;			/* or how many went into the request's sink */
 	char		error[160];		/* plain words, when not HTTP_ANSWERED */
 	int64_t		connect_us;		/* start to connected (TLS included); 0 if reused */
 	int64_t		total_us;		/* start to end */

@@ -43,6 +43,7 @@ int			rx_poll_interval = 1000;
 int			rx_bill_max_download = 1024;
 int			rx_bill_max_size = 4096;
 int			rx_clerk_interval = 60;
+bool		rx_fetch_bills = true;
 int			rx_clock_offset = 0;
 char	   *rx_actor = NULL;
 char	   *rx_payee_keys = NULL;
@@ -323,6 +324,10 @@ settings_define(void)
 							 "Whether anything is sent to channels and SMS providers.",
 							 "Turn it off before a snapshot or a copy of this server is started.",
 							 &rx_dispatch, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomBoolVariable("refundx.fetch_bills",
+							 "Whether the channels' bills are fetched by themselves.",
+							 "refundx.bill_fetch() fetches one all the same.",
+							 &rx_fetch_bills, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
 	DefineCustomStringVariable("refundx.key_directory",
 							   "Directory of the key files that channel configurations name.",
 							   "Owned by the server's user, files with mode 0600.",

@@ -31,6 +31,7 @@ extern int	rx_batch_size;		/* rows per transaction of a worker */
 extern int	rx_poll_interval;	/* ms */
 extern int	rx_bill_max_download;	/* MB */
 extern int	rx_bill_max_size;	/* MB */
+extern bool rx_fetch_bills;
 extern int	rx_clerk_interval;	/* s */
 extern int	rx_clock_offset;
 extern char *rx_actor;			/* see money/actor.c before you believe it */

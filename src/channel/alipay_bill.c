@@ -380,7 +380,10 @@ alipay_bill_open(const AlipayBillFormat *format, bool (*wanted) (const char *nam
 	bill->format = format;
 	bill->decoder = bill_gb18030_open();
 	str_copy(bill->merchant, sizeof(bill->merchant), expected->merchant ? expected->merchant : "");
-	if (bill_day_open(&bill->day, expected->day, ALIPAY_BILL_OFFSET, err))
+	if (bill->decoder == NULL)
+		channel_error(err, "Install the C library's character sets (gconv) on this server.",
+					  "this server's C library cannot read GB18030, in which Alipay's bills are");
+	else if (bill_day_open(&bill->day, expected->day, ALIPAY_BILL_OFFSET, err))
 	{
 		source = bill_is_zip(input) ? bill_source_zip(input, expected->max_size, wanted, err) :
 			bill_source_open(input, err);

@@ -185,6 +185,7 @@ account_row(AlipayBill *bill, const BillField *fields, BillLine *line, ChannelEr
 		return BILL_PAUSE;
 
 	text_clip(line->code, sizeof(line->code), word);
+	text_plain(line->code);
 	set_meaning(meaning, line);
 	if (line->product == PRODUCT_TRANSFER)
 	{

@@ -198,6 +198,7 @@ void
 bill_copy_text(const BillField *field, char *dst, size_t dstsize)
 {
 	text_clip(dst, dstsize, field->s);
+	text_plain(dst);
 }
 
 /* A C library without its converters has none; then only ASCII is read. */

@@ -44,10 +44,20 @@ channel_error(ChannelError *err, const char *hint, const char *fmt,...)
 	va_end(ap);
 	text_clip(err->message, sizeof(err->message), text);
 	text_clip(err->hint, sizeof(err->hint), hint ? hint : "");
+	text_plain(err->message);
 	return false;
 }
 
 /* ---- text ---- */
+
+/* What is quoted of a stranger's text must not begin a line of a log. */
+void
+text_plain(char *s)
+{
+	for (; *s != '\0'; s++)
+		if ((unsigned char) *s < ' ' || *s == 0x7f)
+			*s = '?';
+}
 
 /* Bytes of the valid UTF-8 character at s; 0 if there is none. */
 static int

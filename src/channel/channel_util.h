@@ -29,6 +29,7 @@ extern bool channel_error(ChannelError *err, const char *hint, const char *fmt,.
  */
 extern size_t utf8_clip(const char *s, size_t len, size_t max);
 extern void text_clip(char *dst, size_t dstsize, const char *src);	/* strlcpy by characters */
+extern void text_plain(char *s);	/* control characters become question marks */
 extern bool utf8_valid(const char *s, size_t len);
 extern bool utf8_has_four_bytes(const char *s, size_t len);
 

@@ -84,6 +84,7 @@ static const struct
 	{"扣除交易手续费", FUND_PAYMENT},
 	{"退款", FUND_REFUND},
 	{"退款关闭", FUND_REFUND},
+	{"退款退回", FUND_REFUND},
 	{"充值退款", FUND_REFUND},
 	{"退还交易手续费", FUND_FEE_BACK},
 	{"商家转账", FUND_TRANSFER},

@@ -66,6 +66,24 @@ extern CryptoDigest *crypto_digest_new(const char *algorithm);	/* NULL: there is
 extern bool crypto_digest_add(CryptoDigest *digest, const void *data, size_t len);
 extern bool crypto_digest_hex(CryptoDigest *digest, char out[CRYPTO_DIGEST_HEX_MAX + 1]);
 extern void crypto_digest_free(CryptoDigest *digest);
+/* ---- Merkle trees, RFC 6962 (merkle.c) ---- */
+#define HASH_LEN			32
+#define MERKLE_PATH_MAX		64
+
+/* What stands beside one on the way to the root; `left`: on its left. */
+typedef struct MerkleStep
+{
+	bool		left;
+	unsigned char hash[HASH_LEN];
+} MerkleStep;
+
+extern bool merkle_leaf(const void *data, size_t len, unsigned char out[HASH_LEN]);
+extern bool merkle_root(const unsigned char (*leaves)[HASH_LEN], size_t n,
+						unsigned char out[HASH_LEN]);
+
+/* From the leaf upwards; returns how many steps, -1 if there is no such leaf. */
+extern int	merkle_path(const unsigned char (*leaves)[HASH_LEN], size_t n, size_t index,
+						MerkleStep path[MERKLE_PATH_MAX]);
 
 /* ---- RSA (rsa.c) ---- */
 typedef struct CryptoKey CryptoKey;	/* a private or public RSA key, >= 2048 bits */

@@ -303,10 +303,11 @@ input_of(Instruction *i, const EvidenceFacts *e, const Timing *timing, int64 now
 
 	/*
 	 * After abnormal, a success means what the query says about who received
-	 * it: the merchant may have diverted it to an account of their own.
+	 * it: the merchant may have diverted it to an account of their own.  A bill
+	 * does not say who did, either.
 	 */
 	if (input == INPUT_SUCCEEDED && i->state == STATE_ABNORMAL &&
-		(strcmp(e->source, "callback") == 0 || strcmp(e->source, "abnormal") == 0))
+		(strcmp(e->source, "callback") == 0 || strcmp(e->source, "abnormal") == 0 || strcmp(e->source, "bill") == 0))
 	{
 		*note = "succeeded after abnormal: a query will say who received it";
 		return INPUT_ASK;

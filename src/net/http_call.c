@@ -27,6 +27,7 @@
  *-------------------------------------------------------------------------
  */
 #include <arpa/inet.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <stdio.h>
@@ -319,6 +320,7 @@ http_call_prepare(HttpCall *call, const HttpRequest *request, const HttpTarget *
 	call->total_timeout_ms = total_ms;
 	call->max_answer = request->max_answer ? request->max_answer : DEFAULT_MAX_ANSWER;
 	call->answer.body.limit = call->max_answer;
+	call->sink_fd = request->sink_fd;
 	if (SET(call, CURLOPT_URL, buf_str(&request->url)) &&
 		SET(call, CURLOPT_PROTOCOLS_STR, target->plain ? "http" : "https") &&
 		SET(call, CURLOPT_CONNECTTIMEOUT_MS, (long) connect_ms) &&
@@ -397,11 +399,43 @@ add_header_line(HttpCall *call, const char *line)
 
 /* ---- callbacks ---- */
 
+/* A file takes what it is given, or the disk is full. */
+static size_t
+sink(HttpCall *call, const char *data, size_t len)
+{
+	size_t		done = 0;
+
+	if ((size_t) call->answer.sunk + len > call->max_answer)
+	{
+		call->too_large = true;
+		return 0;
+	}
+	while (done < len)
+	{
+		ssize_t		n = write(call->sink_fd, data + done, len - done);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n <= 0)
+		{
+			call->sink_failed = true;
+			return 0;
+		}
+		done += (size_t) n;
+	}
+	call->answer.sunk += (int64_t) len;
+	return len;
+}
+
 static size_t
 on_body(char *data, size_t size, size_t nmemb, void *arg)
 {
 	HttpCall   *call = arg;
+	long		status = 0;
 
+	if (call->sink_fd > 0 &&
+		curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status) == CURLE_OK && status == 200)
+		return sink(call, data, size * nmemb);
 	buf_add(&call->answer.body, data, size * nmemb);
 	if (!call->answer.body.failed)
 		return size * nmemb;
@@ -573,6 +607,8 @@ describe_failure(HttpCall *call, CURLcode rc)
 	else if (call->resend_stopped)
 		snprintf(a->error, sizeof(a->error),
 				 "the connection was closed before an answer came");
+	else if (call->sink_failed)
+		snprintf(a->error, sizeof(a->error), "the answer could not be written to a file (disk full?)");
 	else if (call->too_large || rc == CURLE_FILESIZE_EXCEEDED)
 		snprintf(a->error, sizeof(a->error), "answer too large");
 	else if (rc == CURLE_OPERATION_TIMEDOUT)
@@ -599,6 +635,8 @@ http_call_clear(HttpCall *call)
 	call->may_have_left = false;
 	call->resend_stopped = false;
 	call->too_large = false;
+	call->sink_failed = false;
+	call->sink_fd = 0;
 	call->address_refused = false;
 	call->head_done = false;
 	call->errbuf[0] = '\0';

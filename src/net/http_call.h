@@ -42,6 +42,8 @@ typedef struct HttpCall
 	void	   *ticket;
 	HttpAnswer	answer;
 	size_t		max_answer;
+	int			sink_fd;		/* 0 = none */
+	bool		sink_failed;
 	size_t		header_bytes;
 	int			total_timeout_ms;
 	int64_t		queued_us;		/* monotonic */

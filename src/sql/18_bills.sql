@@ -51,12 +51,12 @@ CREATE TABLE refundx.bill (
 CREATE UNIQUE INDEX bill_of_day ON refundx.bill (merchant_id, kind, day, again) WHERE state <> 'superseded';
 -- What there is to do: few rows, whatever the years.
 CREATE INDEX bill_due ON refundx.bill (due_at) WHERE state IN ('due', 'asked');
-CREATE INDEX bill_to_read ON refundx.bill (bill_id) WHERE state IN ('fetched', 'with_person') OR state = 'loaded' AND reconciled_at IS NULL;
+CREATE INDEX bill_to_read ON refundx.bill (bill_id) WHERE state IN ('fetched', 'with_person') OR state IN ('loaded', 'empty') AND reconciled_at IS NULL;
 COMMENT ON TABLE refundx.bill IS 'Bills of channels: one for each merchant, kind and day; amounts in minor units';
 COMMENT ON COLUMN refundx.bill.channel_id IS 'The channel that it is fetched through, or was loaded for';
 COMMENT ON COLUMN refundx.bill.state IS 'due: to be asked for at due_at; asked: being asked for or downloaded; fetched: its file is kept, and is to be read; loaded: its lines count; empty: the channel says that there was no business; with_person: see person_reason; superseded: another file has taken its place';
 COMMENT ON COLUMN refundx.bill.again IS 'Fetched once more, of a day that is loaded: takes the place of the loaded one when it has been read';
-COMMENT ON COLUMN refundx.bill.failing_since IS 'Since when asking for it has come to nothing; null: it has not failed';
+COMMENT ON COLUMN refundx.bill.failing_since IS 'Since when asking for it has come to nothing, or only to "later"; null: it has not';
 COMMENT ON COLUMN refundx.bill.error IS 'What came of the last try, in words';
 COMMENT ON COLUMN refundx.bill.hash IS 'Of the unpacked file, as reckoned when it was read: sha1:<hex> or sha256:<hex>; null: it has not been read';
 COMMENT ON COLUMN refundx.bill.announced_hash IS 'As the channel announced it, of the unpacked file: sha1:<hex>';

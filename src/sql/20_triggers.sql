@@ -39,7 +39,7 @@ DO $$
 DECLARE
 	t text;
 BEGIN
-	FOREACH t IN ARRAY ARRAY['journal', 'event', 'evidence', 'attempt', 'request', 'audit', 'incident', 'outbox', 'former_number', 'bill_chunk', 'bill_line', 'reconciliation', 'reconciliation_class', 'bill_word'] LOOP
+	FOREACH t IN ARRAY ARRAY['journal', 'event', 'evidence', 'attempt', 'request', 'audit', 'incident', 'outbox', 'former_number', 'bill_chunk', 'bill_line', 'reconciliation', 'reconciliation_class', 'bill_word', 'seal', 'sealed', 'day_seal'] LOOP
 		EXECUTE format('CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON refundx.%I
 						FOR EACH ROW EXECUTE FUNCTION refundx.refuse_change()', t);
 		EXECUTE format('CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON refundx.%I

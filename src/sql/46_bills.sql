@@ -54,7 +54,11 @@ BEGIN
 	-- Found once; looked for every hour until then, because it means reading all that
 	-- the merchant has.
 	WITH wanted AS (
-		SELECT p.merchant_id, p.kind, k.has_refunds, k.has_transfers, k.utc_offset
+		-- refunds stand in the ledger of the account that they are paid from, though it may not name them
+		SELECT p.merchant_id, p.kind, k.has_transfers, k.utc_offset,
+			   k.has_refunds OR k.is_ledger AND (NOT k.has_transfers OR NOT EXISTS (
+					SELECT FROM refundx.bill_kinds() o
+					 WHERE o.channel_kind = k.channel_kind AND o.is_ledger AND NOT o.has_transfers)) AS has_refunds
 		  FROM refundx.bill_plan p
 		  JOIN refundx.merchant m USING (merchant_id)
 		  JOIN refundx.bill_kinds() k ON k.channel_kind = m.kind AND k.kind = p.kind
@@ -94,6 +98,24 @@ END
 $$;
 COMMENT ON FUNCTION refundx.bills_make_due(timestamptz) IS
 'For the clerk: makes a bill due for each merchant, kind and day that is over and has none, from the first refund or withdrawal on that the kind covers, as far back as the channel keeps bills. Returns how many. Errors: none of its own';
+
+CREATE FUNCTION refundx.bills_reconcile(at timestamptz, merchant_id int, day date) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+	channel text := (SELECT min(c.name) FROM refundx.bill b JOIN refundx.channel c USING (channel_id)
+					  WHERE b.merchant_id = $2 AND b.day = $3 AND b.state IN ('loaded', 'empty'));
+BEGIN
+	IF to_regprocedure('refundx.reconcile(text, date, boolean)') IS NULL THEN
+		RETURN;
+	END IF;
+	PERFORM FROM refundx.reconcile(channel, $3);
+	UPDATE refundx.bill b SET reconciled_at = $1
+	 WHERE b.merchant_id = $2 AND b.day = $3 AND b.state IN ('loaded', 'empty') AND b.reconciled_at IS NULL;
+END
+$$;
+COMMENT ON FUNCTION refundx.bills_reconcile(timestamptz, int, date) IS
+'For the clerk: reconciles a merchant''s day, and notes that it has been done with the bills that there are. Errors: those of reconcile';
 
 CREATE FUNCTION refundx.bill_fetch(channel text, kind text, day date, reason text) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

@@ -6,7 +6,7 @@
 REVOKE ALL ON ALL TABLES IN SCHEMA refundx FROM PUBLIC;
 REVOKE ALL ON ALL SEQUENCES IN SCHEMA refundx FROM PUBLIC;
 REVOKE ALL ON ALL ROUTINES IN SCHEMA refundx FROM PUBLIC;
-REVOKE ALL ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order, refundx.desk_answer, refundx.desk_subject FROM PUBLIC;
+REVOKE ALL ON TYPE refundx.refund, refundx.withdrawal, refundx.withdrawal_order, refundx.desk_answer, refundx.desk_subject, refundx.reconcile_subject FROM PUBLIC;
 REVOKE ALL ON SCHEMA refundx FROM PUBLIC;
 
 GRANT USAGE ON SCHEMA refundx TO
@@ -142,8 +142,8 @@ GRANT UPDATE (state, due_at, tries, failing_since, error, hash, announced_hash, 
 			  person_reason, person_suggestion, person_since, fetched_at)
 	ON refundx.bill TO refundx_dispatcher;
 GRANT INSERT ON refundx.bill_chunk TO refundx_dispatcher;
-GRANT UPDATE (reconciled_at) ON refundx.bill TO refundx_clerk;
-GRANT EXECUTE ON FUNCTION refundx.bills_make_due(timestamptz), refundx.bill_read(bigint) TO refundx_clerk;
+GRANT EXECUTE ON FUNCTION refundx.bills_make_due(timestamptz), refundx.bill_read(bigint),
+	refundx.bills_reconcile(timestamptz, int, date) TO refundx_clerk;
 GRANT EXECUTE ON FUNCTION
 	refundx.bill_load(text, text, date, bytea),
 	refundx.bill_load_file(text, text, date, text),
@@ -152,6 +152,7 @@ GRANT EXECUTE ON FUNCTION
 	TO refundx_operator;
 GRANT EXECUTE ON FUNCTION refundx.bill_progress() TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.bills TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.reconcile(text, date, boolean) TO refundx_clerk;
 
 -- applications
 GRANT EXECUTE ON FUNCTION
@@ -214,10 +215,11 @@ GRANT EXECUTE ON FUNCTION refundx.handler_problem(text, text, text, text) TO ref
 GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx.check_i04,
 	refundx.check_i05, refundx.check_i06, refundx.check_i08, refundx.check_i09, refundx.check_i10, refundx.check_i11,
 	refundx.check_i12, refundx.check_i13, refundx.check_i14, refundx.check_i15,
-	refundx.check_i16, refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i21, refundx.check_i23, refundx.check_i24, refundx.check_i25,
+	refundx.check_i16, refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i20, refundx.check_i21, refundx.check_i23, refundx.check_i24, refundx.check_i25,
 	refundx.check_approval, refundx.check_handlers, refundx.check_outbox, refundx.check_orphans, refundx.invariants
 	TO refundx_operator, refundx_auditor;
-GRANT SELECT ON refundx.breaks TO refundx_operator, refundx_auditor;
+GRANT SELECT ON refundx.breaks, refundx.certainty TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.certainty(date, date, text[]), refundx.reconcile_report(text, date), refundx.reconcile_report_html(text, date) TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.desk_now() TO refundx_operator, refundx_auditor, pg_monitor;
 GRANT EXECUTE ON FUNCTION refundx.break_age(timestamptz), refundx.break_call(bigint, text, text, text, text)
 	TO refundx_operator, refundx_auditor;
@@ -307,5 +309,16 @@ GRANT EXECUTE ON FUNCTION
 	refundx.notice_provider_set(text, jsonb),
 	refundx.notice_provider_check(text),
 	refundx.notice_template_set(text, text, text, jsonb, text),
+	refundx.reconcile(text, date, boolean),
+	refundx.bill_expect_fee(text, text, bigint, text),
 	refundx.arm(text)
 	TO refundx_operator;
+
+-- seals: the clerk makes them, of the journal, which it reads; people verify
+GRANT SELECT ON refundx.journal, refundx.seal, refundx.sealed, refundx.day_seal, refundx.seal_cursor TO refundx_clerk;
+GRANT SELECT (account_id, account_no, slot, slot_of, currency) ON refundx.account TO refundx_clerk;
+GRANT INSERT ON refundx.seal, refundx.sealed, refundx.day_seal TO refundx_clerk;
+GRANT UPDATE ON refundx.seal_cursor TO refundx_clerk;
+GRANT EXECUTE ON FUNCTION refundx.seal_findings(bigint, bigint, boolean), refundx.journal_verify(bigint, bigint)
+	TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.journal_seal() TO refundx_operator;

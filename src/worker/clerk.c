@@ -14,9 +14,13 @@
  *	- whom a withdrawal paid is erased, some days after its end;
  *	- counts of refused callbacks older than a month are thrown away, and lines of
  *	  caps whose windows have long passed;
+ *	- the channels' bills become due, and those that were fetched are read and
+ *	  reconciled (clerk_bills.c);
  *	- a recovery that is under way is followed, and what it found is reported;
  *	- some invariants are checked, of some rows, and others of all rows: what breaks
  *	  one is paused.
+ *	- some invariants are checked, of some rows: what breaks one is paused;
+ *	- the journal is sealed (clerk_seal.c), last, for that takes its time.
  *
  * src/worker/clerk.c
  *
@@ -30,6 +34,7 @@
 #include "money/stop.h"
 #include "utils/timeout.h"
 #include "utils/timestamp.h"
+#include "worker/clerk_seal.h"
 
 /* Its number, or its name. */
 #define INVARIANT_MAX	32
@@ -51,6 +56,7 @@ clerk_run(Worker *self)
 {
 	(void) worker_transaction(self, "refundx: overdue refunds", overdue, NULL);
 	(void) worker_transaction(self, "refundx: the watermark", raise_watermark, NULL);
+	clerk_bills(self);
 	(void) worker_transaction(self, "refundx: erasing telephone numbers", erase_contacts, NULL);
 	(void) worker_transaction(self, "refundx: erasing payees", erase_payees, NULL);
 	(void) worker_transaction(self, "refundx: retention", forget_counts, NULL);
@@ -60,6 +66,7 @@ clerk_run(Worker *self)
 		(void) worker_transaction(self, "refundx: checking invariants", check_some, NULL);
 		check_whole(self);
 	}
+	clerk_seal(self);
 }
 
 /* Whether all that it asked is answered, and the bills of its gap are in. */

@@ -11,7 +11,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "worker/dispatcher.h"
+#include "worker/dispatch_bill.h"
 
 #include "base/clock.h"
 #include "crypto/crypto.h"
@@ -186,10 +186,17 @@ dispatch_collect(Dispatcher *d)
 	while (http_client_next(d->client, &ticket, &answer))
 	{
 		Call	   *call = ticket;
-		OpenChannel *channel = keys_by_id(call->channel_id);
-		const ChannelProduct *product = product_of(call, channel);
+		OpenChannel *channel;
+		const ChannelProduct *product;
 		ChannelInstruction instr;
 
+		if (bills_answered(d, ticket, &answer))
+		{
+			http_answer_free(&answer);
+			continue;
+		}
+		channel = keys_by_id(call->channel_id);
+		product = product_of(call, channel);
 		call->ended_at = clock_now();
 		d->sent++;
 		host_result(call->channel_id, answer.outcome, GetCurrentTimestamp());

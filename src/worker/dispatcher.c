@@ -12,7 +12,8 @@
  *	3. Send; take what has been answered.
  *	4. Keep the answers as evidence, in one commit.  The settler makes states
  *	   and postings of it; this worker moves no money.
- *	5. Wait, on the latch and on curl's descriptor, holding nothing.
+ *	5. Fetch bills, which is a business of its own (dispatch_bill.c).
+ *	6. Wait, on the latch and on curl's descriptor, holding nothing.
  *
  * Must survive: a crash between any two of these (an attempt without an
  * answer is found at start and becomes `unknown`, never `queued`), a new
@@ -27,7 +28,7 @@
  *
  *-------------------------------------------------------------------------
  */
-#include "worker/dispatcher.h"
+#include "worker/dispatch_bill.h"
 
 #include "base/clock.h"
 #include "base/settings.h"
@@ -43,6 +44,7 @@
 #define DISPATCHER_LOCK		INT64CONST(0x72667864)
 
 static void dispatcher_start(void *arg);
+static bool may_send(const Dispatcher *d);
 static void look(Dispatcher *d);
 static void dispatcher_look(void *arg);
 static void show_problems(Dispatcher *d);
@@ -90,9 +92,11 @@ dispatcher_run(Worker *self)
 		}
 		look(&d);
 		claim_and_send(&d);
+		bills_start(&d, may_send(&d));
 		http_client_run(d.client);
 		dispatch_collect(&d);
 		keep_answers(&d);
+		bills_keep(&d);
 		self->slot->done = d.sent;
 		worker_report(self, schedule_count(), d.in_flight, 0,
 					  !rx_dispatch ? "refundx.dispatch is off" :

@@ -655,6 +655,24 @@ schedule_call_goes_on(Due *d, TimestampTz now)
 	m->tokens -= 1.0;
 }
 
+/* What is asked for may not be there, and is then answered with an error. */
+TimestampTz
+schedule_other_begins(int32 merchant_id, const ChannelLimits *limits, TimestampTz now)
+{
+	MerchantPace *m = merchant_pace(merchant_id);
+	PaceLimits	pace = {limits->calls_per_second, limits->failing_per_second, true};
+
+	if (m->pace == NULL)
+		return now + USECS_PER_SEC / 10;
+	return pace_begin(m->pace, database, &pace, now);
+}
+
+void
+schedule_other_ended(int32 merchant_id, bool failing, TimestampTz now)
+{
+	pace_end(merchant_pace(merchant_id)->pace, database, failing, now);
+}
+
 void
 schedule_call_undone(Due *d, TimestampTz later)
 {

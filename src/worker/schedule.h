@@ -150,6 +150,13 @@ extern void schedule_call_ended(Due *due, const CallOutcome *outcome, TimestampT
 /* It was not made after all: as before, and due again later. */
 extern void schedule_call_undone(Due *due, TimestampTz later);
 
+/*
+ * A call that is of no instruction (a bill): may it begin by the merchant's pace?  0 =
+ * yes, and it is followed by schedule_other_ended(); otherwise when to ask again.
+ */
+extern TimestampTz schedule_other_begins(int32 merchant_id, const ChannelLimits *limits, TimestampTz now);
+extern void schedule_other_ended(int32 merchant_id, bool failing, TimestampTz now);
+
 extern TimestampTz schedule_first(void);	/* when the first is due; 0 = none */
 extern int64 schedule_count(void);
 

@@ -67,6 +67,7 @@ extern void settler_run(Worker *self);
 extern void runner_run(Worker *self);
 extern void courier_run(Worker *self);
 extern void clerk_run(Worker *self);
+extern void clerk_bills(Worker *self);	/* a part of the clerk's round */
 
 /* ---- loop.c: the one wait ---- */
 

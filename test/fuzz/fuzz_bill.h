@@ -13,7 +13,7 @@
 
 #include "fuzz.h"
 
-#include "channel/bill.h"
+#include "channel/bill_parts.h"
 
 static void __attribute__((unused))
 fuzz_check_line(const BillLine *line)
@@ -28,6 +28,7 @@ fuzz_check_line(const BillLine *line)
 	fuzz_require((int) line->movement >= 0 && line->movement < BILL_MOVEMENT_COUNT);
 	fuzz_require((int) line->product >= 0 && line->product < PRODUCT_COUNT);
 	fuzz_require(strlen(line->currency) == 3);
+	fuzz_require(utf8_valid(line->code, strlen(line->code)));
 }
 
 /* A refused file says why, in a message that a database takes. */
@@ -36,7 +37,8 @@ fuzz_check_refused(const ChannelError *err)
 {
 	fuzz_require_text(err->message);
 	fuzz_require_text(err->hint);
-	fuzz_require(err->message[0] != '\0');
+	fuzz_require(err->message[0] != '\0' && utf8_valid(err->message, strlen(err->message)));
+	fuzz_require(strpbrk(err->message, "\r\n\t\033") == NULL);
 }
 
 static void __attribute__((unused))

@@ -81,6 +81,8 @@ sub _settings
 		'refundx.poll_interval' => '100ms',
 		# tests contradict what is finished, many times
 		'refundx.pause_after_contradictions' => 0,
+		# a test that moves the clock by days does not want a month of bills
+		'refundx.fetch_bills' => 'off',
 		%{ $self->{settings} || {} } };
 }
 

@@ -343,7 +343,7 @@ SELECT pg_temp.finds('outbox', 'a row of what never happened', $$INSERT INTO ref
 -- Some of them alone.
 SELECT is((SELECT array_agg(DISTINCT invariant) FROM refundx.check('I2', 'outbox')), NULL, 'some can be asked alone');
 SELECT throws_ok($$SELECT * FROM refundx.check('I2', 'I99')$$, '22023', 'there is no invariant "I99"', 'not one that there is not');
-SELECT throws_ok($$SELECT * FROM refundx.check('I20')$$, '22023', 'invariant "I20" cannot be asked in SQL', 'nor one that SQL cannot ask');
+SELECT throws_ok($$SELECT * FROM refundx.check('I22')$$, '22023', 'invariant "I22" cannot be asked in SQL', 'nor one that SQL cannot ask');
 SELECT is_empty($$SELECT invariant FROM refundx.invariants WHERE view_name IS NULL AND elsewhere IS NULL
 	OR view_name IS NOT NULL AND cost IS NULL$$, 'what SQL cannot ask says where it is tested');
 

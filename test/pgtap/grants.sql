@@ -55,6 +55,11 @@ SELECT pg_temp.allow('refundx_clerk', 'UPDATE some columns', 'instruction', 'wat
 SELECT pg_temp.allow('refundx_clerk', 'INSERT', 'event');
 SELECT pg_temp.allow('refundx_clerk', 'DELETE', 'payment_contact', 'payout_contact', 'callback_count', 'cap_line', 'cap_sent', 'cap_wait');
 
+-- The journal's seals are the clerk's.
+SELECT pg_temp.allow('refundx_clerk', 'SELECT', 'journal', 'seal', 'sealed', 'day_seal', 'seal_cursor');
+SELECT pg_temp.allow('refundx_clerk', 'INSERT', 'seal', 'sealed', 'day_seal');
+SELECT pg_temp.allow('refundx_clerk', 'UPDATE', 'seal_cursor');
+
 SELECT pg_temp.allow('refundx_dispatcher', 'SELECT', 'diversion');
 SELECT pg_temp.allow('refundx_dispatcher', 'UPDATE some columns', 'diversion');
 SELECT pg_temp.allow('refundx_clerk', 'SELECT some columns', 'diversion');
@@ -65,7 +70,6 @@ SELECT pg_temp.allow(r, 'SELECT', 'recoveries', 'recovery_bills', 'checks') FROM
 SELECT pg_temp.allow(r, 'SELECT', 'bill') FROM unnest(ARRAY['refundx_dispatcher', 'refundx_clerk']) r;
 SELECT pg_temp.allow('refundx_dispatcher', 'UPDATE some columns', 'bill');
 SELECT pg_temp.allow('refundx_dispatcher', 'INSERT', 'bill_chunk');
-SELECT pg_temp.allow('refundx_clerk', 'UPDATE some columns', 'bill');
 
 -- People and applications: views.
 SELECT pg_temp.allow(r, 'SELECT', 'refunds', 'withdrawals', 'payments', 'accounts', 'locks', 'guards', 'wire_numbers', 'states', 'verdicts')
@@ -73,7 +77,7 @@ SELECT pg_temp.allow(r, 'SELECT', 'refunds', 'withdrawals', 'payments', 'account
 SELECT pg_temp.allow(r, 'SELECT', 'outbox', 'webhooks', 'webhook_deliveries') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'handlers', 'handler_failures') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 SELECT pg_temp.allow(r, 'SELECT', 'inflight', 'unknown', 'journal_lines', 'attempts', 'evidence_log', 'events', 'notices',
-					 'channels', 'merchants', 'callbacks', 'external_refunds', 'breaks', 'desk', 'operator_requests', 'audit_log', 'incidents', 'health',
+					 'channels', 'merchants', 'callbacks', 'external_refunds', 'breaks', 'certainty', 'desk', 'operator_requests', 'audit_log', 'incidents', 'health',
 					 'withdrawals_by_state', 'awaiting_approval', 'awaiting_payee', 'in_transit', 'bounced', 'withdraw_policies',
 					 'pauses', 'caps', 'merchant_paused', 'breakers', 'paces')
   FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
@@ -135,7 +139,8 @@ INSERT INTO may_call
 		   'webhook_redrive', 'webhook_check']) f
 	UNION ALL SELECT 'refundx_dispatcher', f FROM unnest(ARRAY['recover_timeline', 'stop_take']) f
 	UNION ALL VALUES ('refundx_settler', 'stop_contradictions'), ('refundx_runner', 'stop_contradictions'), ('refundx_clerk', 'stop_check')
-	UNION ALL SELECT 'refundx_clerk', 'held_back'
+	UNION ALL SELECT 'refundx_clerk', f FROM unnest(ARRAY['held_back', 'reconcile']) f
+	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['reconcile', 'bill_expect_fee']) f
 	UNION ALL SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['held_back', 'cap_text', 'cap_concerns']) f
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator']) r,
@@ -156,11 +161,11 @@ INSERT INTO may_call
 	UNION ALL VALUES ('refundx_dispatcher', 'recovery_ask'), ('refundx_dispatcher', 'recovery_asks'), ('refundx_clerk', 'recovery_step'), ('refundx_clerk', 'check_begin'), ('refundx_clerk', 'check_run'), ('refundx_operator', 'check_soon'), ('refundx_operator', 'recover'), ('refundx_operator', 'recover_done')
 	UNION ALL SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['personal_words', 'recovery_report', 'bill_day']) f
 	UNION ALL
-	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['desk_now', 'break_age', 'break_call']) f
+	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['desk_now', 'break_age', 'break_call', 'certainty', 'reconcile_report', 'reconcile_report_html']) f
 	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['reissue', 'failure_policy_set', 'refund_abnormal']) f
 	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['bill_load', 'bill_load_file', 'bill_fetch', 'bill_fetch_set']) f
 	UNION ALL SELECT r, 'bill_progress' FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r
-	UNION ALL SELECT 'refundx_clerk', f FROM unnest(ARRAY['bills_make_due', 'bill_read']) f
+	UNION ALL SELECT 'refundx_clerk', f FROM unnest(ARRAY['bills_make_due', 'bill_read', 'bills_reconcile']) f
 	UNION ALL
 	SELECT r, f FROM unnest(ARRAY['refundx_app', 'refundx_operator']) r,
 		   unnest(ARRAY['refund_continue', 'withdraw_continue', 'failure_policy_for']) f
@@ -174,6 +179,10 @@ INSERT INTO may_call
 	SELECT 'refundx_operator', f
 	  FROM unnest(ARRAY['refund_adopt', 'refund_allow', 'approve', 'reject', 'withdraw_policy_set', 'forget_payee', 'guard_lift', 'hold', 'release', 'query_now', 'retry', 'callback_replay', 'notice_resend', 'external_ignore', 'resolve', 'suspense_settle', 'confirm', 'decline', 'second_person_set', 'pause', 'resume', 'cap_set', 'cap_remove', 'pace_set', 'account_close', 'account_reopen', 'channel_add', 'channel_set', 'channel_check', 'notice_provider_add',
 						'notice_provider_set', 'notice_provider_check', 'notice_template_set', 'arm']) f;
+-- Seals: the clerk seals by itself; people seal, verify and prove.
+INSERT INTO may_call
+	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['journal_verify', 'seal_findings']) f
+	UNION ALL SELECT 'refundx_operator', 'journal_seal';
 SELECT set_eq('SELECT role, function FROM calls', 'SELECT role, function FROM may_call',
 	'every role can call exactly what it is meant to');
 

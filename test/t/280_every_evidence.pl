@@ -89,7 +89,7 @@ sub effect
 
 # How each comes there: what channels say, in order, after it was sent (or not:
 # unsent).  Those that differ only in their past are states of their own here.
-my %sources = map { $_ => 1 } qw(answer query callback);
+my %sources = map { $_ => 1 } qw(answer query callback bill);
 my %proven = (
 	accepted => [ answer => accepted => 'proof' ], succeeded => [ answer => succeeded => 'proof' ],
 	returned => [ callback => returned => 'proof' ]);
@@ -160,7 +160,9 @@ foreach my $origin (@origins)
 	{
 		foreach my $verdict (@verdicts)
 		{
-			add_case($origin, $source, $verdict, $_) foreach qw(proof hint);
+			# a bill's line is proof of what it says, and says no more than what became of it
+			next if $source eq 'bill' && $verdict !~ $outcome;
+			add_case($origin, $source, $verdict, $_) foreach $source eq 'bill' ? 'proof' : qw(proof hint);
 		}
 	}
 	# what an attempt without an end leaves behind
@@ -207,7 +209,7 @@ sub input_of
 	return 'unanswered' if $verdict eq 'unknown';
 	return $verdict if $verdict =~ /^(not_executed|hold|config|not_found|ask)$/;
 	return $verdict eq 'refused' ? 'refusal_hint' : 'ask' if !$c->{proof};
-	return 'ask' if $verdict eq 'succeeded' && $state eq 'abnormal' && $c->{source} eq 'callback';
+	return 'ask' if $verdict eq 'succeeded' && $state eq 'abnormal' && $c->{source} =~ /^(?:callback|bill)$/;
 	return $verdict eq 'canceled' ? 'channel_canceled' : $verdict;
 }
 

@@ -8,6 +8,7 @@
  *-------------------------------------------------------------------------
  */
 #include <iconv.h>
+#include <unistd.h>
 
 #include "unit.h"
 #include "billkit.h"
@@ -239,6 +240,24 @@ test_trade_refusals(void)
 	kit_refuses_text(TRADE, "in another encoding", "UTF-8 without a mark is not Alipay's");
 }
 
+/* Wherever it is cut off before its last total, it is not a bill. */
+static void
+test_cut(void)
+{
+	Buf			raw = BUF_INIT;
+	size_t		i;
+	size_t		end;
+
+	kit_bill = channel_bill("alipay", "trade");
+	to_gbk(TRADE, &raw);
+	end = (size_t) ((char *) memmem(raw.data, raw.len, "-4.5", 4) - raw.data) + 3;
+	for (i = 0; i < end; i++)
+		if (kit_read(raw.data, i) != BILL_BAD)
+			break;
+	is_int(i, end, "cut off anywhere, it is refused");
+	buf_free(&raw);
+}
+
 static void
 test_account(void)
 {
@@ -292,6 +311,7 @@ test_zip(void)
 	static const Entry up_path[] = {{"a/../../业务明细.csv", TRADE, NULL}};
 	static const Entry drive[] = {{"C:/业务明细.csv", TRADE, NULL}};
 	static const Entry strange_other[] = {{"a业务明细.csv", TRADE, NULL}, {"../evil", "x", NULL}};
+	static const Entry log_line[] = {{"../a\nLOG:  forged", TRADE, NULL}};
 	static const Entry two[] = {{"a业务明细.csv", TRADE, NULL}, {"b业务明细.csv", TRADE, NULL}};
 	static const Entry none[] = {{"a业务明细(汇总).csv", TRADE, NULL}, {"readme.txt", "x", NULL}};
 	static const Entry locked[] = {{"a业务明细.csv", TRADE, "secret"}};
@@ -307,6 +327,7 @@ test_zip(void)
 	refuses_zip(up_path, 1, "..", "a path upwards");
 	refuses_zip(drive, 1, "C:", "a drive");
 	refuses_zip(strange_other, 2, "../evil", "also of an entry that is not read");
+	refuses_zip(log_line, 1, "../a?LOG", "a name that would begin a line of the log");
 	refuses_zip(two, 2, "two bills", "two bills");
 	refuses_zip(none, 2, "none of the ZIP's 2 entries", "no bill");
 	refuses_zip(locked, 1, "is encrypted", "an encrypted one");
@@ -352,12 +373,45 @@ test_zip(void)
 	kit_refuses("PK\005\006\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 22, "none of the ZIP's 0 entries", "an empty ZIP");
 }
 
+/* A ZIP at a descriptor, which others read from, too. */
+static void
+test_descriptor(void)
+{
+	static const Entry good[] = {{"a业务明细.csv", TRADE, NULL}};
+	FILE	   *file = tmpfile();
+	BillInput	input = {NULL, -1, 0};
+	BillLine	line;
+	BillReader *reader;
+	ChannelError err;
+	Buf			zip = BUF_INIT;
+	int			count = 0;
+
+	make_zip(good, 1, &zip);
+	if (file == NULL || fwrite(zip.data, 1, zip.len, file) != zip.len || fflush(file) != 0)
+		abort();
+	input.fd = fileno(file);
+	input.size = (int64_t) zip.len;
+	reader = channel_bill("alipay", "trade")->open(&input, &kit_expected, &err);
+	ok(reader != NULL, "a ZIP at a descriptor");
+	while (bill_next(reader, &line, &err) == BILL_LINE)
+		count++;
+	is_int(count, 2, "is read");
+	is_int(bill_totals(reader)->refunds, 2, "to its end");
+	ok(bill_position(reader) > 0 && bill_position(reader) <= input.size, "which is somewhere in it");
+	is_int(lseek(input.fd, 0, SEEK_CUR), zip.len, "and the descriptor stays where it was");
+	bill_close(reader);
+	fclose(file);
+	buf_free(&zip);
+}
+
 int
 main(void)
 {
 	test_trade();
 	test_trade_refusals();
+	test_cut();
 	test_account();
 	test_zip();
+	test_descriptor();
 	return unit_done();
 }

@@ -1,0 +1,102 @@
+/*-------------------------------------------------------------------------
+ *
+ * clerk_seal.c
+ *	  The clerk seals the journal: a seal at a time, with a tenth of a processor.
+ *
+ * Whoever submits comes first: nine times as long as a seal took we rest.  That is
+ * enough for some ten times the lines that are to be expected.  Each seal is a
+ * transaction of its own, so that nothing is lost when the clerk is killed, and
+ * nothing is held for long.  What is left when its time is over is sealed in the
+ * next round.
+ *
+ * src/worker/clerk_seal.c
+ *
+ *-------------------------------------------------------------------------
+ */
+#include "worker/clerk_seal.h"
+
+#include "base/settings.h"
+#include "base/sql.h"
+#include "money/seal.h"
+#include "utils/memutils.h"
+#include "utils/timestamp.h"
+
+#define REST_PER_WORK	9
+
+typedef struct Round
+{
+	Sealer		sealer;
+	int			lines;			/* of the last seal */
+} Round;
+
+static void
+find(void *arg)
+{
+	sealer_find(&((Round *) arg)->sealer);
+}
+
+static void
+write_one(void *arg)
+{
+	Round	   *r = arg;
+
+	r->lines = sealer_write(&r->sealer);
+}
+
+static void
+done(void *arg)
+{
+	sealer_done(&((Round *) arg)->sealer);
+}
+
+/* Rest, and come to worker_wait() often: somebody may want us gone. */
+static void
+rest(Worker *self, TimestampTz began)
+{
+	int64		left = REST_PER_WORK * TimestampDifferenceMilliseconds(began, GetCurrentTimestamp());
+	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), left);
+
+	while (left > 0)
+	{
+		worker_wait(self, left);
+		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
+	}
+}
+
+/* All of the queue; false if it failed, or there was no time for it. */
+static bool
+seal_queue(Worker *self, Round *r, TimestampTz end_at)
+{
+	for (;;)
+	{
+		TimestampTz began = GetCurrentTimestamp();
+
+		if (!worker_transaction(self, "refundx: sealing the journal", write_one, r))
+			return false;
+		if (r->lines == 0)
+			return true;
+		if (began >= end_at)
+			return false;
+		worker_report(self, r->sealer.n - r->sealer.next, 0, 0, "sealing the journal");
+		rest(self, began);
+	}
+}
+
+void
+clerk_seal(Worker *self)
+{
+	TimestampTz end_at = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), (int64) rx_clerk_interval * 1000);
+	Round		r = {{0}};
+
+	r.sealer.context = TopMemoryContext;
+	do
+	{
+		if (!worker_transaction(self, "refundx: looking for what is to be sealed", find, &r) ||
+			!seal_queue(self, &r, end_at) ||
+			!worker_transaction(self, "refundx: what has been sealed", done, &r))
+			break;
+	} while (r.sealer.more);
+	worker_report(self, 0, 0, 0, NULL);
+	if (r.sealer.account)
+		pfree(r.sealer.account);
+}
