@@ -38,9 +38,10 @@ $head$ || (
 	  FROM (SELECT *, row_number() OVER () AS n FROM refundx.invariants) v
 ) || $end$
 
-Each of them is broken, as the owner, by a test of `test/pgtap/check.sql`, which sees that it is found.
+Each of them is broken, as the owner, by a test of `test/pgtap/check.sql` (I20: `test/t/675_seals.pl`), which sees that it is
+found.
 
-## What SQL cannot ask
+## What SQL cannot ask of them
 
 | | |
 |---|---|

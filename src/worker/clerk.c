@@ -18,8 +18,7 @@
  *	  reconciled (clerk_bills.c);
  *	- a recovery that is under way is followed, and what it found is reported;
  *	- some invariants are checked, of some rows, and others of all rows: what breaks
- *	  one is paused.
- *	- some invariants are checked, of some rows: what breaks one is paused;
+ *	  one is paused;
  *	- the journal is sealed (clerk_seal.c), last, for that takes its time.
  *
  * src/worker/clerk.c

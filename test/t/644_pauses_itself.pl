@@ -160,6 +160,8 @@ subtest 'all rows' => sub {
 	my $type = sub { $rx->sql("BEGIN; ALTER TABLE refundx.journal DISABLE TRIGGER append_only;
 		UPDATE refundx.journal SET type = '$_[1]' WHERE type = '$_[0]' AND instruction_id = (SELECT instruction_id FROM refundx.instruction WHERE instruction_no = 'R1');
 		ALTER TABLE refundx.journal ENABLE ALWAYS TRIGGER append_only; COMMIT") };
+	# sealed as they were, as above
+	$rx->sql('SELECT refundx.journal_seal()');
 	$type->('pay_out', 'pay_late');
 	paused("scope = 'merchant' AND about = 'refund' AND cause = 'invariant' AND reason ~ '^invariant I6 is broken at R1: it is succeeded, and its journal lines are: freeze, pay_late'",
 		'I6 pauses its merchant');
