@@ -322,4 +322,7 @@ GRANT INSERT ON refundx.seal, refundx.sealed, refundx.day_seal TO refundx_clerk;
 GRANT UPDATE ON refundx.seal_cursor TO refundx_clerk;
 GRANT EXECUTE ON FUNCTION refundx.seal_findings(bigint, bigint, boolean), refundx.journal_verify(bigint, bigint)
 	TO refundx_operator, refundx_auditor;
-GRANT EXECUTE ON FUNCTION refundx.journal_seal() TO refundx_operator;
+GRANT EXECUTE ON FUNCTION refundx.journal_seal(), refundx.seal_day(date) TO refundx_operator;
+GRANT EXECUTE ON FUNCTION refundx.seal_check(jsonb), refundx.journal_proof(text), refundx.balance_proof(text, timestamptz, timestamptz)
+	TO refundx_operator, refundx_auditor;
+GRANT SELECT ON refundx.day_seals, refundx.seals TO refundx_operator, refundx_auditor;
