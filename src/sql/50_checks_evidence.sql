@@ -8,11 +8,16 @@
 -- a trade bill and a fund bill tell of the same refund.
 CREATE VIEW refundx.check_i07 AS
 	WITH paid AS MATERIALIZED (
-		SELECT b.merchant_id, b.kind, l.about, coalesce(l.wire_no, l.channel_refund_id) AS wire_no, count(*) AS n, max(l.amount) AS amount
+		-- what a fund bill says went out may have come back, and then was not paid
+		SELECT b.merchant_id, b.kind, l.about, coalesce(l.wire_no, l.channel_refund_id) AS wire_no,
+			   count(*) FILTER (WHERE l.movement = 'paid') - count(*) FILTER (WHERE l.movement = 'came_back') AS n,
+			   max(l.amount) FILTER (WHERE l.movement = 'paid') AS amount
 		  FROM refundx.bill b
 		  JOIN refundx.bill_line l USING (bill_id)
-		 WHERE b.state = 'loaded' AND b.reconciled_at IS NOT NULL AND l.movement = 'paid' AND coalesce(l.wire_no, l.channel_refund_id) IS NOT NULL
-		 GROUP BY 1, 2, 3, 4)
+		 WHERE b.state = 'loaded' AND b.reconciled_at IS NOT NULL AND l.movement IN ('paid', 'came_back')
+		   AND coalesce(l.wire_no, l.channel_refund_id) IS NOT NULL
+		 GROUP BY 1, 2, 3, 4
+		HAVING count(*) FILTER (WHERE l.movement = 'paid') > count(*) FILTER (WHERE l.movement = 'came_back'))
 	SELECT p.wire_no AS subject,
 		   CASE WHEN i.instruction_id IS NULL THEN format('the %s bill says that a %s of %s was paid, which is not known here', p.kind, p.about, p.amount)
 				WHEN p.n > 1 THEN format('the %s bill says that it was paid %s times', p.kind, p.n)
@@ -25,6 +30,8 @@ CREATE VIEW refundx.check_i07 AS
 	 WHERE (i.instruction_id IS NULL OR p.n > 1 OR i.amount <> p.amount OR i.state IN ('failed', 'canceled') AND i.person_since IS NULL)
 	   AND NOT EXISTS (SELECT FROM refundx.break k
 						WHERE k.merchant_id = p.merchant_id AND k.about = p.about AND k.wire_no = p.wire_no)
+	   AND NOT EXISTS (SELECT FROM refundx.other_day o
+						WHERE o.merchant_id = p.merchant_id AND o.about = p.about AND o.wire_no = p.wire_no)
 	   AND NOT (i.instruction_id IS NULL
 				AND EXISTS (SELECT FROM refundx.external_refund e
 							 WHERE e.merchant_id = p.merchant_id AND e.about = p.about AND e.wire_no = p.wire_no));

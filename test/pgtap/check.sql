@@ -2,7 +2,7 @@
 -- is broken: by the owner, with the guards taken off, and rolled back.
 BEGIN;
 SET LOCAL client_min_messages = error;
-SELECT plan(156);
+SELECT plan(157);
 
 SELECT refundx.channel_add('wx', 'wechat', '{"mchid": "1900000100", "merchant_serial": "408B07E79B8269FEC3D5D3E6AB8ED163A6A380DB",
 	"private_key": "apiclient_key.pem", "apiv3_key": "apiv3.key",
@@ -360,6 +360,8 @@ $$;
 SELECT is(pg_temp.broken($$SELECT pg_temp.bill('paid', 200), pg_temp.bill('open', 100)$$, 'I7', 'I22'), '{}', 'a bill that agrees breaks nothing');
 SELECT pg_temp.finds('I7', 'what was paid twice', $$SELECT pg_temp.bill('paid', 200), pg_temp.bill('paid', 200)$$);
 SELECT pg_temp.finds('I7', 'what was paid, and has failed here', $$SELECT pg_temp.bill('failed', 300)$$);
+SELECT is(pg_temp.broken($$SELECT pg_temp.bill('failed', 300); INSERT INTO refundx.bill_line (bill_id, line_no, about, movement, wire_no, amount, currency)
+	VALUES (1, 2, 'refund', 'came_back', 'failed', 300, 'CNY')$$, 'I7'), '{}', 'what came back was not paid');
 SELECT pg_temp.finds('I7', 'another amount', $$SELECT pg_temp.bill('paid', 201)$$);
 SELECT pg_temp.finds('I7', 'what was paid and is not known here', $$SELECT pg_temp.bill('console', 1)$$);
 SELECT is(pg_temp.broken($$SELECT pg_temp.bill('failed', 300), pg_temp.break_of('failed', 'state_differs'), pg_temp.bill('console', 1), pg_temp.break_of('console', 'missing_here')$$, 'I7', 'I22'), '{}',
