@@ -13,7 +13,9 @@ CREATE VIEW refundx.check_i07 AS
 			   count(*) FILTER (WHERE l.movement = 'paid') - count(*) FILTER (WHERE l.movement = 'came_back') AS n,
 			   max(l.amount) FILTER (WHERE l.movement = 'paid') AS amount
 		  FROM refundx.bill b
-		  JOIN refundx.bill_line l USING (bill_id)
+		  JOIN refundx.merchant m USING (merchant_id)
+		  JOIN refundx.bill_kinds() k ON k.channel_kind = m.kind AND k.kind = b.kind
+		  JOIN refundx.bill_line l ON l.bill_id = b.bill_id AND (l.about = 'refund' AND k.has_refunds OR l.about = 'withdrawal' AND k.has_transfers)
 		 WHERE b.state = 'loaded' AND b.reconciled_at IS NOT NULL AND l.movement IN ('paid', 'came_back')
 		   AND coalesce(l.wire_no, l.channel_refund_id) IS NOT NULL
 		 GROUP BY 1, 2, 3, 4
