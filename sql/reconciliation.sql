@@ -216,3 +216,16 @@ SELECT type, d_available, d_frozen, available, frozen FROM refundx.journal_lines
 -- The day's own run says the same; and the money that came back is known.
 SELECT d, class, about, n, our_amount, bill_amount FROM unnest(ARRAY[date '2026-03-02', '2026-03-04']) d, refundx.reconcile('rcw', d);
 SELECT count(*) FROM refundx.evidence WHERE source = 'bill' AND wire_no LIKE 'rcw%';
+-- The merchant's account at the channel: it continues, it adds up, and what moved is ours.
+UPDATE refundx.bill SET opening = 100000, came_in = 500, went_out = 410, closing = 100090 WHERE kind = 'fund_basic' AND day = '2036-10-25';
+UPDATE refundx.bill SET opening = 100090, came_in = 203, went_out = 0, closing = 100293 WHERE kind = 'fund_basic' AND day = '2036-10-27';
+SELECT pg_temp.fails($$SELECT * FROM refundx.merchant_balance_proof('nobody', '2036-10-25')$$);
+SELECT pg_temp.fails($$SELECT * FROM refundx.merchant_balance_proof('rc', '2036-10-20')$$);
+SELECT * FROM refundx.merchant_balance_proof('rc', '2036-10-25');
+-- The day between is loaded and says nothing of its balance.
+SELECT * FROM refundx.merchant_balance_proof('rc', '2036-10-27');
+UPDATE refundx.bill SET state = 'empty', hash = NULL, lines = NULL, loaded_at = NULL WHERE kind = 'fund_basic' AND day = '2036-10-26';
+SELECT pg_temp.line('fund_basic', '2036-10-27', 'rcNOBODYS', 7, 'paid') \g /dev/null
+SELECT * FROM refundx.merchant_balance_proof('rc', '2036-10-27');
+UPDATE refundx.bill SET opening = 100091 WHERE kind = 'fund_basic' AND day = '2036-10-27';
+SELECT * FROM refundx.merchant_balance_proof('rc', '2036-10-27');

@@ -227,7 +227,7 @@ GRANT EXECUTE ON FUNCTION refundx.desk_evidence(int, text, text), refundx.desk_c
 	TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.check(text[]), refundx.personal_words(text) TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.check(), refundx.mask_phone(text),
-	refundx.failure_defaults(), refundx.failure_policy_of(bigint), refundx.bill_kinds(),
+	refundx.failure_defaults(), refundx.failure_policy_of(bigint), refundx.bill_kinds(), refundx.merchant_balance_proof(text, date),
 	refundx.callback_inspect(text, jsonb, bytea, timestamptz)
 	TO refundx_operator, refundx_auditor;
 
