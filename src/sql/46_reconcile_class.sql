@@ -49,7 +49,7 @@ BEGIN
 		 WHERE l.bill_id = ANY (%L::bigint[]) AND l.movement IN ('paid', 'under_way', 'abnormal', 'failed', 'came_back') %s$q$,
 		s.channel_kind, bills,
 		CASE only_what
-			WHEN 'expected' THEN $q$AND n.expected AND (n.about, n.number) NOT IN (SELECT about, number FROM pg_temp.rx_seen)$q$
+			WHEN 'expected' THEN $q$AND n.expected AND NOT EXISTS (SELECT FROM pg_temp.rx_seen r WHERE r.about = n.about AND r.number = n.number)$q$
 			WHEN 'gone' THEN $q$AND (n.about, n.number) IN (SELECT about, number FROM pg_temp.rx_seen GROUP BY 1, 2
 															  HAVING bool_or(taken) AND NOT bool_or(movement = 'came_back'))$q$
 			ELSE '' END);
@@ -75,7 +75,7 @@ BEGIN
 	ANALYZE pg_temp.rx_seen;
 	SELECT greatest(min(((i.first_attempt_at AT TIME ZONE 'UTC') + s.utc_offset)::date) - 1, s.day - 45) INTO first
 	  FROM pg_temp.rx_number n JOIN refundx.instruction i USING (instruction_id)
-	 WHERE n.expected AND (n.about, n.number) NOT IN (SELECT r.about, r.number FROM pg_temp.rx_seen r);
+	 WHERE n.expected AND NOT EXISTS (SELECT FROM pg_temp.rx_seen r WHERE r.about = n.about AND r.number = n.number);
 	IF first < s.day - near THEN
 		PERFORM refundx.reconcile_look(s, first, s.day - near - 1, 'expected');
 	END IF;
@@ -88,7 +88,7 @@ BEGIN
 	END IF;
 	IF first <= last THEN
 		IF EXISTS (SELECT FROM pg_temp.rx_number n
-					WHERE n.expected AND (n.about, n.number) NOT IN (SELECT r.about, r.number FROM pg_temp.rx_seen r)) THEN
+					WHERE n.expected AND NOT EXISTS (SELECT FROM pg_temp.rx_seen r WHERE r.about = n.about AND r.number = n.number)) THEN
 			PERFORM refundx.reconcile_look(s, first, last, 'expected');
 		END IF;
 		IF EXISTS (SELECT FROM pg_temp.rx_seen r JOIN pg_temp.rx_number n USING (about, number) JOIN refundx.instruction i USING (instruction_id)
