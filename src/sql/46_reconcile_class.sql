@@ -18,6 +18,8 @@ BEGIN
 	UPDATE pg_temp.rx_number n SET instruction_id = f.instruction_id, former = true
 	  FROM refundx.former_number f
 	 WHERE n.instruction_id IS NULL AND f.merchant_id = s.merchant_id AND f.wire_no = n.number AND f.about = n.about;
+	-- with the statistics of before it would look as if none were ours
+	ANALYZE pg_temp.rx_number;
 END
 $$;
 COMMENT ON FUNCTION refundx.reconcile_resolve(refundx.reconcile_subject) IS 'Finds whose the numbers are. Errors: as SQL''s';
@@ -100,6 +102,20 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION refundx.reconcile_seen(refundx.reconcile_subject, date) IS 'Fetches all lines that can matter for the numbers in question. Errors: as SQL''s';
+
+-- What an earlier run over this day called settled by the bill, stays that.
+CREATE FUNCTION refundx.reconcile_stays(s refundx.reconcile_subject) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET enable_nestloop = off SET jit = off
+AS $$
+BEGIN
+	UPDATE pg_temp.rx_class c SET class = 'settled_by_bill'
+	  FROM refundx.bill_word w
+	 WHERE w.merchant_id = s.merchant_id AND w.day = s.day AND w.about = c.about AND w.wire_no = c.number
+	   AND w.class = 'settled_by_bill' AND c.class = 'matched';
+END
+$$;
+COMMENT ON FUNCTION refundx.reconcile_stays(refundx.reconcile_subject) IS 'What was settled by the bill is so at the next run, too. Errors: as SQL''s';
 
 /*
  * What the channel's books say of each number, all its lines together, and what that is
@@ -207,11 +223,8 @@ BEGIN
 	s.day, refundx.reconcile_fee_text(s), s.merchant_id,
 	(SELECT array_agg(a) FROM unnest(s.covers) a WHERE refundx.reconcile_complete(s, a, s.day, refundx.reconcile_until(s, a))),
 	s.utc_offset, s, s.delay);
-	-- what the last run over this day called the bill's word, it stays
-	UPDATE pg_temp.rx_class c SET class = 'settled_by_bill'
-	  FROM refundx.bill_word w
-	 WHERE w.merchant_id = s.merchant_id AND w.day = s.day AND w.about = c.about AND w.wire_no = c.number
-	   AND w.class = 'settled_by_bill' AND c.class = 'matched';
+	PERFORM refundx.reconcile_stays(s);
+	ANALYZE pg_temp.rx_class;
 END
 $$;
 COMMENT ON FUNCTION refundx.reconcile_class(refundx.reconcile_subject) IS 'Puts each number in question into exactly one class: fills rx_class. Errors: as SQL''s';
