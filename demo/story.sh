@@ -763,6 +763,98 @@ CALL refundx.refund_now('wx', 'order-19b', 'R19b', 1900, 'too quiet',
 	sql "SELECT refundx.handler_remove('refund.succeeded', 'public.on_refund_succeeded', 'the scene is over');"
 }
 
+# The channel's bill of a day, as somebody downloads it from its web site: $dir/bill.csv.
+download_bill()
+{
+	printf '\n%s    $ refundx-sandbox ctl bill %s trade %s >bill.csv%s\n' "$blue" "$merchant" "$day" "$plain"
+	sandbox bill "$merchant" trade "$day" >"$dir/bill.csv"
+	chmod a+r "$dir/bill.csv"
+	psql_more=(-v "day=$day" -v "file=$dir/bill.csv")
+	PGOPTIONS='-c client_min_messages=warning' sql "SELECT refundx.bill_load_file('wx', 'trade', :'day', :'file') > 0 AS loaded;
+SELECT class, about, n, our_amount, bill_amount FROM refundx.reconcile('wx', :'day')
+ WHERE class IN ('settled_by_bill', 'missing_here');"
+	psql_more=()
+}
+
+scene_bill()
+{
+	scene "20. The day's bill settles what nobody had told us"
+	say "A refund of which WeChat's callback is lost. And before refundx asks, the line to WeChat goes down for the night (refundx.dispatch is off: nothing is sent, nothing is asked)."
+	sql "SELECT refund_no, amount, state FROM refundx.refund_submit(
+    channel => 'wx', payment_no => 'order-20', refund_no => 'R20', amount => 9013,
+    payment_amount => 30000, currency => 'CNY', account => 'store-7');"
+	expect_state R20 accepted
+	sql "ALTER SYSTEM SET refundx.dispatch = off;
+SELECT pg_reload_conf() AS off;"
+	merchant=$(value "SELECT merchant_no FROM refundx.channels WHERE name = 'wx'")
+	day=$(value "SELECT refundx.bill_day(submitted_at, 28800) FROM refundx.refunds WHERE refund_no = 'R20'")
+	expect "nobody asks" "SELECT doing LIKE '%dispatch is off%' FROM refundx.worker_status() WHERE kind = 'dispatcher'" t
+	expect_state R20 accepted
+	say "The next morning finance downloads yesterday's bill (the clerk would fetch it by itself, if it could). The demo moves refundx's clock by 26 hours:"
+	sql "ALTER SYSTEM SET refundx.clock_offset = '93600 s';
+SELECT pg_reload_conf() AS moved;"
+	expect "it is tomorrow" "SELECT current_setting('refundx.clock_offset')::interval = '26 h'" t
+	download_bill
+	expect_state R20 succeeded
+	sql "SELECT refundx.refund_explain('R20');"
+	expect "the bill is the proof" "SELECT refundx.refund_explain('R20') LIKE '%proven by the bill of $day.'" t
+}
+
+scene_console()
+{
+	scene "21. A refund that somebody made in the channel's console"
+	say "Somebody at the counter has refunded 30 yuan of order-20 in WeChat's console. refundx was not asked, and no callback comes:"
+	somebody console-refund "$merchant" order-20 COUNTER-1 3000
+	expect "we know of 90.13 yuan refunded, and of nothing else" \
+		"SELECT refunded || '/' || elsewhere FROM refundx.payments WHERE payment_no = 'order-20'" 9013/0
+	say "But it is in the bill. Downloaded once more, it takes the place of the one from before:"
+	download_bill
+	expect "it counts against its payment already" \
+		"SELECT refunded || '/' || elsewhere FROM refundx.payments WHERE payment_no = 'order-20'" 9013/3000
+	psql_more=(-x)
+	sql "SELECT class, number, bill_amount, reason, age_bucket, regexp_replace(call, '\\d+', 'n') AS call
+  FROM refundx.breaks WHERE number = 'COUNTER-1';"
+	psql_more=()
+	say "Mei finds out who it was, and accepts it. It takes its place in the payment's sum and in the journal, with the bill's line as its evidence:"
+	psql_more=(-x)
+	sql "SET refundx.actor = 'mei';
+SELECT a.done, a.note, a.before->'payment' AS before, a.after->'payment' AS after
+  FROM refundx.breaks b, refundx.break_accept(b.break_id, 'Jun, at the counter') a
+ WHERE b.number = 'COUNTER-1';"
+	psql_more=()
+	expect_state COUNTER-1 succeeded
+	expect_paid COUNTER-1 1
+	expect "it is refunded, and elsewhere no more" \
+		"SELECT refunded || '/' || elsewhere FROM refundx.payments WHERE payment_no = 'order-20'" 12013/0
+	expect "the account has its lines" \
+		"SELECT string_agg(type, ' ' ORDER BY version) FROM refundx.journal_lines WHERE refund_no = 'COUNTER-1'" "freeze pay_out"
+}
+
+scene_report()
+{
+	scene "22. The report of the day"
+	psql_more=(-v "day=$day")
+	say "Reconciled once more, COUNTER-1 is one of ours:"
+	sql "SELECT count(*) AS missing_here FROM refundx.reconcile('wx', :'day') WHERE class = 'missing_here';
+SELECT section, item, number, ours, channels, difference
+  FROM refundx.reconcile_report('wx', :'day') WHERE section IN ('bills', 'classes');
+SELECT channel, amount, within_hour, within_day, by_callback, by_query, by_bill, open
+  FROM refundx.certainty(:'day', :'day') WHERE about = 'refund';"
+	psql_more=()
+	say "And as a page for finance, with charts:"
+	psql_demo -qAt -v ON_ERROR_STOP=1 -o "$dir/report.html" -c "SELECT refundx.reconcile_report_html('wx', '$day')"
+	printf '\n%s    SELECT refundx.reconcile_report_html('"'wx', '%s'"');%s\n    -> %s\n' "$blue" "$day" "$plain" "$dir/report.html"
+	if ! grep -q '<svg' "$dir/report.html" || ! grep -q 'Reconciliation' "$dir/report.html"; then
+		printf '%s  NOT as told: the page is not there%s\n' "$red" "$plain"
+		exit 1
+	fi
+	printf '  %sok%s  the page is written\n' "$green" "$plain"
+	sql "ALTER SYSTEM RESET refundx.clock_offset;
+ALTER SYSTEM RESET refundx.dispatch;
+SELECT pg_reload_conf() AS \"back to today\";"
+	expect "refundx is back at work" "SELECT doing NOT LIKE '%dispatch is off%' FROM refundx.worker_status() WHERE kind = 'dispatcher'" t
+}
+
 epilogue()
 {
 	scene "The books"
@@ -868,6 +960,9 @@ story()
 	scene_guard
 	scene_pause
 	scene_handler
+	scene_bill
+	scene_console
+	scene_report
 	epilogue
 	goodbye
 }
@@ -888,6 +983,8 @@ goodbye()
 		      SELECT * FROM refundx.refund_timeline('R3');
 		      SELECT * FROM refundx.withdrawals;
 		      SELECT * FROM refundx.guards;
+		      SELECT * FROM refundx.breaks;
+		      SELECT * FROM refundx.certainty;
 		      SELECT * FROM refundx.refund_submit('wx', 'order-99', 'R99', 9002,
 		          payment_amount => 9002, currency => 'CNY');
 		      CALL refundx.refund_wait('R99');

@@ -185,3 +185,47 @@ SELECT action, subject, reason, detail FROM refundx.audit WHERE action = 'bill_e
 SET SESSION AUTHORIZATION refundx_auditor;
 SELECT pg_temp.fails($$SELECT * FROM refundx.reconcile('rc', '2036-10-20')$$);
 RESET SESSION AUTHORIZATION;
+-- What no query can prove any more: WeChat forgets a transfer after thirty days. The fund
+-- bills decide, if not one of that time is missing: what went out and did not come back is
+-- paid, what came back has failed, and of what never went out they say nothing.
+SELECT refundx.channel_add('rcw', 'wechat', pg_temp.wechat() || '{"mchid": "1900000641", "transfer": {"appid": "wx0123456789abcdef", "scene_id": "1000", "remark": "out",
+	"report_infos": [{"info_type": "活动名称", "info_content": "a"}, {"info_type": "奖励说明", "info_content": "b"}]}}') IS NULL;
+SELECT refundx.account_open('rcw-acc', 'CNY'), refundx.account_credit('rcw-acc', 10000, 'sold') \g /dev/null
+SELECT refundx.withdraw_submit('rcw-acc', 'rcw' || n, 100 + n, 'rcw', '{"openid": "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"}', 'pay') FROM generate_series(1, 4) n \g /dev/null
+UPDATE refundx.instruction SET attempts = 1, state = 'unknown', first_attempt_at = '2026-03-02 10:00+08', last_attempt_at = '2026-03-02 10:00+08' WHERE instruction_no LIKE 'rcw%';
+INSERT INTO refundx.event (instruction_id, type, from_state, to_state) SELECT instruction_id, 'claimed', 'queued', 'sending' FROM refundx.instruction WHERE instruction_no LIKE 'rcw%';
+INSERT INTO refundx.event (instruction_id, type, from_state, to_state) SELECT instruction_id, 'moved', 'sending', 'unknown' FROM refundx.instruction WHERE instruction_no LIKE 'rcw%';
+INSERT INTO refundx.request (instruction_id, wire_no, body) SELECT instruction_id, wire_no, '' FROM refundx.instruction WHERE instruction_no LIKE 'rcw%';
+INSERT INTO refundx.attempt (instruction_id, merchant_id, call, wire_no, started_at) SELECT instruction_id, merchant_id, 'submit', wire_no, first_attempt_at FROM refundx.instruction WHERE instruction_no LIKE 'rcw%';
+INSERT INTO refundx.bill (channel_id, merchant_id, kind, day, state, hash, lines, loaded_at, currency)
+	SELECT channel_id, merchant_id, 'fund_operation', d, 'loaded', 'sha256:00', 0, now(), 'CNY' FROM refundx.channel, generate_series('2026-03-02', '2026-03-31', interval '1 day') d
+	 WHERE name = 'rcw' AND d <> '2026-03-20';
+INSERT INTO refundx.bill_line (bill_id, line_no, about, movement, wire_no, amount, currency)
+	SELECT b.bill_id, l.n, 'withdrawal', l.movement, l.no, l.amount, 'CNY'
+	  FROM (VALUES (date '2026-03-02', 1, 'paid', 'rcw1', 101), ('2026-03-02', 2, 'paid', 'rcw2', 102), ('2026-03-04', 1, 'came_back', 'rcw2', 102),
+				   ('2026-03-02', 3, 'paid', 'rcw4', 999)) l(day, n, movement, no, amount)
+	  JOIN refundx.bill b USING (day) JOIN refundx.channel c USING (channel_id) WHERE c.name = 'rcw';
+SELECT class, about, n FROM refundx.reconcile('rcw', '2026-03-31');
+SELECT wire_no, verdict, code, message FROM refundx.evidence WHERE source = 'bill' AND wire_no LIKE 'rcw%' ORDER BY 1;
+INSERT INTO refundx.bill (channel_id, merchant_id, kind, day, state, currency) SELECT channel_id, merchant_id, 'fund_operation', '2026-03-20', 'empty', 'CNY' FROM refundx.channel WHERE name = 'rcw';
+SELECT class, about, n FROM refundx.reconcile('rcw', '2026-03-31');
+SELECT wire_no, verdict, code, message FROM refundx.evidence WHERE source = 'bill' AND wire_no LIKE 'rcw%' ORDER BY 1;
+SELECT pg_temp.settle();
+SELECT instruction_no, state, detail FROM refundx.instruction WHERE instruction_no LIKE 'rcw%' ORDER BY 1;
+SELECT type, d_available, d_frozen, available, frozen FROM refundx.journal_lines WHERE account = 'rcw-acc' ORDER BY version;
+-- The day's own run says the same; and the money that came back is known.
+SELECT d, class, about, n, our_amount, bill_amount FROM unnest(ARRAY[date '2026-03-02', '2026-03-04']) d, refundx.reconcile('rcw', d);
+SELECT count(*) FROM refundx.evidence WHERE source = 'bill' AND wire_no LIKE 'rcw%';
+-- The merchant's account at the channel: it continues, it adds up, and what moved is ours.
+UPDATE refundx.bill SET opening = 100000, came_in = 500, went_out = 410, closing = 100090 WHERE kind = 'fund_basic' AND day = '2036-10-25';
+UPDATE refundx.bill SET opening = 100090, came_in = 203, went_out = 0, closing = 100293 WHERE kind = 'fund_basic' AND day = '2036-10-27';
+SELECT pg_temp.fails($$SELECT * FROM refundx.merchant_balance_proof('nobody', '2036-10-25')$$);
+SELECT pg_temp.fails($$SELECT * FROM refundx.merchant_balance_proof('rc', '2036-10-20')$$);
+SELECT * FROM refundx.merchant_balance_proof('rc', '2036-10-25');
+-- The day between is loaded and says nothing of its balance.
+SELECT * FROM refundx.merchant_balance_proof('rc', '2036-10-27');
+UPDATE refundx.bill SET state = 'empty', hash = NULL, lines = NULL, loaded_at = NULL WHERE kind = 'fund_basic' AND day = '2036-10-26';
+SELECT pg_temp.line('fund_basic', '2036-10-27', 'rcNOBODYS', 7, 'paid') \g /dev/null
+SELECT * FROM refundx.merchant_balance_proof('rc', '2036-10-27');
+UPDATE refundx.bill SET opening = 100091 WHERE kind = 'fund_basic' AND day = '2036-10-27';
+SELECT * FROM refundx.merchant_balance_proof('rc', '2036-10-27');

@@ -107,3 +107,23 @@ SELECT left(pg_temp.fails('SELECT refundx.journal_verify(100000)'), 40);
 -- nothing is found any more, so nothing was left behind
 SELECT * FROM found;
 ROLLBACK;
+
+-- ---- the balance proof ----
+BEGIN;
+SELECT refundx.account_open('SB-1', 'CNY'), refundx.account_open('SB-4', 'CNY', 4);
+SELECT count(refundx.account_credit(a, 10 * n, 'SB-' || n)) FROM unnest(ARRAY['SB-1', 'SB-4']) a, generate_series(1, 6) n;
+SELECT refundx.account_debit('SB-1', 25, 'SB-out'), refundx.account_debit('SB-4', 150, 'SB-out');
+SELECT * FROM refundx.balance_proof('SB-1', now() - interval '1 day', now() + interval '1 day');
+SELECT * FROM refundx.balance_proof('SB-4', now() - interval '1 day', now() + interval '1 day') WHERE slot IS NULL OR what = 'closing';
+SELECT * FROM refundx.balance_proof('SB-1', now() + interval '1 day', now() + interval '2 days');
+SELECT at AS third FROM refundx.journal JOIN refundx.account USING (account_id) WHERE account_no = 'SB-1' AND version = 3 \gset
+SELECT * FROM refundx.balance_proof('SB-1', :'third', now() + interval '1 day');
+ALTER TABLE refundx.journal DISABLE TRIGGER USER;
+SAVEPOINT s;
+UPDATE refundx.journal SET available = available + 1 WHERE version = 7 AND account_id = (SELECT account_id FROM refundx.account WHERE account_no = 'SB-1');
+SELECT * FROM refundx.balance_proof('SB-1', :'third', now() + interval '1 day');
+ROLLBACK TO s;
+DELETE FROM refundx.journal WHERE version = 4 AND account_id = (SELECT account_id FROM refundx.account WHERE account_no = 'SB-1');
+SELECT * FROM refundx.balance_proof('SB-1', :'third', now() + interval '1 day');
+SELECT pg_temp.fails(format('SELECT * FROM refundx.balance_proof(%s)', a)) FROM unnest(ARRAY['''SB-9'', now(), now()', '''SB-1'', now(), now() - interval ''1 s''', '''SB-1'', NULL, now()']) a;
+ROLLBACK;

@@ -55,5 +55,6 @@
 #define ERRCODE_RX_NO_BILL				RX_SQLSTATE('0', '3', '6')
 #define ERRCODE_RX_BREAK				RX_SQLSTATE('0', '3', '8')
 #define ERRCODE_RX_UNKNOWN_SEAL			RX_SQLSTATE('0', '3', '9')
+#define ERRCODE_RX_NOT_PROVABLE			RX_SQLSTATE('0', '4', '0')
 
 #endif							/* REFUNDX_ERRORS_H */

@@ -48,6 +48,7 @@ int			rx_clock_offset = 0;
 char	   *rx_actor = NULL;
 char	   *rx_payee_keys = NULL;
 int			rx_payee_retention = 30;
+char	   *rx_seal_key = NULL;
 int			rx_pause_after_contradictions = 2;
 bool		rx_background_checks = true;
 char	   *rx_test_point = NULL;
@@ -381,6 +382,10 @@ settings_define(void)
 							   "Where channels reach the listener from outside, without the path.",
 							   "A channel's configuration may have its own. The callback URL is this and /v1/CHANNEL.",
 							   &rx_public_base_url, "", PGC_SIGHUP, 0, check_public_base_url, NULL, NULL);
+	DefineCustomStringVariable("refundx.seal_key",
+							   "File of the RSA key that signs the day's statement over the journal's seals.",
+							   "In refundx.key_directory, PEM. Empty: statements are not signed.",
+							   &rx_seal_key, "", PGC_SIGHUP, GUC_SUPERUSER_ONLY, check_payee_keys, NULL, NULL);
 	DefineCustomStringVariable("refundx.test_point",
 							   "Names a place in the code at which a test wants something to happen.",
 							   "Only in builds made with TESTPOINTS=1.",

@@ -15,6 +15,7 @@ extern char *rx_databases;		/* "shop:8443, crm:8444" */
 extern int	rx_max_databases;
 extern char *rx_key_directory;
 extern char *rx_public_base_url;
+extern char *rx_seal_key;
 extern bool rx_dispatch;
 extern bool rx_log_events;
 extern bool rx_webhook_private_networks;

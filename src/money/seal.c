@@ -279,8 +279,8 @@ sealer_done(Sealer *s)
  */
 
 /* Who seals, seals alone; nobody else's locks are in the way of this one. */
-static void
-lock_seals(void)
+void
+seals_lock(void)
 {
 	PreventCommandIfReadOnly("INSERT");
 	table_close(table_open(relation_oid("seal"), ShareUpdateExclusiveLock), NoLock);
@@ -428,7 +428,7 @@ sealer_write(Sealer *s)
 	Seal		seal;
 	uint64		n = 0;
 
-	lock_seals();
+	seals_lock();
 	while (n == 0 && s->next < s->n)
 	{
 		int			batch = Min(s->n - s->next, SEAL_LINES_MAX);
@@ -475,7 +475,7 @@ refundx_journal_seal(PG_FUNCTION_ARGS)
 	s.all = true;
 	do
 	{
-		lock_seals();
+		seals_lock();
 		sealer_find(&s);
 		while ((n = sealer_write(&s)) > 0)
 			sealed += n;

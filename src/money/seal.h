@@ -90,11 +90,20 @@ extern void seal_ranges(const SealPart *parts, int n, StringInfo out);
 /* False if these bytes are not the parts of a seal with so many lines. */
 extern bool seal_parts(const bytea *ranges, int lines, SealPart **parts, int *n);
 
+/* NAME=HASH and a line feed. */
+extern void seal_add_hash(StringInfo out, const char *name, const SealHash hash);
+
 /* The seal's own text, and its hash. */
 extern void seal_text(const Seal *seal, StringInfo out);
 extern void seal_hash(const Seal *seal, SealHash out);
 extern void seal_hash_bytes(const void *data, size_t len, SealHash out);
 extern void seal_root(SealHash *leaves, int n, SealHash out);
+
+/*
+ * From its row: false if there is none.  Hashes that are none are zeros, so that they
+ * differ from what they should be; ranges_hash, parts and leaves are the caller's.
+ */
+extern bool seal_read(int64 seal_no, Seal *seal, bytea **ranges, bytea **leaves);
 
 /* ---- seal.c: making them ---- */
 
@@ -117,6 +126,9 @@ typedef struct Sealer
 	TimestampTz sweep_began;
 	TimestampTz horizon;
 } Sealer;
+
+/* Who seals, seals alone: wait for others who do. */
+extern void seals_lock(void);
 
 /* Find accounts with lines that are not sealed. */
 extern void sealer_find(Sealer *s);

@@ -63,8 +63,8 @@ seal_parts(const bytea *ranges, int lines, SealPart **parts, int *n)
 	return sum == lines;
 }
 
-static void
-add_hash(StringInfo out, const char *name, const SealHash hash)
+void
+seal_add_hash(StringInfo out, const char *name, const SealHash hash)
 {
 	int			i;
 
@@ -88,9 +88,9 @@ void
 seal_text(const Seal *seal, StringInfo out)
 {
 	appendStringInfo(out, "refundx seal 1\nseal=" INT64_FORMAT "\n", seal->seal_no);
-	add_hash(out, "previous", seal->previous);
-	add_hash(out, "root", seal->root);
-	add_hash(out, "ranges", seal->ranges_hash);
+	seal_add_hash(out, "previous", seal->previous);
+	seal_add_hash(out, "root", seal->root);
+	seal_add_hash(out, "ranges", seal->ranges_hash);
 	appendStringInfo(out, "lines=%d\n", seal->lines);
 	add_time(out, "horizon", seal->horizon);
 	add_time(out, "sealed_at", seal->sealed_at);
@@ -119,4 +119,42 @@ seal_root(SealHash *leaves, int n, SealHash out)
 {
 	if (!merkle_root((const unsigned char (*)[HASH_LEN]) leaves, n, out))
 		elog(ERROR, "SHA-256 failed");
+}
+
+bool
+seal_read(int64 seal_no, Seal *seal, bytea **ranges, bytea **leaves)
+{
+	static Statement read = {
+		"SELECT sealed_at, horizon, lines, previous, root, hash, ranges, leaves"
+		"  FROM refundx.seal WHERE seal_no = $1", ARGS(INT8OID)
+	};
+	Values		v = {0};
+	bytea	   *hashes[3];
+	int			i;
+
+	values_int8(&v, seal_no);
+	memset(seal, 0, sizeof(*seal));
+	if (statement_read(&read, &v) != 1)
+		return false;
+	seal->seal_no = seal_no;
+	seal->sealed_at = row_time(0, 1);
+	seal->horizon = row_time(0, 2);
+	seal->lines = row_int4(0, 3);
+	for (i = 0; i < 3; i++)
+	{
+		hashes[i] = row_bytes(0, 4 + i);
+		/* the owner may have dropped the constraints as well */
+		if (hashes[i] == NULL || VARSIZE_ANY_EXHDR(hashes[i]) != HASH_LEN)
+			hashes[i] = NULL;
+	}
+	if (hashes[0])
+		memcpy(seal->previous, VARDATA_ANY(hashes[0]), HASH_LEN);
+	if (hashes[1])
+		memcpy(seal->root, VARDATA_ANY(hashes[1]), HASH_LEN);
+	if (hashes[2])
+		memcpy(seal->hash, VARDATA_ANY(hashes[2]), HASH_LEN);
+	*ranges = row_bytes(0, 7);
+	*leaves = row_bytes(0, 8);
+	SPI_freetuptable(SPI_tuptable);
+	return true;
 }

@@ -13,7 +13,8 @@
  *	  the first; or it took the place of another, which then stands elsewhere; or it
  *	  is dated long before the moment when all that was committed had been sealed;
  *	- lines exchanged or moved: a line is the one that was sealed as another version;
- *	- seals removed at the end: refundx.sealed knows of them.
+ *	- seals removed at the end: refundx.sealed, or a day's statement, knows of them.
+ *	  Who removes those, too, is found by a statement that was kept elsewhere.
  *
  * Memory is that of one seal, whatever was done.
  *
@@ -71,7 +72,6 @@ typedef struct Mismatch
 
 PG_FUNCTION_INFO_V1(refundx_seal_findings);
 
-static bool read_seal(int64 seal_no, Seal *seal, bytea **ranges, bytea **leaves);
 static void verify_seal(Verify *v, int64 seal_no, const SealHash previous, SealHash out);
 static bool verify_block(Verify *v, Seal *seal, bytea *ranges, bytea *leaves, const SealHash previous);
 static void verify_lines(Verify *v, const Seal *seal);
@@ -144,44 +144,6 @@ emit_findings(Verify *v)
  * ------------------------------------------------------------------------
  */
 
-static bool
-read_seal(int64 seal_no, Seal *seal, bytea **ranges, bytea **leaves)
-{
-	static Statement read = {
-		"SELECT sealed_at, horizon, lines, previous, root, hash, ranges, leaves"
-		"  FROM refundx.seal WHERE seal_no = $1", ARGS(INT8OID)
-	};
-	Values		v = {0};
-	bytea	   *hashes[3];
-	int			i;
-
-	values_int8(&v, seal_no);
-	memset(seal, 0, sizeof(*seal));
-	if (statement_read(&read, &v) != 1)
-		return false;
-	seal->seal_no = seal_no;
-	seal->sealed_at = row_time(0, 1);
-	seal->horizon = row_time(0, 2);
-	seal->lines = row_int4(0, 3);
-	for (i = 0; i < 3; i++)
-	{
-		hashes[i] = row_bytes(0, 4 + i);
-		/* the owner may have dropped the constraints as well */
-		if (hashes[i] == NULL || VARSIZE_ANY_EXHDR(hashes[i]) != HASH_LEN)
-			hashes[i] = NULL;
-	}
-	if (hashes[0])
-		memcpy(seal->previous, VARDATA_ANY(hashes[0]), HASH_LEN);
-	if (hashes[1])
-		memcpy(seal->root, VARDATA_ANY(hashes[1]), HASH_LEN);
-	if (hashes[2])
-		memcpy(seal->hash, VARDATA_ANY(hashes[2]), HASH_LEN);
-	*ranges = row_bytes(0, 7);
-	*leaves = row_bytes(0, 8);
-	SPI_freetuptable(SPI_tuptable);
-	return true;
-}
-
 /*
  * One seal.  `previous` is the hash that the one before it has; `out` becomes the one
  * that this has by its own account, so that one change is one finding.
@@ -193,7 +155,7 @@ verify_seal(Verify *v, int64 seal_no, const SealHash previous, SealHash out)
 	bytea	   *leaves;
 	Seal		seal;
 
-	if (!read_seal(seal_no, &seal, &ranges, &leaves))
+	if (!seal_read(seal_no, &seal, &ranges, &leaves))
 		elog(ERROR, "seal " INT64_FORMAT " is not there any more", seal_no);
 	if (verify_block(v, &seal, ranges, leaves, previous))
 	{
@@ -515,7 +477,7 @@ hash_before(int64 seal_no, SealHash out)
 	Seal		seal;
 
 	memset(out, 0, HASH_LEN);
-	if (seal_no > 1 && read_seal(seal_no - 1, &seal, &ranges, &leaves))
+	if (seal_no > 1 && seal_read(seal_no - 1, &seal, &ranges, &leaves))
 		memcpy(out, seal.hash, HASH_LEN);
 }
 
@@ -588,6 +550,8 @@ refundx_seal_findings(PG_FUNCTION_ARGS)
 				 errdetail("The last seal is " INT64_FORMAT ".", last)));
 	verify_chain(v, from, to);
 	verify_index(v, from, to, last);
+	verify_days(v, from, to, last);
+	emit_findings(v);
 	if (PG_GETARG_BOOL(2))
 		ereport(NOTICE,
 				(errmsg("verified " INT64_FORMAT " seals over " INT64_FORMAT " journal lines: " INT64_FORMAT " findings",

@@ -139,6 +139,8 @@ CREATE VIEW refundx.health AS
 							   ELSE 'a person has to read what it found' END || ': see refundx.recoveries')
 	  FROM refundx.recovery r WHERE r.done_at IS NULL
 	UNION ALL
+	SELECT 'seals', h.level, NULL, h.since, h.behind, NULL, h.finding FROM refundx.seal_health h
+	UNION ALL
 	SELECT 'overdue', CASE WHEN count(*) = 0 THEN 'ok' ELSE 'warning' END, NULL, min(i.due_at),
 		   clock_timestamp() - min(i.due_at), count(*),
 		   CASE WHEN count(*) = 0 THEN 'nothing is overdue' ELSE 'refunds or withdrawals were due more than 5 minutes ago' END

@@ -227,7 +227,7 @@ GRANT EXECUTE ON FUNCTION refundx.desk_evidence(int, text, text), refundx.desk_c
 	TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.check(text[]), refundx.personal_words(text) TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.check(), refundx.mask_phone(text),
-	refundx.failure_defaults(), refundx.failure_policy_of(bigint), refundx.bill_kinds(),
+	refundx.failure_defaults(), refundx.failure_policy_of(bigint), refundx.bill_kinds(), refundx.merchant_balance_proof(text, date),
 	refundx.callback_inspect(text, jsonb, bytea, timestamptz)
 	TO refundx_operator, refundx_auditor;
 
@@ -320,4 +320,7 @@ GRANT INSERT ON refundx.seal, refundx.sealed, refundx.day_seal TO refundx_clerk;
 GRANT UPDATE ON refundx.seal_cursor TO refundx_clerk;
 GRANT EXECUTE ON FUNCTION refundx.seal_findings(bigint, bigint, boolean), refundx.journal_verify(bigint, bigint)
 	TO refundx_operator, refundx_auditor;
-GRANT EXECUTE ON FUNCTION refundx.journal_seal() TO refundx_operator;
+GRANT EXECUTE ON FUNCTION refundx.journal_seal(), refundx.seal_day(date) TO refundx_operator;
+GRANT EXECUTE ON FUNCTION refundx.seal_check(jsonb), refundx.journal_proof(text), refundx.balance_proof(text, timestamptz, timestamptz)
+	TO refundx_operator, refundx_auditor;
+GRANT SELECT ON refundx.day_seals, refundx.seals TO refundx_operator, refundx_auditor;

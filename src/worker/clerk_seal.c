@@ -15,9 +15,10 @@
  */
 #include "worker/clerk_seal.h"
 
+#include "base/clock.h"
 #include "base/settings.h"
 #include "base/sql.h"
-#include "money/seal.h"
+#include "money/seal_day.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -47,6 +48,13 @@ static void
 done(void *arg)
 {
 	sealer_done(&((Round *) arg)->sealer);
+}
+
+static void
+make_days(void *arg)
+{
+	if (days_make(day_of(clock_now()) - 1) > 0)
+		ereport(LOG, (errmsg("refundx: the day's statement over the journal's seals is made")));
 }
 
 /* Rest, and come to worker_wait() often: somebody may want us gone. */
@@ -96,6 +104,7 @@ clerk_seal(Worker *self)
 			!worker_transaction(self, "refundx: what has been sealed", done, &r))
 			break;
 	} while (r.sealer.more);
+	(void) worker_transaction(self, "refundx: the day's statement", make_days, NULL);
 	worker_report(self, 0, 0, 0, NULL);
 	if (r.sealer.account)
 		pfree(r.sealer.account);

@@ -59,6 +59,7 @@ SELECT pg_temp.allow('refundx_clerk', 'DELETE', 'payment_contact', 'payout_conta
 SELECT pg_temp.allow('refundx_clerk', 'SELECT', 'journal', 'seal', 'sealed', 'day_seal', 'seal_cursor');
 SELECT pg_temp.allow('refundx_clerk', 'INSERT', 'seal', 'sealed', 'day_seal');
 SELECT pg_temp.allow('refundx_clerk', 'UPDATE', 'seal_cursor');
+SELECT pg_temp.allow(r, 'SELECT', 'seals', 'day_seals') FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r;
 
 SELECT pg_temp.allow('refundx_dispatcher', 'SELECT', 'diversion');
 SELECT pg_temp.allow('refundx_dispatcher', 'UPDATE some columns', 'diversion');
@@ -157,7 +158,7 @@ INSERT INTO may_call
 		   unnest(ARRAY['armed', 'this_installation', 'worker_status', 'blockers', 'pause_subject', 'pause_text', 'cap_used']) f
 	UNION ALL SELECT 'pg_monitor', f FROM unnest(ARRAY['state_table', 'verdict_table', 'channel_kinds', 'format_amount', 'desk_now']) f
 	UNION ALL
-	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone', 'desk_evidence', 'desk_call', 'desk_balance', 'desk_contradiction_call', 'callback_inspect', 'failure_defaults', 'failure_policy_of', 'bill_kinds']) f
+	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['check', 'mask_phone', 'desk_evidence', 'desk_call', 'desk_balance', 'desk_contradiction_call', 'callback_inspect', 'failure_defaults', 'failure_policy_of', 'bill_kinds', 'merchant_balance_proof']) f
 	UNION ALL VALUES ('refundx_dispatcher', 'recovery_ask'), ('refundx_dispatcher', 'recovery_asks'), ('refundx_clerk', 'recovery_step'), ('refundx_operator', 'recover'), ('refundx_operator', 'recover_done')
 	UNION ALL SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['personal_words', 'recovery_report']) f
 	UNION ALL
@@ -181,8 +182,8 @@ INSERT INTO may_call
 						'notice_provider_set', 'notice_provider_check', 'notice_template_set', 'arm']) f;
 -- Seals: the clerk seals by itself; people seal, verify and prove.
 INSERT INTO may_call
-	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['journal_verify', 'seal_findings']) f
-	UNION ALL SELECT 'refundx_operator', 'journal_seal';
+	SELECT r, f FROM unnest(ARRAY['refundx_operator', 'refundx_auditor']) r, unnest(ARRAY['journal_verify', 'seal_findings', 'seal_check', 'journal_proof', 'balance_proof']) f
+	UNION ALL SELECT 'refundx_operator', f FROM unnest(ARRAY['journal_seal', 'seal_day']) f;
 SELECT set_eq('SELECT role, function FROM calls', 'SELECT role, function FROM may_call',
 	'every role can call exactly what it is meant to');
 
