@@ -7,7 +7,7 @@ RETURNS refundx.desk_answer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM refundx.desk_reason(reason);
+	PERFORM refundx.not_in_handler('break_accept'), refundx.desk_reason(reason);
 	RETURN refundx.desk_run('break_accept', refundx.break_lock(break_id),
 							jsonb_strip_nulls(jsonb_build_object('account', account)), reason, dry_run);
 END
@@ -22,7 +22,7 @@ RETURNS refundx.desk_answer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM refundx.desk_reason(reason);
+	PERFORM refundx.not_in_handler('break_resolve'), refundx.desk_reason(reason);
 	IF coalesce(btrim(reference), '') = '' OR length(reference) > 200 THEN
 		RAISE EXCEPTION 'reference must be given, in at most 200 characters' USING ERRCODE = '22023',
 			HINT = 'By what it was cleared: the number of a booking, of a refund, of a case at the channel.';
@@ -40,7 +40,7 @@ RETURNS refundx.desk_answer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM refundx.desk_reason(reason);
+	PERFORM refundx.not_in_handler('break_ignore'), refundx.desk_reason(reason);
 	RETURN refundx.desk_run('break_ignore', refundx.break_lock(break_id), '{}', reason, dry_run);
 END
 $$;
@@ -54,7 +54,7 @@ RETURNS refundx.desk_answer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM refundx.desk_reason(reason);
+	PERFORM refundx.not_in_handler('break_assign'), refundx.desk_reason(reason);
 	IF coalesce(btrim(who), '') = '' OR length(who) > 63 THEN
 		RAISE EXCEPTION 'who must be given, in at most 63 characters' USING ERRCODE = '22023',
 			HINT = 'A login, or whoever stands in refundx.actor.';
@@ -72,7 +72,7 @@ RETURNS refundx.desk_answer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-	PERFORM refundx.desk_reason(reason);
+	PERFORM refundx.not_in_handler('break_reopen'), refundx.desk_reason(reason);
 	RETURN refundx.desk_run('break_reopen', refundx.break_lock(break_id), '{}', reason, dry_run);
 END
 $$;

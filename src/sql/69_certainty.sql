@@ -59,13 +59,17 @@ BEGIN
 	high := refundx.submitted_from((to_day + 2)::timestamp AT TIME ZONE 'UTC' + interval '1 hour');
 	RETURN QUERY
 	WITH zone AS (
-		SELECT c.channel_id, c.name, make_interval(secs => coalesce((SELECT max(k.utc_offset) FROM refundx.bill_kinds() k WHERE k.channel_kind = c.kind), 0)) AS east
-		  FROM refundx.channel c WHERE channels IS NULL OR c.name = ANY (channels)
+		-- the days as two moments, of which the planner knows more than of an expression
+		SELECT c.channel_id, c.name, x.east, (from_day::timestamp - x.east) AT TIME ZONE 'UTC' AS first, ((to_day + 1)::timestamp - x.east) AT TIME ZONE 'UTC' AS last
+		  FROM refundx.channel c
+		 CROSS JOIN LATERAL (
+			SELECT make_interval(secs => coalesce(max(k.utc_offset), 0)) AS east FROM refundx.bill_kinds() k WHERE k.channel_kind = c.kind) x
+		 WHERE channels IS NULL OR c.name = ANY (channels)
 	), ours AS MATERIALIZED (
 		SELECT i.*, z.name, (i.submitted_at AT TIME ZONE 'UTC' + z.east)::date AS day
 		  FROM refundx.instruction i JOIN zone z USING (channel_id)
 		 WHERE i.instruction_id >= low AND i.instruction_id < high
-		   AND (i.submitted_at AT TIME ZONE 'UTC' + z.east)::date BETWEEN from_day AND to_day
+		   AND i.submitted_at >= z.first AND i.submitted_at < z.last
 	), told AS (
 		-- what moved it to where it is now
 		SELECT DISTINCT ON (o.instruction_id) o.instruction_id, x.at, e.source, e.proof

@@ -240,7 +240,8 @@ my %operators = (
 	arm => q{'x'}, approve => q{'W', 'x'}, reject => q{'W', 'x'}, account_close => q{'A', 'x'},
 	channel_add => q{'c', 'wechat', '{}'}, channel_set => q{'wx'}, notice_provider_add => q{'c', 'aliyun', '{}'},
 	notice_provider_set => q{'sms'}, notice_template_set => q{'succeeded', '*', 'sms', '{}'}, refund_allow => q{'H1', 'x'},
-	handler_waive => q{'H30', 'x'}, handler_pause => q{'refund.succeeded', 'shop.follow', 'x'}, hold => q{'refund', 'H1', 'x'});
+	handler_waive => q{'H30', 'x'}, handler_pause => q{'refund.succeeded', 'shop.follow', 'x'}, hold => q{'refund', 'H1', 'x'},
+	break_accept => q{1, 'x'}, break_resolve => q{1, 'x', 'x'}, break_ignore => q{1, 'x'}, break_assign => q{1, 'x', 'x'}, break_reopen => q{1, 'x'});
 $rx->sql('GRANT refundx_operator TO shop_owner');
 $rx->sql('SET ROLE shop_owner; CREATE TABLE shop.tried (function text, said text)');
 trouble('H30', q{DO $$
