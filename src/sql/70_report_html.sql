@@ -148,7 +148,7 @@ LANGUAGE sql STABLE PARALLEL UNSAFE
 AS $$
 	SELECT '<h2>Bills<span>账单</span></h2>'
 		|| coalesce(refundx.report_table(ARRAY['Bill<span>账单</span>', 'State<span>状态</span>', '#Lines<span>行数</span>', '#Refunds, withdrawals<span>笔数</span>', '#Their sum<span>金额</span>'],
-			(SELECT string_agg(format('<tr><td>%s<br /><code>%s</code></td>', refundx.html(b.label), refundx.html(left(b.hash, 40)))
+			(SELECT string_agg(format('<tr><td>%s<br /><code>%s</code></td>', refundx.html(b.label), refundx.html(b.hash))
 						|| refundx.report_cells(ARRAY[concat_ws(': ', b.state, b.note) || coalesce(', ' || to_char(b.loaded_at, 'YYYY-MM-DD HH24:MI TZ'), '')],
 								ARRAY[refundx.report_count(b.lines), refundx.report_count(b.refunds), concat_ws(' ', refundx.report_money(b.amount, b.currency), b.currency)]) || '</tr>', '' ORDER BY b.is_ledger, b.kind)
 			   FROM refundx.report_bills(r) b)), '<p class="soft">There is no bill of this day. 无账单</p>')
