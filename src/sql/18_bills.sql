@@ -104,7 +104,7 @@ CREATE TABLE refundx.bill_line (
 	occurred_at	timestamptz,
 	code		text
 );
-CREATE INDEX bill_line_bill ON refundx.bill_line USING brin (bill_id) WITH (pages_per_range = 64);
+CREATE INDEX bill_line_bill ON refundx.bill_line USING brin (bill_id) WITH (pages_per_range = 64, autosummarize = on);
 COMMENT ON TABLE refundx.bill_line IS 'Lines of loaded bills that are of a refund, a transfer, a fee or another movement of the account; insert-only; amounts in minor units, never negative';
 COMMENT ON COLUMN refundx.bill_line.about IS 'refund or withdrawal';
 COMMENT ON COLUMN refundx.bill_line.movement IS 'paid, under_way, abnormal, failed, came_back, fee, other';

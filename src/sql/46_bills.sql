@@ -106,9 +106,6 @@ DECLARE
 	channel text := (SELECT min(c.name) FROM refundx.bill b JOIN refundx.channel c USING (channel_id)
 					  WHERE b.merchant_id = $2 AND b.day = $3 AND b.state IN ('loaded', 'empty'));
 BEGIN
-	IF to_regprocedure('refundx.reconcile(text, date, boolean)') IS NULL THEN
-		RETURN;
-	END IF;
 	PERFORM FROM refundx.reconcile(channel, $3);
 	UPDATE refundx.bill b SET reconciled_at = $1
 	 WHERE b.merchant_id = $2 AND b.day = $3 AND b.state IN ('loaded', 'empty') AND b.reconciled_at IS NULL;

@@ -271,7 +271,9 @@ bills_answered(Dispatcher *d, void *ticket, const HttpAnswer *answer)
 		take_file(d, c, answer);
 	else
 		take_offer(d, c, answer);
-	if (c->outcome != OUTCOME_NONE && c->paced)
+	if (c->outcome == OUTCOME_NONE)
+		schedule_other_goes_on(c->merchant_id, clock_now());
+	else if (c->paced)
 	{
 		schedule_other_ended(c->merchant_id, answered_with_error(answer), clock_now());
 		c->paced = false;

@@ -668,6 +668,12 @@ schedule_other_begins(int32 merchant_id, const ChannelLimits *limits, TimestampT
 }
 
 void
+schedule_other_goes_on(int32 merchant_id, TimestampTz now)
+{
+	pace_go_on(merchant_pace(merchant_id)->pace, now);
+}
+
+void
 schedule_other_ended(int32 merchant_id, bool failing, TimestampTz now)
 {
 	pace_end(merchant_pace(merchant_id)->pace, database, failing, now);

@@ -155,6 +155,7 @@ extern void schedule_call_undone(Due *due, TimestampTz later);
  * yes, and it is followed by schedule_other_ended(); otherwise when to ask again.
  */
 extern TimestampTz schedule_other_begins(int32 merchant_id, const ChannelLimits *limits, TimestampTz now);
+extern void schedule_other_goes_on(int32 merchant_id, TimestampTz now);	/* another request of it */
 extern void schedule_other_ended(int32 merchant_id, bool failing, TimestampTz now);
 
 extern TimestampTz schedule_first(void);	/* when the first is due; 0 = none */

@@ -14,8 +14,9 @@ my %benchmarks = (
 	channels => 'Channels.pm',
 	memory => 'Memory.pm',
 	withdraw => 'Withdraw.pm',
-	guard => 'Guard.pm');
-my @order = qw(submit held wire dispatch callbacks channels memory withdraw guard);
+	guard => 'Guard.pm',
+	bills => 'Bills.pm');
+my @order = qw(submit held wire dispatch callbacks channels memory withdraw guard bills);
 my @names;
 
 foreach my $argument (@ARGV)

@@ -13,6 +13,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -473,6 +474,64 @@ test_signal_mask(void)
 	is_mem(&mask, sizeof(mask), &before, sizeof(before), "the caller's signal mask is left as it was");
 }
 
+/* A large answer goes into a file, never into memory; another answer than a 200 does not. */
+static HttpAnswer
+get_into(const char *path, int fd, size_t most)
+{
+	HttpRequest r;
+	HttpAnswer	answer;
+	char		err[160] = "";
+	void	   *ticket = NULL;
+
+	http_answer_init(&answer);
+	http_request_init(&r);
+	strcpy(r.method, "GET");
+	buf_addf(&r.url, "http://127.0.0.1:%d%s", port, path);
+	r.max_answer = most;
+	r.sink_fd = fd;
+	if (!http_client_send(client, &r, &answer, err, sizeof(err)) || !await(&ticket, &answer))
+		answer.status = -2;
+	http_request_free(&r);
+	return answer;
+}
+
+static void
+test_sink(void)
+{
+	FILE	   *file = tmpfile();
+	int			fd = fileno(file);
+	int			full = open("/dev/full", O_WRONLY);
+	HttpAnswer	a = get_into("/big", fd, 4 * 1024 * 1024);
+
+	is_int(a.outcome, HTTP_ANSWERED, "a large answer into a file");
+	is_int(a.sunk, 2 * 1024 * 1024, "all of it");
+	is_int(lseek(fd, 0, SEEK_END), 2 * 1024 * 1024, "is there");
+	is_int(a.body.len, 0, "and nothing in memory");
+	http_answer_free(&a);
+
+	a = get_into("/big", fd, 1000000);
+	ok(a.outcome != HTTP_ANSWERED, "no more than was allowed");
+	is_str(a.error, "answer too large", "and it is said why");
+	http_answer_free(&a);
+
+	a = get_into("/moved", fd, 1000000);
+	is_int(a.status, 302, "what is no 200");
+	is_int(a.sunk, 0, "is not written to the file");
+	http_answer_free(&a);
+
+	a = get_into("/big", full, 4 * 1024 * 1024);
+	ok(a.outcome != HTTP_ANSWERED, "a full disk");
+	has(a.error, "disk full", "is told");
+	http_answer_free(&a);
+
+	a = get("/big");
+	ok(a.outcome != HTTP_ANSWERED, "the next call has no sink");
+	is_int(a.sunk, 0, "nothing goes there");
+	http_answer_free(&a);
+	close(full);
+	fclose(file);
+}
+
 int
 main(void)
 {
@@ -490,6 +549,7 @@ main(void)
 	test_signal_mask();
 	test_addresses();
 	test_slow_host();
+	test_sink();
 	test_descriptors();
 	peer_stop(peer);
 	return unit_done();
