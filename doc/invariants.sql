@@ -21,8 +21,14 @@ No row is how it should be. A row is a fault: of refundx, of somebody who change
 the disk. What to do is in [operations.md](operations.md#when-check-finds-something).
 
 The cost: *open* reads what is open, and small tables; *rows* reads each row of a large table once, and others by
-their keys; *history* reads all that ever happened, and sorts or joins it. *Pauses*: money is not as it should be,
-or may go out that should not, so what is concerned should not be sent until somebody knows why.
+their keys; *history* reads all that ever happened, and sorts or joins it.
+
+The clerk asks all of them in the background: as many a round as take a second, each once a day, and again after a recovery or when somebody
+calls `refundx.check_soon(reason)`; after one that took long it rests nine times as long, and one that takes longer than
+`refundx.background_check_limit` is given up and said to be. `refundx.checks` has what it found. Where *pauses* says yes, a finding
+means that money is not as it should be, or may go out that should not: what it is about (a merchant's refunds or
+withdrawals, an account, or everything, if it cannot be narrowed) is paused until a person resumes it. Other findings
+are an incident and an item of the desk.
 
 | | what holds | view | cost | pauses |
 |---|---|---|---|---|
@@ -32,9 +38,10 @@ $head$ || (
 	  FROM (SELECT *, row_number() OVER () AS n FROM refundx.invariants) v
 ) || $end$
 
-Each of them is broken, as the owner, by a test of `test/pgtap/check.sql`, which sees that it is found.
+Each of them is broken, as the owner, by a test of `test/pgtap/check.sql` (I20: `test/t/675_seals.pl`), which sees that it is
+found.
 
-## What SQL cannot ask
+## What SQL cannot ask of them
 
 | | |
 |---|---|

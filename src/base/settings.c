@@ -51,6 +51,7 @@ int			rx_payee_retention = 30;
 char	   *rx_seal_key = NULL;
 int			rx_pause_after_contradictions = 2;
 bool		rx_background_checks = true;
+int			rx_background_check_limit = 600;
 char	   *rx_test_point = NULL;
 
 /*
@@ -283,6 +284,11 @@ settings_define(void)
 							 "Whether the clerk checks invariants, and pauses what breaks one.",
 							 "refundx.check() checks all of them, of all rows, and pauses nothing.",
 							 &rx_background_checks, true, PGC_SIGHUP, 0, NULL, NULL, NULL);
+	DefineCustomIntVariable("refundx.background_check_limit",
+							"How long the clerk's check of one invariant may take.",
+							"One that takes longer is given up, and said to be in refundx.checks.",
+							&rx_background_check_limit, 600, 1, 86400,
+							PGC_SIGHUP, GUC_UNIT_S, NULL, NULL, NULL);
 	DefineCustomIntVariable("refundx.batch_size",
 							"Rows that a worker handles in one transaction, at most.",
 							NULL, &rx_batch_size, 500, 1, 10000,

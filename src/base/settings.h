@@ -38,6 +38,7 @@ extern int	rx_clock_offset;
 extern char *rx_actor;			/* see money/actor.c before you believe it */
 extern char *rx_payee_keys;
 extern bool rx_background_checks;
+extern int	rx_background_check_limit;	/* s */
 extern int	rx_pause_after_contradictions;	/* 0 = never */
 extern int	rx_payee_retention;	/* days; -1 = for ever */
 

@@ -3,6 +3,65 @@
  * 50_check.sql.
  */
 
+-- What the channel's books say was paid, against what is here, for what has been
+-- reconciled: it is known as such, or it is a break.  Each kind of bill by itself, for
+-- a trade bill and a fund bill tell of the same refund.
+CREATE VIEW refundx.check_i07 AS
+	WITH paid AS MATERIALIZED (
+		-- what a fund bill says went out may have come back, and then was not paid
+		SELECT b.merchant_id, b.kind, l.about, coalesce(l.wire_no, l.channel_refund_id) AS wire_no,
+			   count(*) FILTER (WHERE l.movement = 'paid') - count(*) FILTER (WHERE l.movement = 'came_back') AS n,
+			   max(l.amount) FILTER (WHERE l.movement = 'paid') AS amount
+		  FROM refundx.bill b
+		  JOIN refundx.merchant m USING (merchant_id)
+		  JOIN refundx.bill_kinds() k ON k.channel_kind = m.kind AND k.kind = b.kind
+		  JOIN refundx.bill_line l ON l.bill_id = b.bill_id AND (l.about = 'refund' AND k.has_refunds OR l.about = 'withdrawal' AND k.has_transfers)
+		 WHERE b.state = 'loaded' AND b.reconciled_at IS NOT NULL AND l.movement IN ('paid', 'came_back')
+		   AND coalesce(l.wire_no, l.channel_refund_id) IS NOT NULL
+		 GROUP BY 1, 2, 3, 4
+		HAVING count(*) FILTER (WHERE l.movement = 'paid') > count(*) FILTER (WHERE l.movement = 'came_back'))
+	SELECT p.wire_no AS subject,
+		   CASE WHEN i.instruction_id IS NULL THEN format('the %s bill says that a %s of %s was paid, which is not known here', p.kind, p.about, p.amount)
+				WHEN p.n > 1 THEN format('the %s bill says that it was paid %s times', p.kind, p.n)
+				WHEN i.amount <> p.amount THEN format('the %s bill says that %s was paid, it is one of %s', p.kind, p.amount, i.amount)
+				ELSE format('the %s bill says that it was paid, and it is %s', p.kind, i.state) END AS finding
+	  FROM paid p
+	  LEFT JOIN refundx.former_number f ON f.merchant_id = p.merchant_id AND f.wire_no = p.wire_no AND f.about = p.about
+	  LEFT JOIN refundx.instruction i ON i.merchant_id = p.merchant_id AND i.kind = p.about
+	   AND (i.wire_no = p.wire_no OR i.instruction_id = f.instruction_id)
+	 WHERE (i.instruction_id IS NULL OR p.n > 1 OR i.amount <> p.amount OR i.state IN ('failed', 'canceled') AND i.person_since IS NULL)
+	   AND NOT EXISTS (SELECT FROM refundx.break k
+						WHERE k.merchant_id = p.merchant_id AND k.about = p.about AND k.wire_no = p.wire_no)
+	   AND NOT EXISTS (SELECT FROM refundx.other_day o
+						WHERE o.merchant_id = p.merchant_id AND o.about = p.about AND o.wire_no = p.wire_no)
+	   AND NOT (i.instruction_id IS NULL
+				AND EXISTS (SELECT FROM refundx.external_refund e
+							 WHERE e.merchant_id = p.merchant_id AND e.about = p.about AND e.wire_no = p.wire_no));
+COMMENT ON VIEW refundx.check_i07 IS 'I7: what the channel''s bills say was paid is paid here, or open, once and of its own amount; or it is known not to be (a break, a refund made elsewhere, a contradiction)';
+
+-- A second run finds what the first has kept, and adds nothing to it.
+CREATE VIEW refundx.check_i22 AS
+	SELECT 'bill ' || min(w.bill_id) AS subject, format('evidence %s is of %s of its lines', w.evidence_id, count(*)) AS finding
+	  FROM refundx.bill_word w
+	 GROUP BY w.evidence_id
+	HAVING count(*) > 1
+	UNION ALL
+	SELECT w.wire_no, format('a bill''s line became evidence %s, which is not there, or speaks of another number', w.evidence_id)
+	  FROM refundx.bill_word w
+	  LEFT JOIN refundx.evidence e ON e.evidence_id = w.evidence_id
+	 WHERE (e.source, e.merchant_id, e.wire_no) IS DISTINCT FROM ('bill', w.merchant_id, w.wire_no)
+	UNION ALL
+	SELECT k.wire_no, format('on %s it is %s breaks at once: %s', k.day, count(*), string_agg(k.class, ', ' ORDER BY k.class))
+	  FROM refundx.break k
+	 WHERE k.closed_at IS NULL
+	 GROUP BY k.merchant_id, k.about, k.wire_no, k.day
+	HAVING count(*) > 1
+	UNION ALL
+	SELECT o.wire_no, format('of %s it waits for another day''s bill, and is a break', o.day)
+	  FROM refundx.other_day o
+	  JOIN refundx.break k ON k.merchant_id = o.merchant_id AND k.about = o.about AND k.wire_no = o.wire_no AND k.day = o.day AND k.closed_at IS NULL;
+COMMENT ON VIEW refundx.check_i22 IS 'I22: a bill''s line is told once, however often its day is reconciled, and ends in one class';
+
 -- Copies of a callback have one digest, so one row, and a row is applied once.
 CREATE VIEW refundx.check_i12 AS
 	SELECT 'evidence ' || x.evidence_id AS subject, format('it was applied %s times', count(*)) AS finding

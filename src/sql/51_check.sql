@@ -3,11 +3,10 @@
  */
 
 /*
- * In the order of their numbers.  What SQL cannot ask has no view, and says where
- * it is tested.  cost: 'open' reads what is open and small tables; 'rows' each row
+ * In the order of their numbers.  What of one SQL cannot ask says where it is tested.  cost: 'open' reads what is open and small tables; 'rows' each row
  * of a large table once, others by their keys; 'history' all that ever happened.
  * pauses: a finding means that money is not as it should be, or may go out that
- * should not.
+ * should not, so what it is about is paused when the clerk finds it (53_check_rounds.sql).
  *
  * doc/invariants.md is made from this (doc/invariants.sql).
  */
@@ -20,8 +19,8 @@ CREATE VIEW refundx.invariants WITH (security_barrier) AS
 		(4, 'I4', 'frozen(account) = sum of the amounts and fees of its open instructions; both directions', 'check_i04', 'rows', true, NULL),
 		(5, 'I5', 'each journal line continues from the line before it', 'check_i05', 'history', true, NULL),
 		(6, 'I6', 'each succeeded instruction has exactly one posting out, each failed or canceled one exactly one release, open ones neither', 'check_i06', 'rows', true, NULL),
-		(7, 'I7', 'what the channel paid = what is succeeded here + what is still open here, per number; never twice', NULL, NULL, NULL,
-			'the channel''s own ledger is not in the database: Refundx::Oracle (ledger_ok, never_twice) asks the sandbox''s after every reliability test'),
+		(7, 'I7', 'what the channel paid = what is succeeded here + what is still open here, per number; never twice', 'check_i07', 'history', true,
+			'what no bill says, for the channel''s own ledger is not in the database: Refundx::Oracle (ledger_ok, never_twice) asks the sandbox''s after every reliability test'),
 		(8, 'I8', 'fee + net = gross', 'check_i08', 'rows', true, NULL),
 		(9, 'I9', 'a wire number is one instruction''s; what is sent under it was frozen first; one is live at a time', 'check_i09', 'history', true, NULL),
 		(10, 'I10', 'one open attempt of an instruction at a time', 'check_i10', 'history', true, NULL),
@@ -34,7 +33,7 @@ CREATE VIEW refundx.invariants WITH (security_barrier) AS
 			'what was on the wire and was never answered: Refundx::Oracle (wire_ok) compares with the sandbox''s log'),
 		(15, 'I15', 'what a caller rolls back leaves nothing; what it commits is there as a whole', 'check_i15', 'history', true,
 			'of which kinds, and when: sql/transactions.sql, 230_prepared.pl'),
-		(16, 'I16', 'guarded rows do not change while something open locks them', 'check_i16', 'open', true,
+		(16, 'I16', 'guarded rows do not change while something open locks them', 'check_i16', 'open', false,
 			'SQL sees that the triggers are there and fire; that nothing gets past them: sql/guard.sql, 590_guard.pl'),
 		(17, 'I17', 'notices exist for what happened only, at most one for each', 'check_i17', 'rows', false, NULL),
 		(18, 'I18', 'what is open has a due time that is not long past, or is with a person', 'check_i18', 'open', false, NULL),
@@ -42,7 +41,7 @@ CREATE VIEW refundx.invariants WITH (security_barrier) AS
 		(20, 'I20', 'the journal''s hash chain verifies from its start', 'check_i20', 'history', true, NULL),
 		(21, 'I21', 'after a new timeline no number is sent before it is asked about', 'check_i21', 'history', true,
 			'that nothing is paid twice: 220_failover.pl, 692_pitr.pl'),
-		(22, 'I22', 'reconciling a bill twice is reconciling it once', NULL, NULL, NULL, 'the tests of reconciliation do it twice'),
+		(22, 'I22', 'reconciling a bill twice is reconciling it once', 'check_i22', 'history', false, 'that a second run writes nothing: sql/reconcile.sql'),
 		(23, 'I23', 'what is sent within any window stays within its cap, and a day''s limit counts what it should', 'check_i23', 'history', true, NULL),
 		(24, 'I24', 'a finished instruction that evidence contradicts is on hold, and with a person', 'check_i24', 'history', true, NULL),
 		(25, 'I25', 'no key, telephone number or card number is where people read', 'check_i25', 'history', false,
@@ -53,9 +52,9 @@ CREATE VIEW refundx.invariants WITH (security_barrier) AS
 		(34, 'orphans', 'every row''s parents exist', 'check_orphans', 'history', false, NULL)
 	   ) v(n, invariant, sentence, view_name, cost, pauses, elsewhere)
 	 ORDER BY v.n;
-COMMENT ON VIEW refundx.invariants IS 'What must always hold: each with the view that finds what breaks it, what asking costs, and whether a finding is a reason to pause what it is about';
+COMMENT ON VIEW refundx.invariants IS 'What must always hold: each with the view that finds what breaks it, what asking costs, and whether the clerk pauses what a finding is about';
 COMMENT ON COLUMN refundx.invariants.invariant IS 'Its number, or its name';
-COMMENT ON COLUMN refundx.invariants.view_name IS 'In schema refundx; its columns subject and finding; null: SQL cannot ask it';
+COMMENT ON COLUMN refundx.invariants.view_name IS 'In schema refundx; its columns are subject and finding';
 COMMENT ON COLUMN refundx.invariants.cost IS 'open: what is open, and small tables; rows: one large table once; history: all that ever happened';
 COMMENT ON COLUMN refundx.invariants.elsewhere IS 'What SQL cannot ask of it, and where that is tested';
 
@@ -77,25 +76,22 @@ BEGIN
 		RAISE EXCEPTION 'there is no invariant %', coalesce('"' || unknown || '"', 'without a name') USING ERRCODE = '22023',
 			HINT = 'See refundx.invariants; for example: SELECT * FROM refundx.check(''I2'', ''I4'').';
 	END IF;
-	FOR v IN SELECT x.invariant AS name, x.view_name, x.elsewhere FROM refundx.invariants x
+	FOR v IN SELECT x.invariant AS name, x.view_name FROM refundx.invariants x
 			  WHERE x.invariant = ANY (invariants)
 	LOOP
-		IF v.view_name IS NULL THEN
-			RAISE EXCEPTION 'invariant "%" cannot be asked in SQL', v.name USING ERRCODE = '22023', HINT = v.elsewhere;
-		END IF;
 		RETURN QUERY EXECUTE format('SELECT %L::text, c.subject::text, c.finding::text FROM refundx.%I c', v.name, v.view_name);
 	END LOOP;
 END
 $$;
 COMMENT ON FUNCTION refundx.check(text[]) IS
-'Some of the invariants (refundx.invariants), as of one moment: one row for each row that breaks one. Error: 22023 there is no such invariant, or SQL cannot ask it';
+'Some of the invariants (refundx.invariants), as of one moment: one row for each row that breaks one. Error: 22023 there is no such invariant';
 
 CREATE FUNCTION refundx.check(OUT invariant text, OUT subject text, OUT finding text)
 RETURNS SETOF record
 LANGUAGE sql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 	SELECT c.invariant, c.subject, c.finding
-	  FROM refundx.check(VARIADIC ARRAY(SELECT v.invariant FROM refundx.invariants v WHERE v.view_name IS NOT NULL)) c
+	  FROM refundx.check(VARIADIC ARRAY(SELECT v.invariant FROM refundx.invariants v)) c
 $$;
 COMMENT ON FUNCTION refundx.check() IS
 'The invariants: one row for each row that breaks one, none if all is well, also while the workers run. Reads whole tables';

@@ -66,30 +66,31 @@ COMMENT ON FUNCTION refundx.recover_done(text) IS
 Errors: RX041 there is none, 22023 no reason, RX026 inside a handler.';
 
 /*
- * The bills of a gap: of each kind that covers refunds or transfers, of each merchant
- * that has used it, the days of the gap, and so many more as a line may stand later.
+ * The bills of a gap: of each kind that covers what the merchant makes, the days of
+ * the gap, and so many more as a line may stand later than its own day.
  */
 CREATE VIEW refundx.recovery_bills AS
 	SELECT r.recovery_id, m.merchant_id, m.kind AS channel_kind, m.merchant_no, k.kind, d.day::date AS day,
 		   CASE WHEN b.bill_id IS NULL THEN 'to come' WHEN b.state = 'loaded' AND b.reconciled_at IS NULL THEN 'to be reconciled'
 				ELSE b.state END AS state,
-		   coalesce(b.state = 'empty' OR b.state = 'loaded' AND b.reconciled_at IS NOT NULL, false) AS is_in
+		   coalesce(b.state = 'empty' OR b.state = 'loaded' AND b.reconciled_at IS NOT NULL, false) AS is_in, k.fetchable
 	  FROM refundx.recovery r
 	 CROSS JOIN refundx.merchant m
 	  JOIN refundx.bill_kinds() k ON k.channel_kind = m.kind AND (k.has_refunds OR k.has_transfers)
+	  JOIN refundx.bill_plan p ON p.merchant_id = m.merchant_id AND p.kind = k.kind AND p.first_day IS NOT NULL
 	 CROSS JOIN LATERAL (
-		SELECT ((r.gap_from AT TIME ZONE 'UTC') + make_interval(secs => k.utc_offset))::date AS first_day,
-			   ((r.gap_to AT TIME ZONE 'UTC') + make_interval(secs => k.utc_offset))::date
-			   + CASE WHEN k.by_acceptance THEN 0 ELSE k.delay_days END AS last_day) g
+		SELECT refundx.bill_day(r.gap_from, k.utc_offset) AS first_day,
+			   refundx.bill_day(r.gap_to, k.utc_offset) + CASE WHEN k.by_acceptance THEN 0 ELSE k.delay_days END AS last_day) g
 	 -- a restore to long ago: what the channel has forgotten cannot be waited for
 	 CROSS JOIN LATERAL generate_series(greatest(g.first_day, g.last_day - k.max_age_days)::timestamp, g.last_day::timestamp, '1 day') d(day)
 	  LEFT JOIN LATERAL (
 		SELECT * FROM refundx.bill b
 		 WHERE b.merchant_id = m.merchant_id AND b.kind = k.kind AND b.day = d.day::date AND b.state <> 'superseded'
-		 ORDER BY b.again LIMIT 1) b ON true
-	 WHERE EXISTS (SELECT FROM refundx.instruction i
-					WHERE i.merchant_id = m.merchant_id AND (i.kind = 'refund' AND k.has_refunds OR i.kind = 'withdrawal' AND k.has_transfers));
+		 ORDER BY b.again LIMIT 1) b ON true;
 COMMENT ON VIEW refundx.recovery_bills IS 'Which bills tell what was sent in a recovery''s gap, and whether they are in';
+COMMENT ON COLUMN refundx.recovery_bills.state IS 'to come: the day is not over, or it is not asked for yet; to be reconciled; otherwise the bill''s';
+COMMENT ON COLUMN refundx.recovery_bills.is_in IS 'It is loaded and reconciled, or the channel says that there was no business';
+COMMENT ON COLUMN refundx.recovery_bills.fetchable IS 'False: it has to be loaded by hand';
 
 -- What a recovery found, in a few sentences.
 CREATE FUNCTION refundx.recovery_report(recovery bigint) RETURNS text
@@ -172,11 +173,24 @@ BEGIN
 		RETURN NULL;
 	END IF;
 	PERFORM refundx.recovery_answers(r.recovery_id, at);
+	-- the days before the first that is known here are nobody else's to fetch
+	INSERT INTO refundx.bill (channel_id, merchant_id, kind, day, due_at)
+	SELECT c.channel_id, b.merchant_id, b.kind, b.day, refundx.bill_ready(b.day, k.utc_offset, k.ready_at)
+	  FROM refundx.recovery_bills b
+	  JOIN refundx.bill_kinds() k ON k.channel_kind = b.channel_kind AND k.kind = b.kind AND k.fetchable
+	  JOIN refundx.bill_plan p ON p.merchant_id = b.merchant_id AND p.kind = b.kind AND p.wanted IS NOT FALSE
+	 CROSS JOIN LATERAL (SELECT min(h.channel_id) AS channel_id FROM refundx.channel h WHERE h.merchant_id = b.merchant_id AND NOT h.closed) c
+	 WHERE b.recovery_id = r.recovery_id AND b.state = 'to come' AND b.day < refundx.bill_day(at, k.utc_offset) AND c.channel_id IS NOT NULL
+	ON CONFLICT DO NOTHING;
 	INSERT INTO refundx.recovery_merchant (recovery_id, merchant_id, books_at, event_seq)
 	SELECT r.recovery_id, m.merchant_id, at, q.last_value FROM refundx.merchant m, refundx.event_seq_seq q
 	 WHERE NOT EXISTS (SELECT FROM refundx.recovery_merchant d WHERE d.recovery_id = r.recovery_id AND d.merchant_id = m.merchant_id)
 	   AND NOT EXISTS (SELECT FROM refundx.recovery_bills b
-						WHERE b.recovery_id = r.recovery_id AND b.merchant_id = m.merchant_id AND NOT b.is_in);
+						WHERE b.recovery_id = r.recovery_id AND b.merchant_id = m.merchant_id AND NOT b.is_in)
+	   -- what it has made is looked for once an hour (refundx.bill_plan): not before that was done
+	   AND NOT EXISTS (SELECT FROM refundx.channel c JOIN refundx.bill_kinds() k ON k.channel_kind = c.kind AND (k.has_refunds OR k.has_transfers)
+						 LEFT JOIN refundx.bill_plan p ON p.merchant_id = c.merchant_id AND p.kind = k.kind
+						WHERE c.merchant_id = m.merchant_id AND p.first_day IS NULL AND p.looked_at IS NULL AND NOT c.closed);
 	IF r.state = 'asking' THEN
 		IF EXISTS (SELECT FROM refundx.recovery_asked a
 					WHERE a.recovery_id = r.recovery_id AND a.answered_at IS NULL AND NOT a.submitted_since) THEN

@@ -1,6 +1,6 @@
 /*
- * The clerk checks all invariants, of all rows: one a round, each once a day, or
- * sooner after a recovery or when a person asks.  What a finding is about is paused,
+ * The clerk checks all invariants, of all rows: as many a round as take a second,
+ * each once a day, or sooner after a recovery or when a person asks.  What a finding is about is paused,
  * as by the quicker checks of 51_stop_loss_signs.sql, which look at a part of the
  * rows every round.
  */
@@ -24,9 +24,12 @@ BEGIN
 		IF NOT FOUND AND subject ~ '^evidence [0-9]{1,18}$' THEN
 			RETURN QUERY SELECT 'merchant', e.merchant_id, e.about::text, NULL::bigint FROM refundx.evidence e
 			 WHERE e.evidence_id = substr(check_concerns.subject, 10)::bigint;
+		ELSIF NOT FOUND AND invariant IN ('I7', 'I22') THEN
+			RETURN QUERY SELECT DISTINCT 'merchant', b.merchant_id, l.about::text, NULL::bigint
+			  FROM refundx.bill_line l JOIN refundx.bill b USING (bill_id) WHERE check_concerns.subject IN (l.wire_no, l.channel_refund_id);
 		ELSIF NOT FOUND THEN
 			RETURN QUERY SELECT DISTINCT 'account', NULL::int, NULL::text, n.own_id FROM refundx.account_name n
-			 WHERE n.name = check_concerns.subject;
+			 WHERE check_concerns.subject IN (n.name, format('account %s line %s', n.account_no, substring(check_concerns.subject FROM '[0-9]+$')));
 		END IF;
 	END IF;
 	IF NOT FOUND THEN
@@ -46,26 +49,25 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_
 AS $$
 DECLARE
 	last refundx.check_result;
-	next text;
+	chosen text;
 BEGIN
 	SELECT * INTO last FROM refundx.check_result c ORDER BY c.ran_at DESC LIMIT 1;
-	IF last.ran_at + 10 * coalesce(last.took, interval '0') > at AND last.ran_at <= at THEN
+	IF last.took > interval '1 s' AND last.ran_at + 10 * last.took > at AND last.ran_at <= at THEN
 		RETURN NULL;
 	END IF;
-	SELECT v.invariant INTO next
+	SELECT v.invariant INTO chosen
 	  FROM refundx.invariants v
 	  LEFT JOIN refundx.check_result c USING (invariant)
-	 WHERE v.view_name IS NOT NULL
-	   AND (c.invariant IS NULL OR c.due OR c.ran_at < at - interval '1 day' OR c.ran_at > at
+	 WHERE (c.invariant IS NULL OR c.due OR c.ran_at < at - interval '1 day' OR c.ran_at > at
 			-- what was restored may be of another mind than what it remembers
 			OR EXISTS (SELECT FROM refundx.recovery r WHERE r.began_at > c.ran_at OR r.answered_at > c.ran_at))
 	 ORDER BY c.due DESC NULLS LAST, c.ran_at NULLS FIRST, v.invariant LIMIT 1;
-	IF next IS NOT NULL THEN
-		INSERT INTO refundx.check_result AS c (invariant, ran_at) VALUES (next, at)
+	IF chosen IS NOT NULL THEN
+		INSERT INTO refundx.check_result AS c (invariant, ran_at) VALUES (chosen, at)
 		ON CONFLICT (invariant) DO UPDATE
 		   SET ran_at = excluded.ran_at, took = NULL, error = 'it did not come to its end', due = false;
 	END IF;
-	RETURN next;
+	RETURN chosen;
 END
 $$;
 COMMENT ON FUNCTION refundx.check_begin(timestamptz) IS 'For the clerk: which invariant is to be checked now; null: none. No errors of its own';
@@ -79,11 +81,11 @@ DECLARE
 	f record;
 	n bigint := 0;
 	news bigint := 0;
-	example text;
+	first_one text;
 BEGIN
 	FOR f IN SELECT c.subject, c.finding FROM refundx.check(check_run.invariant) c LOOP
 		n := n + 1;
-		example := coalesce(example, format('%s: %s', f.subject, f.finding));
+		first_one := coalesce(first_one, format('%s: %s', f.subject, f.finding));
 		-- of a thousand the first hundred are enough to pause what has to be
 		CONTINUE WHEN n > 100 OR EXISTS (
 			SELECT FROM refundx.stop_sign s
@@ -96,34 +98,34 @@ BEGIN
 		  FROM refundx.check_concerns(check_run.invariant, f.subject) w;
 	END LOOP;
 	IF news > 0 THEN
-		PERFORM refundx.incident_add('invariant', format('invariant %s is broken, %s times; for example %s', check_run.invariant, n, example),
+		PERFORM refundx.incident_add('invariant', format('invariant %s is broken, %s times; for example %s', check_run.invariant, n, first_one),
 			CASE WHEN pausing THEN 'what it is about is paused until a person resumes it' ELSE 'a person has to look' END || ': see doc/invariants.md',
 			subject => 'invariant ' || check_run.invariant);
 		PERFORM refundx.stop_pause_signed();
 	END IF;
 	UPDATE refundx.check_result c
-	   SET took = clock_timestamp() - began, findings = n, example = check_run.example, error = NULL,
+	   SET took = clock_timestamp() - began, findings = n, example = first_one, error = NULL,
 		   found_at = CASE WHEN n > 0 THEN coalesce(c.found_at, check_run.at) END
 	 WHERE c.invariant = check_run.invariant;
 	RETURN n;
 END
 $$;
 COMMENT ON FUNCTION refundx.check_run(text, timestamptz) IS
-'For the clerk: checks one invariant, of all rows, keeps what it finds, and pauses what that is about; returns how many findings there are. Error: 22023 there is no such invariant, or SQL cannot ask it';
+'For the clerk: checks one invariant, of all rows, keeps what it finds, and pauses what that is about; returns how many findings there are. Errors: 22023 there is no such invariant';
 
 CREATE FUNCTION refundx.check_soon(reason text, VARIADIC invariants text[] DEFAULT '{}') RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
 	unknown constant text := (SELECT u.name FROM unnest(invariants) u(name)
-							   WHERE NOT EXISTS (SELECT FROM refundx.invariants v WHERE v.invariant = u.name AND v.view_name IS NOT NULL) LIMIT 1);
+							   WHERE NOT EXISTS (SELECT FROM refundx.invariants v WHERE v.invariant = u.name) LIMIT 1);
 	n bigint;
 BEGIN
 	PERFORM refundx.not_in_handler('check_soon');
 	IF coalesce(reason, '') = '' THEN
 		RAISE EXCEPTION 'reason must be given' USING ERRCODE = '22023';
 	ELSIF unknown IS NOT NULL THEN
-		RAISE EXCEPTION 'there is no invariant "%" that can be asked in SQL', unknown USING ERRCODE = '22023', HINT = 'See refundx.invariants.';
+		RAISE EXCEPTION 'there is no invariant "%"', unknown USING ERRCODE = '22023', HINT = 'See refundx.invariants.';
 	END IF;
 	UPDATE refundx.check_result c SET due = true WHERE invariants = '{}' OR c.invariant = ANY (invariants);
 	GET DIAGNOSTICS n = ROW_COUNT;
@@ -133,5 +135,5 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION refundx.check_soon(text, text[]) IS
-'Has the clerk check these invariants again now, one each round, or all of them; returns how many that are (what was never checked is checked anyway). Kept in the audit log with the reason.
+'Has the clerk check these invariants again in its next rounds, or all of them; returns how many that are (what was never checked is checked anyway). Kept in the audit log with the reason.
 Errors: 22023 no reason, or there is no such invariant, RX026 inside a handler.';

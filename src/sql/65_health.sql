@@ -132,6 +132,18 @@ CREATE VIEW refundx.health AS
 				  count(*) FILTER (WHERE r.state = 'with_person'), count(*) FILTER (WHERE r.settlement_waits))
 	  FROM refundx.handler_failures r HAVING count(*) > 0
 	UNION ALL
+	SELECT 'checks', CASE WHEN count(*) FILTER (WHERE c.findings > 0) > 0 THEN 'error'
+						  WHEN count(*) FILTER (WHERE c.error IS NOT NULL AND c.took IS NULL AND c.ran_at < refundx.desk_now() - interval '1 hour'
+												OR c.ran_at < refundx.desk_now() - interval '3 days') > 0 THEN 'warning' ELSE 'ok' END,
+		   NULL, min(coalesce(c.found_at, c.ran_at)), NULL, NULL,
+		   coalesce('broken: ' || string_agg(c.invariant, ', ' ORDER BY c.invariant) FILTER (WHERE c.findings > 0),
+					'could not be checked, or not for days: ' || string_agg(c.invariant, ', ' ORDER BY c.invariant)
+						FILTER (WHERE c.error IS NOT NULL AND c.took IS NULL AND c.ran_at < refundx.desk_now() - interval '1 hour'
+								OR c.ran_at < refundx.desk_now() - interval '3 days'),
+					'no invariant is broken, of those that the clerk has checked') || ': see refundx.checks'
+	  FROM refundx.check_result c
+	 WHERE current_setting('refundx.background_checks')::boolean HAVING count(*) > 0
+	UNION ALL
 	SELECT 'recovery', 'warning', NULL, r.began_at, NULL, NULL,
 		   format('recovery %s (%s): %s', r.recovery_id, r.reason,
 				  CASE r.state WHEN 'asking' THEN 'what was open is asked about before it is sent'

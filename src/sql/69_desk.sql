@@ -20,6 +20,7 @@ CREATE VIEW refundx.desk AS
 		UNION ALL SELECT * FROM refundx.desk_notices
 		UNION ALL SELECT * FROM refundx.desk_handlers
 		UNION ALL SELECT * FROM refundx.desk_recoveries
+		UNION ALL SELECT * FROM refundx.desk_checks
 		UNION ALL SELECT * FROM refundx.desk_bills
 	  ) d
 	 ORDER BY d.severity, d.since NULLS FIRST, d.subject;

@@ -44,7 +44,8 @@ GRANT SELECT ON refundx.recovery TO refundx_dispatcher;
 GRANT EXECUTE ON FUNCTION refundx.recovery_ask(bigint[]), refundx.recovery_asks(bigint, int) TO refundx_dispatcher;
 GRANT EXECUTE ON FUNCTION refundx.recover_timeline(), refundx.stop_take(bigint[], timestamptz) TO refundx_dispatcher;
 GRANT EXECUTE ON FUNCTION refundx.stop_contradictions(bigint[], timestamptz) TO refundx_settler;
-GRANT EXECUTE ON FUNCTION refundx.stop_check(timestamptz), refundx.recovery_step(timestamptz) TO refundx_clerk;
+GRANT EXECUTE ON FUNCTION refundx.stop_check(timestamptz), refundx.recovery_step(timestamptz),
+	refundx.check_begin(timestamptz), refundx.check_run(text, timestamptz) TO refundx_clerk;
 
 -- listener: the one that strangers reach
 GRANT SELECT ON refundx.channel_settings TO refundx_listener;
@@ -205,13 +206,14 @@ GRANT EXECUTE ON FUNCTION refundx.held_back(bigint), refundx.pause_subject(refun
 	refundx.cap_used(refundx.cap, timestamptz), refundx.cap_text(refundx.cap),
 	refundx.cap_concerns(refundx.cap, refundx.instruction)
 	TO refundx_operator, refundx_auditor;
-GRANT SELECT ON refundx.recoveries, refundx.recovery_bills TO refundx_operator, refundx_auditor;
-GRANT EXECUTE ON FUNCTION refundx.recovery_report(bigint) TO refundx_operator, refundx_auditor;
-GRANT EXECUTE ON FUNCTION refundx.recover(text, timestamptz), refundx.recover_done(text) TO refundx_operator;
+GRANT SELECT ON refundx.recoveries, refundx.recovery_bills, refundx.checks TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.recovery_report(bigint), refundx.bill_day(timestamptz, int) TO refundx_operator, refundx_auditor;
+GRANT EXECUTE ON FUNCTION refundx.recover(text, timestamptz), refundx.recover_done(text), refundx.check_soon(text, text[]) TO refundx_operator;
 GRANT SELECT ON refundx.failure_policies TO refundx_operator, refundx_auditor;
 GRANT SELECT ON refundx.handlers, refundx.handler_failures TO refundx_operator, refundx_auditor;
 GRANT EXECUTE ON FUNCTION refundx.handler_problem(text, text, text, text) TO refundx_operator, refundx_auditor;
-GRANT SELECT ON refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx.check_i04,
+GRANT SELECT ON refundx.check_i07, refundx.check_i22,
+	refundx.check_i01, refundx.check_i02, refundx.check_i03, refundx.check_i04,
 	refundx.check_i05, refundx.check_i06, refundx.check_i08, refundx.check_i09, refundx.check_i10, refundx.check_i11,
 	refundx.check_i12, refundx.check_i13, refundx.check_i14, refundx.check_i15,
 	refundx.check_i16, refundx.check_i17, refundx.check_i18, refundx.check_i19, refundx.check_i20, refundx.check_i21, refundx.check_i23, refundx.check_i24, refundx.check_i25,

@@ -17,7 +17,8 @@
  *	- the channels' bills become due, and those that were fetched are read and
  *	  reconciled (clerk_bills.c);
  *	- a recovery that is under way is followed, and what it found is reported;
- *	- some invariants are checked, of some rows: what breaks one is paused;
+ *	- some invariants are checked, of some rows, and others of all rows: what breaks
+ *	  one is paused;
  *	- the journal is sealed (clerk_seal.c), last, for that takes its time.
  *
  * src/worker/clerk.c
@@ -30,8 +31,15 @@
 #include "base/settings.h"
 #include "base/sql.h"
 #include "money/stop.h"
+#include "utils/timeout.h"
 #include "utils/timestamp.h"
 #include "worker/clerk_seal.h"
+
+/* Its number, or its name. */
+#define INVARIANT_MAX	32
+
+/* So long a round begins with further ones. */
+#define CHECK_MS		1000
 
 static void overdue(void *arg);
 static void raise_watermark(void *arg);
@@ -40,6 +48,7 @@ static void erase_payees(void *arg);
 static void forget_counts(void *arg);
 static void follow_recovery(void *arg);
 static void check_some(void *arg);
+static void check_whole(Worker *self);
 
 void
 clerk_run(Worker *self)
@@ -52,7 +61,10 @@ clerk_run(Worker *self)
 	(void) worker_transaction(self, "refundx: retention", forget_counts, NULL);
 	(void) worker_transaction(self, "refundx: following a recovery", follow_recovery, NULL);
 	if (rx_background_checks)
+	{
 		(void) worker_transaction(self, "refundx: checking invariants", check_some, NULL);
+		check_whole(self);
+	}
 	clerk_seal(self);
 }
 
@@ -79,6 +91,51 @@ check_some(void *arg)
 
 	values_time(&v, clock_now());
 	statement_run(&check, &v);
+}
+
+/* ---- invariants, of all rows: the tables may be large, so each has a time limit ---- */
+
+static void
+check_begin(void *arg)
+{
+	static Statement begin = {"SELECT refundx.check_begin($1)", ARGS(TIMESTAMPTZOID)};
+	char	   *invariant = arg;
+	Values		v = {0};
+
+	values_time(&v, clock_now());
+	statement_run(&begin, &v);
+	if (!row_null(0, 1))
+		strlcpy(invariant, row_text(0, 1), INVARIANT_MAX);
+}
+
+static void
+check_run(void *arg)
+{
+	static Statement run = {"SELECT refundx.check_run($1, $2)", ARGS(TEXTOID, TIMESTAMPTZOID)};
+	Values		v = {0};
+
+	/* by hand: a worker's statements have no limit.  Fires as an ERROR, like a cancel */
+	enable_timeout_after(STATEMENT_TIMEOUT, rx_background_check_limit * 1000);
+	values_text(&v, arg);
+	values_time(&v, clock_now());
+	statement_run(&run, &v);
+	disable_timeout(STATEMENT_TIMEOUT, false);
+}
+
+static void
+check_whole(Worker *self)
+{
+	char		invariant[INVARIANT_MAX];
+	TimestampTz began = GetCurrentTimestamp();
+
+	do
+	{
+		invariant[0] = '\0';
+		if (!worker_transaction(self, "refundx: choosing an invariant", check_begin, invariant) || invariant[0] == '\0')
+			return;
+		if (!worker_transaction(self, "refundx: checking an invariant", check_run, invariant))
+			disable_timeout(STATEMENT_TIMEOUT, false);
+	} while (!TimestampDifferenceExceeds(began, GetCurrentTimestamp(), CHECK_MS));
 }
 
 /*

@@ -137,6 +137,75 @@ subtest 'what cannot be narrowed pauses everything' => sub {
 	$rx->wait_state('L1', 'succeeded');
 };
 
+# What the clerk's check of all rows says of an invariant.
+sub checked
+{
+	my ($invariant, $where, $what) = @_;
+	$rx->sql("SELECT refundx.check_soon('a test', '$invariant')");
+	return ok($rx->poll("SELECT count(*) = 1 FROM refundx.checks WHERE invariant = '$invariant' AND error IS NULL AND took IS NOT NULL AND $where"), $what)
+	  || diag($rx->sql("SELECT * FROM refundx.checks"));
+}
+
+subtest 'all rows' => sub {
+	$rx->sql("SELECT refundx.check_soon('mended')");
+	ok($rx->poll("SELECT bool_and(findings = 0 AND took IS NOT NULL AND NOT due) FROM refundx.check_result HAVING count(*) = (SELECT count(*) FROM refundx.checks)"), 'each is checked, and holds') || diag($rx->sql("SELECT * FROM refundx.checks"));
+	is($rx->sql("SELECT level FROM refundx.health WHERE what = 'checks'"), 'ok', 'health says so');
+	like($rx->sql_error("SELECT refundx.check_soon('')"), qr/^22023 reason/, 'to have one checked wants a reason');
+	like($rx->sql_error("SELECT refundx.check_soon('x', 'I99')"), qr/^22023 there is no invariant "I99"/, 'and an invariant');
+
+	# I6 and approval, which nothing else breaks here
+	start('R1', 1000, account => 'B');
+	$rx->wait_state('R1', 'succeeded');
+	$rx->sql('ALTER TABLE refundx.journal DROP CONSTRAINT journal_line');
+	my $type = sub { $rx->sql("BEGIN; ALTER TABLE refundx.journal DISABLE TRIGGER append_only;
+		UPDATE refundx.journal SET type = '$_[1]' WHERE type = '$_[0]' AND instruction_id = (SELECT instruction_id FROM refundx.instruction WHERE instruction_no = 'R1');
+		ALTER TABLE refundx.journal ENABLE ALWAYS TRIGGER append_only; COMMIT") };
+	# sealed as they were, as above
+	$rx->sql('SELECT refundx.journal_seal()');
+	$type->('pay_out', 'pay_late');
+	paused("scope = 'merchant' AND about = 'refund' AND cause = 'invariant' AND reason ~ '^invariant I6 is broken at R1: it is succeeded, and its journal lines are: freeze, pay_late'",
+		'I6 pauses its merchant');
+	checked('I6', "findings = 1 AND example ~ '^R1: ' AND found_at IS NOT NULL", 'the check of all rows finds it as well');
+	is($rx->sql("SELECT subject FROM refundx.desk WHERE what = 'invariant'"), 'I6', 'it is on the desk');
+	is($rx->sql("SELECT level || ': ' || finding FROM refundx.health WHERE what = 'checks'"), 'error: broken: I6: see refundx.checks', 'and health says so');
+	$type->('pay_late', 'pay_out');
+	checked('I6', "findings = 0 AND found_at IS NULL", 'mended');
+	as_alice("SELECT refundx.resume('merchant', 'wx', 'mended')");
+
+	$rx->sql("INSERT INTO refundx.payout (instruction_id, account_id, asked, approval, fee_back_on_failure, fee_back_on_return)
+		SELECT instruction_id, account_id, amount, 'it is large', true, true FROM refundx.instruction WHERE instruction_no = 'R1'");
+	paused("scope = 'merchant' AND reason ~ '^invariant approval is broken at R1: it was sent, and nobody had approved it'", 'approval pauses, too');
+	$rx->sql("ALTER TABLE refundx.payout DISABLE TRIGGER never_deleted; DELETE FROM refundx.payout;
+		ALTER TABLE refundx.payout ENABLE ALWAYS TRIGGER never_deleted");
+	as_alice("SELECT refundx.resume('merchant', 'wx', 'mended')");
+
+	# what only the check of all rows sees
+	$rx->sql("INSERT INTO refundx.audit (action, reason) VALUES ('x', 'his number is 13800138000')");
+	checked('I25', "findings = 1 AND example ~ '^audit [0-9]+: .* 138\\*\\*\\*\\*00\$'", 'a telephone number in the audit log is found');
+	is($rx->sql("SELECT count(*) FROM refundx.incidents WHERE subject = 'invariant I25'"), 1, 'an incident');
+	is(pauses(), 0, 'which pauses nothing');
+	my $line = $rx->sql("SELECT account_id || ', ' || version FROM refundx.journal ORDER BY account_id, version LIMIT 1");
+	my $change = sub { $rx->sql("BEGIN; ALTER TABLE refundx.journal DISABLE TRIGGER append_only;
+		UPDATE refundx.journal SET d_outside = d_outside + $_[0] WHERE (account_id, version) = ($line);
+		ALTER TABLE refundx.journal ENABLE ALWAYS TRIGGER append_only; COMMIT") };
+	$change->(1);
+	checked('I1', "findings = 1", 'a line that does not balance');
+	paused("scope = 'everything' AND cause = 'invariant' AND reason ~ '^invariant I1 is broken at CNY: '", 'pauses everything, for it cannot be narrowed');
+	$change->(-1);
+	as_alice("SELECT refundx.resume('everything', NULL, 'mended')");
+	$rx->sql("ALTER TABLE refundx.audit DISABLE TRIGGER append_only; DELETE FROM refundx.audit WHERE action = 'x'; ALTER TABLE refundx.audit ENABLE ALWAYS TRIGGER append_only");
+
+	# one that cannot be checked does not keep the others from it
+	$rx->sql("ALTER VIEW refundx.check_i03 RENAME TO away");
+	$rx->sql("SELECT refundx.check_soon('a test')");
+	ok($rx->poll("SELECT error = 'it did not come to its end' AND took IS NULL FROM refundx.checks WHERE invariant = 'I3'"), 'one that fails is said to have');
+	ok($rx->poll("SELECT count(*) = 1 FROM refundx.check_result WHERE error IS NOT NULL AND NOT due HAVING bool_and(invariant = 'I3')
+		AND NOT EXISTS (SELECT FROM refundx.check_result WHERE due)"), 'and the others are checked')
+	  || diag($rx->sql("SELECT * FROM refundx.checks"));
+	$rx->sql("ALTER VIEW refundx.away RENAME TO check_i03");
+	checked('I3', 'findings = 0', 'and it, the next time');
+};
+
 subtest 'a person who has paused something and not committed' => sub {
 	start("Q$_", 9001) foreach 1 .. 2;
 	$rx->wait_state("Q$_", 'failed') foreach 1 .. 2;
