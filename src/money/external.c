@@ -79,14 +79,33 @@ lock_payment(const EvidenceFacts *e)
 	return statement_run(&lock, &v) == 1 ? payment_id : -1;
 }
 
+static void
+tell(const EvidenceFacts *e)
+{
+	incident_add(&(Incident) {
+		.kind = "made_elsewhere",
+		.subject = e->wire_no,
+		.reason = psprintf("the channel speaks of a %s that was not made here", product_name(e->about)),
+		.done = "it is kept, and counted against its payment where that is known; a person has to find out who made it"
+	});
+}
+
+/*
+ * What is known of it may not have named the payment: the line of a fund bill does
+ * not, and that of the day's trade bill, which may come later, does.
+ */
 bool
 external_keep(const EvidenceFacts *e, char **note)
 {
 	static Statement insert = {
-		"INSERT INTO refundx.external_refund (channel_id, merchant_id, wire_no, payment_id, amount,"
+		"INSERT INTO refundx.external_refund AS x (channel_id, merchant_id, wire_no, payment_id, amount,"
 		"       evidence_id, person_reason, person_suggestion, about)"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
-		" ON CONFLICT (merchant_id, about, wire_no) DO NOTHING",
+		" ON CONFLICT (merchant_id, about, wire_no) DO UPDATE"
+		"   SET payment_id = excluded.payment_id, amount = coalesce(excluded.amount, x.amount),"
+		"       evidence_id = excluded.evidence_id, person_reason = excluded.person_reason"
+		" WHERE x.payment_id IS NULL AND excluded.payment_id IS NOT NULL"
+		" RETURNING xmax = 0",
 		ARGS(INT4OID, INT4OID, TEXTOID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID)
 	};
 	static Statement set_counted = {
@@ -131,12 +150,8 @@ external_keep(const EvidenceFacts *e, char **note)
 		*note = psprintf("a %s made elsewhere; known", product_name(e->about));
 		return true;
 	}
-	incident_add(&(Incident) {
-		.kind = "made_elsewhere",
-		.subject = e->wire_no,
-		.reason = psprintf("the channel speaks of a %s that was not made here", product_name(e->about)),
-		.done = "it is kept, and counted against its payment where that is known; a person has to find out who made it"
-	});
+	if (row_bool(0, 1))
+		tell(e);
 	counted = payment_id && e->has_amount ? count_against(payment_id, e) : 0;
 	if (counted > 0)
 	{

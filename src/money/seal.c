@@ -49,6 +49,10 @@
 #define QUEUE_MAX		100000
 #define SWEEP_ACCOUNTS	10000
 
+/* A minute's worth of looking at them: how often it is looked costs nobody more. */
+#define SWEEP_PER_S		(SWEEP_ACCOUNTS / 60)
+#define SWEEP_LEAST		100
+
 /* At the end of the table pages are filled in any order. */
 #define OPEN_BLOCKS		64
 
@@ -118,11 +122,19 @@ enqueue(Sealer *s, int64 account_id)
 		s->more = true;
 }
 
+static int
+sweep_size(TimestampTz last, TimestampTz now)
+{
+	int64		accounts = SWEEP_PER_S * (TimestampDifferenceMilliseconds(last, now) / 1000);
+
+	return (int) Max(SWEEP_LEAST, Min(accounts, SWEEP_ACCOUNTS));
+}
+
 static void
 read_cursor(Sealer *s)
 {
 	static Statement read = {
-		"SELECT filenode, block, noted_block, noted_xid::text, swept_to, sweep_began, horizon,"
+		"SELECT filenode, block, noted_block, noted_xid::text, swept_to, sweep_began, horizon, caught_up_at,"
 		"       (SELECT r.relfilenode::oid::bigint FROM pg_catalog.pg_class r WHERE r.oid = $1)"
 		"  FROM refundx.seal_cursor", ARGS(OIDOID)
 	};
@@ -140,11 +152,12 @@ read_cursor(Sealer *s)
 	s->swept_to = row_null(0, 5) ? PG_INT64_MIN : row_int8(0, 5);
 	s->sweep_began = row_time(0, 6);
 	s->horizon = row_time(0, 7);
+	s->sweep = s->all ? SWEEP_ACCOUNTS : sweep_size(row_time(0, 8), s->began);
 
 	/* rewritten: no block is what it was.  The sweep finds everything */
-	if (s->filenode != row_int8(0, 8))
+	if (s->filenode != row_int8(0, 9))
 	{
-		s->filenode = row_int8(0, 8);
+		s->filenode = row_int8(0, 9);
 		s->block = PG_INT64_MAX;
 		s->noted_xid = 0;
 		s->swept_to = PG_INT64_MIN;
@@ -233,7 +246,7 @@ sweep_some(Sealer *s)
 	if (s->swept_to == PG_INT64_MIN)
 		s->sweep_began = s->began;
 	values_int8(&v, s->swept_to);
-	values_int4(&v, SWEEP_ACCOUNTS);
+	values_int4(&v, s->sweep);
 	n = statement_run(&sweep, &v);
 	for (i = 0; i < n; i++)
 	{
@@ -241,7 +254,7 @@ sweep_some(Sealer *s)
 		if (row_bool(i, 2))
 			enqueue(s, row_int8(i, 1));
 	}
-	if (n == SWEEP_ACCOUNTS)
+	if (n == (uint64) s->sweep)
 		return false;
 	s->horizon = s->sweep_began;
 	s->swept_to = PG_INT64_MIN;

@@ -115,6 +115,7 @@ typedef struct Sealer
 	int			next;
 	bool		more;			/* there were more than could be remembered */
 	bool		all;			/* look at every account, not at some of them */
+	int			sweep;			/* at how many at a time */
 	TimestampTz began;
 
 	/* what becomes of refundx.seal_cursor when all of the queue is sealed */

@@ -204,7 +204,7 @@ BEGIN
 	END IF;
 	INSERT INTO refundx.bill_plan AS p (merchant_id, kind, wanted, set_at, set_by)
 	VALUES (c.merchant_id, bill_fetch_set.kind, bill_fetch_set.wanted, refundx.desk_now(), session_user)
-	ON CONFLICT (merchant_id, kind) DO UPDATE
+	ON CONFLICT ON CONSTRAINT bill_plan_pkey DO UPDATE
 	   SET wanted = excluded.wanted, set_at = excluded.set_at, set_by = excluded.set_by;
 	INSERT INTO refundx.audit (action, subject, reason, detail)
 	VALUES ('bill_fetch_set', channel || '/' || kind, reason, jsonb_build_object('wanted', wanted));

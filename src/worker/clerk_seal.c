@@ -1,10 +1,13 @@
 /*-------------------------------------------------------------------------
  *
  * clerk_seal.c
- *	  The clerk seals the journal: a seal at a time, with a tenth of a processor.
+ *	  The clerk seals the journal: a seal at a time, with a twenty-fifth of a processor.
  *
- * Whoever submits comes first: nine times as long as a seal took we rest.  That is
- * enough for some ten times the lines that are to be expected.  Each seal is a
+ * Whoever submits comes first: after each seal we rest 24 times the processor's time that
+ * it took, so that on two processors nobody loses more than two in a hundred, however
+ * much there is to be sealed.  A line takes four or five microseconds: that is enough
+ * for 8,000 lines a second.  What a burst has left is sealed when the burst is over.
+ * Each seal is a
  * transaction of its own, so that nothing is lost when the clerk is killed, and
  * nothing is held for long.  What is left when its time is over is sealed in the
  * next round.
@@ -15,6 +18,8 @@
  */
 #include "worker/clerk_seal.h"
 
+#include <time.h>
+
 #include "base/clock.h"
 #include "base/settings.h"
 #include "base/sql.h"
@@ -22,7 +27,7 @@
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
-#define REST_PER_WORK	9
+#define REST_PER_WORK	24
 
 typedef struct Round
 {
@@ -57,11 +62,22 @@ make_days(void *arg)
 		ereport(LOG, (errmsg("refundx: the day's statement over the journal's seals is made")));
 }
 
+/* What this process has used of a processor, in us. */
+static int64
+used_us(void)
+{
+	struct timespec used;
+
+	if (clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &used) != 0)
+		return 0;
+	return (int64) used.tv_sec * USECS_PER_SEC + used.tv_nsec / 1000;
+}
+
 /* Rest, and come to worker_wait() often: somebody may want us gone. */
 static void
-rest(Worker *self, TimestampTz began)
+rest(Worker *self, int64 used_before)
 {
-	int64		left = REST_PER_WORK * TimestampDifferenceMilliseconds(began, GetCurrentTimestamp());
+	int64		left = REST_PER_WORK * (used_us() - used_before) / 1000;
 	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), left);
 
 	while (left > 0)
@@ -77,16 +93,16 @@ seal_queue(Worker *self, Round *r, TimestampTz end_at)
 {
 	for (;;)
 	{
-		TimestampTz began = GetCurrentTimestamp();
+		int64		used_before = used_us();
 
 		if (!worker_transaction(self, "refundx: sealing the journal", write_one, r))
 			return false;
 		if (r->lines == 0)
 			return true;
-		if (began >= end_at)
+		if (GetCurrentTimestamp() >= end_at)
 			return false;
 		worker_report(self, r->sealer.n - r->sealer.next, 0, 0, "sealing the journal");
-		rest(self, began);
+		rest(self, used_before);
 	}
 }
 

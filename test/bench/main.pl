@@ -15,8 +15,9 @@ my %benchmarks = (
 	memory => 'Memory.pm',
 	withdraw => 'Withdraw.pm',
 	guard => 'Guard.pm',
-	bills => 'Bills.pm');
-my @order = qw(submit held wire dispatch callbacks channels memory withdraw guard bills);
+	bills => 'Bills.pm',
+	seals => 'Seals.pm');
+my @order = qw(submit held wire dispatch callbacks channels memory withdraw guard bills seals);
 my @names;
 
 foreach my $argument (@ARGV)
