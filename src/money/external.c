@@ -19,6 +19,7 @@
 #include "money/incident.h"
 #include "utils/builtins.h"
 
+static bool payment_learned(int64 payment_id, const EvidenceFacts *e);
 static int64 count_against(int64 payment_id, const EvidenceFacts *e);
 
 /*
@@ -78,14 +79,33 @@ lock_payment(const EvidenceFacts *e)
 	return statement_run(&lock, &v) == 1 ? payment_id : -1;
 }
 
+static void
+tell(const EvidenceFacts *e)
+{
+	incident_add(&(Incident) {
+		.kind = "made_elsewhere",
+		.subject = e->wire_no,
+		.reason = psprintf("the channel speaks of a %s that was not made here", product_name(e->about)),
+		.done = "it is kept, and counted against its payment where that is known; a person has to find out who made it"
+	});
+}
+
+/*
+ * What is known of it may not have named the payment: the line of a fund bill does
+ * not, and that of the day's trade bill, which may come later, does.
+ */
 bool
 external_keep(const EvidenceFacts *e, char **note)
 {
 	static Statement insert = {
-		"INSERT INTO refundx.external_refund (channel_id, merchant_id, wire_no, payment_id, amount,"
+		"INSERT INTO refundx.external_refund AS x (channel_id, merchant_id, wire_no, payment_id, amount,"
 		"       evidence_id, person_reason, person_suggestion, about)"
 		" VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
-		" ON CONFLICT (merchant_id, about, wire_no) DO NOTHING",
+		" ON CONFLICT (merchant_id, about, wire_no) DO UPDATE"
+		"   SET payment_id = excluded.payment_id, amount = coalesce(excluded.amount, x.amount),"
+		"       evidence_id = excluded.evidence_id, person_reason = excluded.person_reason"
+		" WHERE x.payment_id IS NULL AND excluded.payment_id IS NOT NULL"
+		" RETURNING xmax = 0",
 		ARGS(INT4OID, INT4OID, TEXTOID, INT8OID, INT8OID, INT8OID, TEXTOID, TEXTOID, TEXTOID)
 	};
 	static Statement set_counted = {
@@ -125,17 +145,13 @@ external_keep(const EvidenceFacts *e, char **note)
 				: "the channel speaks of a refund, and of a payment, that are not known here");
 	values_text(&v, "Find out who made it: the channel's console, another system, or this database before a restore.");
 	values_text(&v, product_name(e->about));
-	if (statement_run(&insert, &v) == 0)
+	if (statement_run(&insert, &v) == 0 && !payment_learned(payment_id, e))
 	{
 		*note = psprintf("a %s made elsewhere; known", product_name(e->about));
 		return true;
 	}
-	incident_add(&(Incident) {
-		.kind = "made_elsewhere",
-		.subject = e->wire_no,
-		.reason = psprintf("the channel speaks of a %s that was not made here", product_name(e->about)),
-		.done = "it is kept, and counted against its payment where that is known; a person has to find out who made it"
-	});
+	if (row_bool(0, 1))
+		tell(e);
 	counted = payment_id && e->has_amount ? count_against(payment_id, e) : 0;
 	if (counted > 0)
 	{
@@ -148,6 +164,31 @@ external_keep(const EvidenceFacts *e, char **note)
 	*note = e->about == PRODUCT_TRANSFER ? "a withdrawal made elsewhere"
 		: psprintf("a refund made elsewhere; %lld counted against the payment", (long long) counted);
 	return true;
+}
+
+/*
+ * A fund bill says of a refund only that money went out; the trade bill, which comes
+ * a moment later, of which payment it is.
+ */
+static bool
+payment_learned(int64 payment_id, const EvidenceFacts *e)
+{
+	static Statement learn = {
+		"UPDATE refundx.external_refund SET payment_id = $3, amount = coalesce($4, amount), evidence_id = $5,"
+		"       person_reason = 'the channel speaks of a refund that was not made here'"
+		" WHERE merchant_id = $1 AND about = 'refund' AND wire_no = $2 AND payment_id IS NULL AND ignored_at IS NULL",
+		ARGS(INT4OID, TEXTOID, INT8OID, INT8OID, INT8OID)
+	};
+	Values		v = {0};
+
+	if (payment_id == 0)
+		return false;
+	values_int4(&v, e->merchant_id);
+	values_text(&v, e->wire_no);
+	values_int8(&v, payment_id);
+	values_datum(&v, Int64GetDatum(e->amount), !e->has_amount);
+	values_int8(&v, e->evidence_id);
+	return statement_run(&learn, &v) == 1;
 }
 
 /*

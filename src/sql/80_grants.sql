@@ -70,7 +70,7 @@ GRANT SELECT (instruction_id, account_id, asked, fee_back_on_failure, fee_back_o
 	ON refundx.payout TO refundx_settler;
 GRANT SELECT (instruction_id, language) ON refundx.payout_contact TO refundx_settler;
 GRANT SELECT, INSERT ON refundx.cap_line TO refundx_settler;
-GRANT UPDATE (counted) ON refundx.external_refund TO refundx_settler;
+GRANT UPDATE (counted, payment_id, amount, evidence_id, person_reason) ON refundx.external_refund TO refundx_settler;
 GRANT INSERT ON refundx.journal, refundx.event, refundx.notice, refundx.external_refund TO refundx_settler;
 GRANT EXECUTE ON FUNCTION refundx.state_is_open(text) TO refundx_settler;
 GRANT SELECT ON refundx.diversion TO refundx_dispatcher;

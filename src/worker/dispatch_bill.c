@@ -79,6 +79,7 @@ typedef struct BillCall
 
 static BillCall calls[BILLS_AT_ONCE];
 static TimestampTz looked_at = 0;
+static bool more_due = false;	/* more was due than could be taken: one of a merchant at a time */
 
 static void ask(Dispatcher *d, BillCall *c);
 
@@ -353,7 +354,8 @@ bills_claim(void *arg)
 	Values		v = {0};
 	Column		ours;
 	uint64		n,
-				row;
+				row,
+				taken = 0;
 	int			i;
 
 	column_init(&ours, INT8OID);
@@ -363,7 +365,9 @@ bills_claim(void *arg)
 	values_column(&v, &ours);
 	n = statement_run(&due, &v);
 	for (row = 0; row < n && free_call() != NULL; row++)
-		(void) prepare(row);
+		if (prepare(row))
+			taken++;
+	more_due = n > taken;
 
 	for (i = 0; i < BILLS_AT_ONCE; i++)
 	{
@@ -611,6 +615,12 @@ bills_keep(Dispatcher *d)
 		if (worker_transaction(d->self, "refundx: keeping a bill", bill_keep, &k) && k.done)
 		{
 			forget(&calls[i]);
+			/* a month to catch up on: the next at once, not in a second */
+			if (more_due)
+			{
+				looked_at = 0;
+				SetLatch(MyLatch);
+			}
 			TESTPOINT("dispatcher-bill-kept");
 		}
 		else
