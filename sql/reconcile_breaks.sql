@@ -119,6 +119,11 @@ SELECT state, due_call FROM refundx.refunds WHERE refund_no = 'br-x5';
 SELECT pg_temp.found('missing_here', 'br-x6', 'abnormal', 100, payment => 'br-p6') IS NULL;
 SELECT (refundx.refund_adopt('br', 'br-p6', 'br-x6', 100)).state;
 SELECT pg_temp.answer(refundx.break_accept(pg_temp.id('br-x6'), 'made in the console'));
+-- A ledger's line, which came first, names no payment; the trade bill's line of it does.
+SELECT pg_temp.found('missing_here', 'br-x12', 'paid', 100) IS NULL;
+INSERT INTO refundx.bill_line (bill_id, line_no, about, movement, wire_no, payment_no, amount, currency)
+SELECT bill_id, 99, 'refund', 'paid', 'br-x12', 'br-p8', 100, 'CNY' FROM refundx.bill b JOIN refundx.channel c USING (merchant_id) WHERE c.name = 'br';
+SELECT pg_temp.answer(refundx.break_accept(pg_temp.id('br-x12'), 'made in the console'));
 -- What cannot be adopted.
 SELECT pg_temp.found('missing_here', 'br-x7', 'paid', 100, payment => 'br-nowhere', channel_payment => '4200nowhere') IS NULL;
 SELECT pg_temp.refused('SELECT refundx.break_accept(%s, ''why'')', 'br-x7');

@@ -98,6 +98,7 @@ SELECT f.* FROM pg_temp.change('DELETE FROM refundx.seal WHERE seal_no = 1') f;
 SELECT f.* FROM pg_temp.change(format('DELETE FROM refundx.seal WHERE seal_no > %s', :base)) f;
 SELECT f.before_last, f.finding, f.detail FROM pg_temp.change(format('DELETE FROM refundx.sealed WHERE account_id = %s AND to_version = 40', :one)) f;
 SELECT f.before_last, f.finding, f.detail FROM pg_temp.change(format('INSERT INTO refundx.sealed VALUES (%s, 33, 33, %s + 1)', :one, :base)) f;
+SELECT f.before_last, f.finding, f.detail FROM pg_temp.change(format('INSERT INTO refundx.sealed VALUES (%s, 99999, 99999, -1)', :one)) f;
 
 -- a part of it, and what is not there
 SELECT count(*) FROM refundx.journal_verify(:base + 1) a, refundx.journal_verify(:base, :base) b;

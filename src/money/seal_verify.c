@@ -431,7 +431,7 @@ verify_index(Verify *v, int64 from, int64 to, int64 last)
 		" GROUP BY d.seal_no, s.parts HAVING count(*) <> s.parts ORDER BY 1 LIMIT 100", ARGS(INT8OID, INT8OID)
 	};
 	static Statement gone = {
-		"SELECT min(seal_no), max(seal_no) FROM refundx.sealed WHERE seal_no > $1", ARGS(INT8OID)
+		"SELECT min(seal_no), max(seal_no) FROM refundx.sealed WHERE seal_no > $1 OR seal_no < 1", ARGS(INT8OID)
 	};
 	Values		args = {0};
 	uint64		n;
@@ -450,8 +450,8 @@ verify_index(Verify *v, int64 from, int64 to, int64 last)
 	statement_read(&gone, &args);
 	if (!row_null(0, 1))
 		verify_found(v, row_int8(0, 1), 0, 0, "seal missing",
-					 psprintf("the last seal is " INT64_FORMAT ", but lines were sealed up to seal " INT64_FORMAT,
-							  last, row_int8(0, 2)));
+					 psprintf("the last seal is " INT64_FORMAT ", but refundx.sealed speaks of seals " INT64_FORMAT " to " INT64_FORMAT,
+							  last, row_int8(0, 1), row_int8(0, 2)));
 	emit_findings(v);
 }
 

@@ -42,7 +42,8 @@ COMMENT ON FUNCTION refundx.break_line(refundx.break) IS 'What the bill''s line 
 
 /*
  * The payment that a refund is of, which is not known here: the one that it was
- * counted against when its evidence came, or the one that its line names.  The
+ * counted against when its evidence came, or the one that its line names, or another
+ * bill's line of it: a ledger's line, which may have come first, names none.  The
  * channel's own id decides where both sides have it, as for evidence (external.c).
  */
 CREATE FUNCTION refundx.break_payment(b refundx.break) RETURNS bigint
@@ -53,7 +54,12 @@ AS $$
 		(SELECT x.payment_id FROM refundx.external_refund x
 		  WHERE x.merchant_id = b.merchant_id AND x.about = b.about AND x.wire_no = b.wire_no),
 		(SELECT p.payment_id
-		   FROM refundx.break_line(b) l
+		   FROM (SELECT n.payment_no, n.channel_payment_id FROM refundx.break_line(b) n
+				 UNION
+				 SELECT n.payment_no, n.channel_payment_id FROM refundx.bill_line n
+				  WHERE n.wire_no = b.wire_no AND n.about = b.about
+					AND n.bill_id = ANY (ARRAY(SELECT a.bill_id FROM refundx.bill a
+												WHERE a.merchant_id = b.merchant_id AND a.day BETWEEN b.day - 1 AND b.day + 1 AND a.state = 'loaded'))) l
 		   JOIN refundx.payment p
 			 ON p.channel_payment_id = l.channel_payment_id
 			 OR p.payment_no = l.payment_no AND (l.channel_payment_id IS NULL OR p.channel_payment_id IS NULL)

@@ -83,15 +83,13 @@ COMMENT ON FUNCTION refundx.report_classes(refundx.report_subject) IS 'What a da
 
 CREATE FUNCTION refundx.report_bills(r refundx.report_subject,
 	OUT kind text, OUT label text, OUT state text, OUT is_ledger boolean, OUT lines bigint, OUT refunds bigint, OUT amount bigint,
-	OUT opening bigint, OUT came_in bigint, OUT went_out bigint, OUT closing bigint, OUT off_by bigint, OUT gap bigint, OUT currency text,
+	OUT opening bigint, OUT came_in bigint, OUT went_out bigint, OUT closing bigint, OUT off_by bigint, OUT currency text,
 	OUT loaded_at timestamptz, OUT hash text, OUT note text)
 RETURNS SETOF record
 LANGUAGE sql STABLE PARALLEL UNSAFE
 AS $$
 	SELECT b.kind::text, k.label, b.state, k.is_ledger, b.lines, b.refunds, b.amount, b.opening, b.came_in, b.went_out, b.closing,
 		   b.opening + b.came_in - b.went_out - b.closing,
-		   b.opening - (SELECT p.closing FROM refundx.bill p
-						 WHERE p.merchant_id = b.merchant_id AND p.kind = b.kind AND p.day = b.day - 1 AND p.state = 'loaded'),
 		   b.currency, b.loaded_at, b.hash::text, coalesce(b.person_reason, b.error)
 	  FROM refundx.bill b
 	  JOIN refundx.channel c USING (channel_id)
@@ -100,7 +98,21 @@ AS $$
 	 ORDER BY k.is_ledger, b.kind, b.bill_id
 $$;
 COMMENT ON FUNCTION refundx.report_bills(refundx.report_subject) IS
-'The bills of a day; amounts in minor units. off_by: opening + in - out - closing of a ledger; gap: its opening less the day before''s closing';
+'The bills of a day; amounts in minor units. off_by: opening + in - out - closing of a ledger';
+
+-- Without a ledger's bill there is nothing to prove, which is no error of a report.
+CREATE FUNCTION refundx.report_balance(r refundx.report_subject,
+	OUT bill text, OUT item text, OUT by_bill bigint, OUT reckoned bigint, OUT difference bigint, OUT currency text, OUT holds boolean)
+RETURNS SETOF record
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE
+AS $$
+BEGIN
+	IF EXISTS (SELECT FROM refundx.report_bills(r) b WHERE b.is_ledger AND b.state = 'loaded') THEN
+		RETURN QUERY SELECT p.* FROM refundx.merchant_balance_proof(r.channel, r.day) p;
+	END IF;
+END
+$$;
+COMMENT ON FUNCTION refundx.report_balance(refundx.report_subject) IS 'The proof of the merchant''s account at the channel, of a day; amounts in minor units';
 
 -- Open ones, of that day and of days before: yesterday's are no better for being yesterday's.
 CREATE FUNCTION refundx.report_breaks(r refundx.report_subject) RETURNS SETOF refundx.breaks
@@ -142,13 +154,10 @@ AS $$
 			   LATERAL (VALUES ('proven within an hour', c.number, c.within_hour), ('proven within a day', NULL, c.within_day),
 						('proven within four days', NULL, c.within_4_days), ('open', NULL, c.open), ('in the bill', NULL, c.in_bill)) v (what, number, amount)
 		UNION ALL
-		SELECT 5, row_number() OVER (), 'balance', format('%s: opening + in - out', b.kind), b.currency, b.lines,
-			   refundx.report_major(b.opening + b.came_in - b.went_out, b.currency), refundx.report_major(b.closing, b.currency),
-			   refundx.report_major(b.off_by, b.currency),
-			   concat_ws('; ', CASE WHEN b.off_by = 0 THEN 'it adds up' ELSE 'it does not add up' END,
-						 CASE WHEN b.gap <> 0 THEN format('it opens with %s more than the day before closed with', refundx.format_amount(b.gap, b.currency)) END)
-		  FROM r, refundx.report_bills(x) b
-		 WHERE b.is_ledger AND b.closing IS NOT NULL)
+		SELECT 5, row_number() OVER (), 'balance', format('%s: %s', p.bill, p.item), p.currency, NULL, refundx.report_major(p.reckoned, p.currency),
+			   refundx.report_major(p.by_bill, p.currency), refundx.report_major(p.difference, p.currency),
+			   CASE WHEN p.holds THEN 'it holds' WHEN p.holds IS NULL THEN 'there is no bill of the day before' ELSE 'it does not hold' END
+		  FROM r, refundx.report_balance(x) p)
 	SELECT l.section, l.item, l.currency, l.number, l.ours, l.channels, l.difference, l.note FROM line l ORDER BY l.s, l.o
 $$;
 COMMENT ON FUNCTION refundx.reconcile_report(text, date) IS

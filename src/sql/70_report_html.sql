@@ -81,7 +81,7 @@ AS $$
 					CASE WHEN b.n > 0 THEN 'They are listed below, with what to do.' END) END
 	  FROM (SELECT count(*) AS n, count(*) FILTER (WHERE k.day = r.day) AS today, count(*) FILTER (WHERE k.age_bucket = '>4 days') AS old,
 				   count(*) FILTER (WHERE k.assigned_to IS NULL) AS nobody FROM refundx.report_breaks(r) k) b,
-		   (SELECT count(*) AS n FROM refundx.report_bills(r) k WHERE k.off_by <> 0) l
+		   (SELECT count(*) AS n FROM refundx.report_balance(r) k WHERE NOT k.holds AND k.item IN ('opening', 'closing')) l
 $$;
 COMMENT ON FUNCTION refundx.report_verdict(refundx.report_subject) IS 'The report''s first sentence';
 
@@ -148,17 +148,23 @@ LANGUAGE sql STABLE PARALLEL UNSAFE
 AS $$
 	SELECT '<h2>Bills<span>账单</span></h2>'
 		|| coalesce(refundx.report_table(ARRAY['Bill<span>账单</span>', 'State<span>状态</span>', '#Lines<span>行数</span>', '#Refunds, withdrawals<span>笔数</span>', '#Their sum<span>金额</span>'],
-			(SELECT string_agg(format('<tr><td>%s<br /><code>%s</code></td>', refundx.html(b.label), refundx.html(left(b.hash, 40)))
+			(SELECT string_agg(format('<tr><td>%s<br /><code>%s</code></td>', refundx.html(b.label), refundx.html(b.hash))
 						|| refundx.report_cells(ARRAY[concat_ws(': ', b.state, b.note) || coalesce(', ' || to_char(b.loaded_at, 'YYYY-MM-DD HH24:MI TZ'), '')],
 								ARRAY[refundx.report_count(b.lines), refundx.report_count(b.refunds), concat_ws(' ', refundx.report_money(b.amount, b.currency), b.currency)]) || '</tr>', '' ORDER BY b.is_ledger, b.kind)
 			   FROM refundx.report_bills(r) b)), '<p class="soft">There is no bill of this day. 无账单</p>')
 		|| coalesce('<h2>Balance of the account at the channel<span>余额核对</span></h2>'
 			|| refundx.report_table(ARRAY['Ledger<span>资金账单</span>', '#Opening<span>期初余额</span>', '#In<span>收入</span>', '#Out<span>支出</span>', '#Closing<span>期末余额</span>', '#Off by<span>差额</span>'],
-			(SELECT string_agg('<tr>' || refundx.report_cells(ARRAY[concat_ws('; ', format('%s, %s', b.label, b.currency),
-								CASE WHEN b.gap <> 0 THEN 'it opens with ' || refundx.report_money(b.gap, b.currency) || ' more than the day before closed with' END)],
+			(SELECT string_agg('<tr>' || refundx.report_cells(ARRAY[format('%s, %s', b.label, b.currency)],
 						ARRAY[refundx.report_money(b.opening, b.currency), refundx.report_money(b.came_in, b.currency), refundx.report_money(b.went_out, b.currency),
 							  refundx.report_money(b.closing, b.currency), refundx.report_money(b.off_by, b.currency)]) || '</tr>', '' ORDER BY b.kind)
 			   FROM refundx.report_bills(r) b WHERE b.is_ledger AND b.closing IS NOT NULL)), '')
+		|| coalesce(refundx.report_table(ARRAY['Proof<span>证明</span>', '#By the bill<span>账单</span>', '#Reckoned<span>核算</span>', '#Difference<span>差额</span>', 'Holds<span>是否相符</span>'],
+			(SELECT string_agg('<tr>' || refundx.report_cells(ARRAY[format('%s: %s', p.bill, w.words)],
+						ARRAY[refundx.report_money(p.by_bill, p.currency), coalesce(refundx.report_money(p.reckoned, p.currency), '-'), coalesce(refundx.report_money(p.difference, p.currency), '-')])
+						|| CASE WHEN p.holds THEN '<td class="good">yes</td>' WHEN p.holds IS NULL THEN '<td class="soft">no bill of the day before</td>' ELSE '<td class="bad">no</td>' END || '</tr>', '' ORDER BY p.n)
+			   FROM refundx.report_balance(r) WITH ORDINALITY p (bill, item, by_bill, reckoned, difference, currency, holds, n)
+			  CROSS JOIN LATERAL (SELECT CASE p.item WHEN 'opening' THEN 'it opens as the day before closed' WHEN 'closing' THEN 'opening + in - out = closing'
+													 ELSE p.item || ', and ours' END AS words) w)), '')
 $$;
 COMMENT ON FUNCTION refundx.report_html_bills(refundx.report_subject) IS 'The part of the report about the bills, and whether the channel''s ledgers add up';
 

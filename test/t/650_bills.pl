@@ -124,6 +124,27 @@ is($rx->sql('SELECT sum(tries) FROM refundx.bill'), $asked, 'and nobody asks');
 $rx->set('refundx.dispatch' => 'on');
 bill_comes($wechat, 'trade', 'afterwards they are fetched');
 
+# ---- a merchant whose keys are wrong; what fails for a day ----
+
+my $merchant = $rx->sql("SELECT merchant_id FROM refundx.channel WHERE name = 'wechat'");
+
+($wechat) = some_refunds('R5');
+$rx->sql("INSERT INTO refundx.merchant_pause (merchant_id, about, paused, since) VALUES ($merchant, 'refund', 'config', now())");
+forward(2 * 86400);
+ok($rx->poll("SELECT count(*) > 0 FROM refundx.bills WHERE channel = 'stripe' AND day > refundx.bill_day(now() + interval '$moved s', 0) - 2 AND state IN ('loaded', 'empty')"), 'others are asked');
+is($rx->sql("SELECT coalesce(sum(tries), 0) FROM refundx.bills WHERE channel = 'wechat' AND state = 'due'"), 0, 'a merchant whose keys are wrong is not');
+$sandbox->ctl('spoil', $all->merchant('wechat'), 'trade', '*', 'error', 1000);
+$rx->sql("DELETE FROM refundx.merchant_pause WHERE merchant_id = $merchant");
+ok($rx->poll("SELECT count(*) > 0 FROM refundx.bill WHERE merchant_id = $merchant AND kind = 'trade' AND state = 'due' AND failing_since IS NOT NULL"), 'what fails is tried again');
+is($rx->sql("SELECT count(*) FROM refundx.desk WHERE what = 'bill'"), 0, 'by itself');
+# a day, in the sandbox's time
+forward(3600);
+ok($rx->poll("SELECT count(*) > 0 FROM refundx.desk WHERE what = 'bill' AND reason LIKE 'nothing has come of asking for it for a day%'"), 'after a day it is a person\'s');
+is($rx->sql("SELECT count(*) > 0 FROM refundx.incidents WHERE kind = 'bill_not_had'"), 't', 'an incident, too');
+$sandbox->ctl('spoil', $all->merchant('wechat'), 'trade', '*', 'none');
+$rx->sql("SELECT refundx.bill_fetch(channel, kind, day, 'it works again') FROM refundx.bills WHERE state = 'with_person'");
+bill_comes($wechat, 'trade', 'who has it fetched');
+
 # ---- three days without a server ----
 
 $rx->node->stop('fast');
