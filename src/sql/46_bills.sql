@@ -16,7 +16,7 @@ COMMENT ON FUNCTION refundx.bill_load(text, text, date, bytea) IS
 Errors: RX034 the file is not a good bill of this merchant and day, RX035 the day is not over, RX008 no such channel, 22023 no such kind, RX026 inside a handler.';
 
 CREATE FUNCTION refundx.bill_load_file(channel text, kind text, day date, path text) RETURNS bigint
-LANGUAGE c VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'refundx_bill_load_file';
 COMMENT ON FUNCTION refundx.bill_load_file(text, text, date, text) IS
 'As bill_load, from a file on the server (an absolute path). Whoever calls it must have the rights of pg_read_server_files.
