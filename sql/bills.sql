@@ -76,6 +76,12 @@ SELECT f.* FROM unnest(ARRAY[
 -- A file of the server: for those who may read such files at all.
 SET SESSION AUTHORIZATION bl_operator;
 SELECT pg_temp.fails($$SELECT refundx.bill_load_file('bl', 'trade', '2024-11-22', '/etc/passwd')$$);
+-- nor does who may lend it to a function of somebody who may not
+CREATE FUNCTION pg_temp.lent() RETURNS bigint LANGUAGE sql SECURITY DEFINER
+AS $$SELECT refundx.bill_load_file('bl', 'trade', '2024-11-22', '/etc/passwd')$$;
+GRANT EXECUTE ON FUNCTION pg_temp.lent() TO PUBLIC;
+RESET SESSION AUTHORIZATION;
+SELECT pg_temp.fails('SELECT pg_temp.lent()');
 SET SESSION AUTHORIZATION bl_reader;
 SELECT pg_temp.fails($$SELECT refundx.bill_load_file('bl', 'trade', '2024-11-22', 'passwd')$$);
 SELECT pg_temp.fails($$SELECT refundx.bill_load_file('bl', 'trade', '2024-11-22', '/nowhere/at/all')$$);

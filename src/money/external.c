@@ -19,6 +19,7 @@
 #include "money/incident.h"
 #include "utils/builtins.h"
 
+static bool payment_learned(int64 payment_id, const EvidenceFacts *e);
 static int64 count_against(int64 payment_id, const EvidenceFacts *e);
 
 /*
@@ -144,7 +145,7 @@ external_keep(const EvidenceFacts *e, char **note)
 				: "the channel speaks of a refund, and of a payment, that are not known here");
 	values_text(&v, "Find out who made it: the channel's console, another system, or this database before a restore.");
 	values_text(&v, product_name(e->about));
-	if (statement_run(&insert, &v) == 0)
+	if (statement_run(&insert, &v) == 0 && !payment_learned(payment_id, e))
 	{
 		*note = psprintf("a %s made elsewhere; known", product_name(e->about));
 		return true;
@@ -163,6 +164,31 @@ external_keep(const EvidenceFacts *e, char **note)
 	*note = e->about == PRODUCT_TRANSFER ? "a withdrawal made elsewhere"
 		: psprintf("a refund made elsewhere; %lld counted against the payment", (long long) counted);
 	return true;
+}
+
+/*
+ * A fund bill says of a refund only that money went out; the trade bill, which comes
+ * a moment later, of which payment it is.
+ */
+static bool
+payment_learned(int64 payment_id, const EvidenceFacts *e)
+{
+	static Statement learn = {
+		"UPDATE refundx.external_refund SET payment_id = $3, amount = coalesce($4, amount), evidence_id = $5,"
+		"       person_reason = 'the channel speaks of a refund that was not made here'"
+		" WHERE merchant_id = $1 AND about = 'refund' AND wire_no = $2 AND payment_id IS NULL AND ignored_at IS NULL",
+		ARGS(INT4OID, TEXTOID, INT8OID, INT8OID, INT8OID)
+	};
+	Values		v = {0};
+
+	if (payment_id == 0)
+		return false;
+	values_int4(&v, e->merchant_id);
+	values_text(&v, e->wire_no);
+	values_int8(&v, payment_id);
+	values_datum(&v, Int64GetDatum(e->amount), !e->has_amount);
+	values_int8(&v, e->evidence_id);
+	return statement_run(&learn, &v) == 1;
 }
 
 /*

@@ -54,6 +54,8 @@ recovery_begin(const char *cause, const char *why, int64 since, Recovery *r)
 		ARGS(INT8OID, INT8OID, INT8OID)
 	};
 	static Statement no_claims = {"LOCK TABLE refundx.pause IN EXCLUSIVE MODE", NO_ARGS};
+	/* what a merchant has made is looked for once an hour only: its first may be younger */
+	static Statement look_again = {"UPDATE refundx.bill_plan SET looked_at = NULL WHERE first_day IS NULL", NO_ARGS};
 	bool		any;
 	int64		gap_from;
 	Values		v = {0};
@@ -75,6 +77,7 @@ recovery_begin(const char *cause, const char *why, int64 since, Recovery *r)
 	r->recovery_id = row_int8(0, 1);
 	r->asked = (int64) lost_mark_all(r->recovery_id, why);
 	r->notices = (int64) lost_stop_notices(why);
+	statement_run(&look_again, NULL);
 	values_reset(&v);
 	values_int8(&v, r->recovery_id);
 	values_int8(&v, r->asked);

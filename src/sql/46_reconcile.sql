@@ -251,7 +251,7 @@ DECLARE
 	ours text := coalesce(nullif(refundx.reconcile_ours(s), ''),
 		$q$SELECT NULL::text COLLATE "C" AS wire_no, NULL::text COLLATE "C" AS about, NULL::bigint AS amount,
 				  NULL::text COLLATE "C" AS currency, NULL::boolean AS paid, NULL::boolean AS accepted WHERE false$q$);
-	extra text := '';
+	marked text := format('SELECT l.*, false AS extra FROM (%s) l', lines);
 	books int;
 	clean_lines bigint;
 	clean_ours bigint;
@@ -261,8 +261,9 @@ BEGIN
 	IF books > 1 THEN
 		PERFORM refundx.reconcile_twice(lines);
 	END IF;
+	-- joined, for there may be as many of them as lines
 	IF EXISTS (SELECT FROM pg_temp.rx_extra) THEN
-		extra := 'AND (coalesce(l.about, o.about), coalesce(l.number, o.wire_no)) NOT IN (SELECT about, number FROM pg_temp.rx_extra)';
+		marked := format('SELECT l.*, x.number IS NOT NULL AS extra FROM (%s) l LEFT JOIN (SELECT DISTINCT about, number FROM pg_temp.rx_extra) x USING (about, number)', lines);
 	END IF;
 	EXECUTE format($q$
 		WITH l AS NOT MATERIALIZED (%1$s), o AS NOT MATERIALIZED (%2$s),
@@ -273,10 +274,10 @@ BEGIN
 			 WHERE (l.amount = o.amount AND l.currency = o.currency
 					AND CASE l.movement WHEN 'paid' THEN o.paid OR l.bill_id = ANY (%3$L::bigint[])
 										WHEN 'under_way' THEN true WHEN 'abnormal' THEN NOT o.accepted ELSE false END
-					AND %4$s %5$s) IS NOT TRUE
+					AND %4$s AND NOT l.extra) IS NOT TRUE
 			 GROUP BY 1, 2, 3)
 		INSERT INTO pg_temp.rx_total SELECT o.about, o.currency, count(*), sum(o.amount) FROM o GROUP BY 1, 2$q$,
-		lines, ours, s.taken, refundx.reconcile_fee_text(s), extra);
+		marked, ours, s.taken, refundx.reconcile_fee_text(s));
 	/*
 	 * Of one bill: each of ours that agrees has a line, and each line one of ours.  More
 	 * lines than ours, then: some are there twice, and are looked for.
@@ -287,11 +288,11 @@ BEGIN
 		PERFORM refundx.reconcile_twice(lines);
 		INSERT INTO pg_temp.rx_number (about, number, expected)
 			SELECT x.about, x.number, true FROM pg_temp.rx_extra x
-			 WHERE x.again AND (x.about, x.number) NOT IN (SELECT n.about, n.number FROM pg_temp.rx_number n);
+			 WHERE x.again AND NOT EXISTS (SELECT FROM pg_temp.rx_number n WHERE n.about = x.about AND n.number = x.number);
 	END IF;
 	INSERT INTO pg_temp.rx_number (about, number, expected)
 		SELECT DISTINCT x.about, x.number, false FROM pg_temp.rx_extra x
-		 WHERE (x.about, x.number) NOT IN (SELECT n.about, n.number FROM pg_temp.rx_number n);
+		 WHERE NOT EXISTS (SELECT FROM pg_temp.rx_number n WHERE n.about = x.about AND n.number = x.number);
 END
 $$;
 COMMENT ON FUNCTION refundx.reconcile_compare(refundx.reconcile_subject) IS

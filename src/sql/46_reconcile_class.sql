@@ -18,6 +18,8 @@ BEGIN
 	UPDATE pg_temp.rx_number n SET instruction_id = f.instruction_id, former = true
 	  FROM refundx.former_number f
 	 WHERE n.instruction_id IS NULL AND f.merchant_id = s.merchant_id AND f.wire_no = n.number AND f.about = n.about;
+	-- with the statistics of before it would look as if none were ours
+	ANALYZE pg_temp.rx_number;
 END
 $$;
 COMMENT ON FUNCTION refundx.reconcile_resolve(refundx.reconcile_subject) IS 'Finds whose the numbers are. Errors: as SQL''s';
@@ -49,7 +51,7 @@ BEGIN
 		 WHERE l.bill_id = ANY (%L::bigint[]) AND l.movement IN ('paid', 'under_way', 'abnormal', 'failed', 'came_back') %s$q$,
 		s.channel_kind, bills,
 		CASE only_what
-			WHEN 'expected' THEN $q$AND n.expected AND (n.about, n.number) NOT IN (SELECT about, number FROM pg_temp.rx_seen)$q$
+			WHEN 'expected' THEN $q$AND n.expected AND NOT EXISTS (SELECT FROM pg_temp.rx_seen r WHERE r.about = n.about AND r.number = n.number)$q$
 			WHEN 'gone' THEN $q$AND (n.about, n.number) IN (SELECT about, number FROM pg_temp.rx_seen GROUP BY 1, 2
 															  HAVING bool_or(taken) AND NOT bool_or(movement = 'came_back'))$q$
 			ELSE '' END);
@@ -75,7 +77,7 @@ BEGIN
 	ANALYZE pg_temp.rx_seen;
 	SELECT greatest(min(((i.first_attempt_at AT TIME ZONE 'UTC') + s.utc_offset)::date) - 1, s.day - 45) INTO first
 	  FROM pg_temp.rx_number n JOIN refundx.instruction i USING (instruction_id)
-	 WHERE n.expected AND (n.about, n.number) NOT IN (SELECT r.about, r.number FROM pg_temp.rx_seen r);
+	 WHERE n.expected AND NOT EXISTS (SELECT FROM pg_temp.rx_seen r WHERE r.about = n.about AND r.number = n.number);
 	IF first < s.day - near THEN
 		PERFORM refundx.reconcile_look(s, first, s.day - near - 1, 'expected');
 	END IF;
@@ -88,7 +90,7 @@ BEGIN
 	END IF;
 	IF first <= last THEN
 		IF EXISTS (SELECT FROM pg_temp.rx_number n
-					WHERE n.expected AND (n.about, n.number) NOT IN (SELECT r.about, r.number FROM pg_temp.rx_seen r)) THEN
+					WHERE n.expected AND NOT EXISTS (SELECT FROM pg_temp.rx_seen r WHERE r.about = n.about AND r.number = n.number)) THEN
 			PERFORM refundx.reconcile_look(s, first, last, 'expected');
 		END IF;
 		IF EXISTS (SELECT FROM pg_temp.rx_seen r JOIN pg_temp.rx_number n USING (about, number) JOIN refundx.instruction i USING (instruction_id)
@@ -100,6 +102,20 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION refundx.reconcile_seen(refundx.reconcile_subject, date) IS 'Fetches all lines that can matter for the numbers in question. Errors: as SQL''s';
+
+-- What an earlier run over this day called settled by the bill, stays that.
+CREATE FUNCTION refundx.reconcile_stays(s refundx.reconcile_subject) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET enable_nestloop = off SET jit = off
+AS $$
+BEGIN
+	UPDATE pg_temp.rx_class c SET class = 'settled_by_bill'
+	  FROM refundx.bill_word w
+	 WHERE w.merchant_id = s.merchant_id AND w.day = s.day AND w.about = c.about AND w.wire_no = c.number
+	   AND w.class = 'settled_by_bill' AND c.class = 'matched';
+END
+$$;
+COMMENT ON FUNCTION refundx.reconcile_stays(refundx.reconcile_subject) IS 'What was settled by the bill is so at the next run, too. Errors: as SQL''s';
 
 /*
  * What the channel's books say of each number, all its lines together, and what that is
@@ -207,11 +223,8 @@ BEGIN
 	s.day, refundx.reconcile_fee_text(s), s.merchant_id,
 	(SELECT array_agg(a) FROM unnest(s.covers) a WHERE refundx.reconcile_complete(s, a, s.day, refundx.reconcile_until(s, a))),
 	s.utc_offset, s, s.delay);
-	-- what the last run over this day called the bill's word, it stays
-	UPDATE pg_temp.rx_class c SET class = 'settled_by_bill'
-	  FROM refundx.bill_word w
-	 WHERE w.merchant_id = s.merchant_id AND w.day = s.day AND w.about = c.about AND w.wire_no = c.number
-	   AND w.class = 'settled_by_bill' AND c.class = 'matched';
+	PERFORM refundx.reconcile_stays(s);
+	ANALYZE pg_temp.rx_class;
 END
 $$;
 COMMENT ON FUNCTION refundx.reconcile_class(refundx.reconcile_subject) IS 'Puts each number in question into exactly one class: fills rx_class. Errors: as SQL''s';

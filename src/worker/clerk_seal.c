@@ -80,7 +80,7 @@ rest(Worker *self, int64 used_before)
 	int64		left = REST_PER_WORK * (used_us() - used_before) / 1000;
 	TimestampTz until = TimestampTzPlusMilliseconds(GetCurrentTimestamp(), left);
 
-	while (left > 0)
+	while (left > 0 && !self->db->clerk_wanted)
 	{
 		worker_wait(self, left);
 		left = TimestampDifferenceMilliseconds(GetCurrentTimestamp(), until);
@@ -99,7 +99,8 @@ seal_queue(Worker *self, Round *r, TimestampTz end_at)
 			return false;
 		if (r->lines == 0)
 			return true;
-		if (GetCurrentTimestamp() >= end_at)
+		/* a file of a bill has come: a new clerk reads it at once, and seals on */
+		if (GetCurrentTimestamp() >= end_at || self->db->clerk_wanted)
 			return false;
 		worker_report(self, r->sealer.n - r->sealer.next, 0, 0, "sealing the journal");
 		rest(self, used_before);
