@@ -763,6 +763,13 @@ CALL refundx.refund_now('wx', 'order-19b', 'R19b', 1900, 'too quiet',
 	sql "SELECT refundx.handler_remove('refund.succeeded', 'public.on_refund_succeeded', 'the scene is over');"
 }
 
+# What the bill says of a refund is what it was when the bill was made.
+arrived_there()
+{
+	"$dir/refundx-sandbox" ledger --data "$dir/sandbox" --tsv |
+		awk -F '\t' -v no="$1" '$1 == no && $3 == "SUCCESS" { found = 1 } END { exit !found }'
+}
+
 # The channel's bill of a day, as somebody downloads it from its web site: $dir/bill.csv.
 download_bill()
 {
@@ -790,6 +797,11 @@ SELECT pg_reload_conf() AS off;"
 	day=$(value "SELECT refundx.bill_day(submitted_at, 28800) FROM refundx.refunds WHERE refund_no = 'R20'")
 	expect "nobody asks" "SELECT doing LIKE '%dispatch is off%' FROM refundx.worker_status() WHERE kind = 'dispatcher'" t
 	expect_state R20 accepted
+	if ! wait_until 30 arrived_there R20; then
+		printf '%s  NOT as told: the channel has not paid R20%s\n' "$red" "$plain"
+		exit 1
+	fi
+	printf '  %sok%s  meanwhile WeChat has paid it\n' "$green" "$plain"
 	say "The next morning finance downloads yesterday's bill (the clerk would fetch it by itself, if it could). The demo moves refundx's clock by 26 hours:"
 	sql "ALTER SYSTEM SET refundx.clock_offset = '93600 s';
 SELECT pg_reload_conf() AS moved;"

@@ -106,13 +106,12 @@ DECLARE
 	channel text := (SELECT min(c.name) FROM refundx.bill b JOIN refundx.channel c USING (channel_id)
 					  WHERE b.merchant_id = $2 AND b.day = $3 AND b.state IN ('loaded', 'empty'));
 BEGIN
+	-- it notes which bills it has compared: another may have come meanwhile
 	PERFORM FROM refundx.reconcile(channel, $3);
-	UPDATE refundx.bill b SET reconciled_at = $1
-	 WHERE b.merchant_id = $2 AND b.day = $3 AND b.state IN ('loaded', 'empty') AND b.reconciled_at IS NULL;
 END
 $$;
 COMMENT ON FUNCTION refundx.bills_reconcile(timestamptz, int, date) IS
-'For the clerk: reconciles a merchant''s day, and notes that it has been done with the bills that there are. Errors: those of reconcile';
+'For the clerk: reconciles a merchant''s day with the bills of it that there are; what comes later is another round''s. Errors: those of reconcile';
 
 CREATE FUNCTION refundx.bill_fetch(channel text, kind text, day date, reason text) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp

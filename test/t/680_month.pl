@@ -58,8 +58,12 @@ sub plant_each
 	{
 		$books->sandbox->ctl('plant', @$_) unless $planted{ $_->[1] };
 	}
-	$books->sandbox->ctl('console-refund', $books->merchant($_), $books->payment_at_channel($_, "R${n}x2$_"), '-', 700)
-	  foreach $books->names;
+	foreach my $channel ($books->names)
+	{
+		# of a payment with nothing else to find about it: a contradiction would hold it
+		my ($of) = grep { !$planted{$_} } map { "R${n}x$_$channel" } 3 .. 6;
+		$books->sandbox->ctl('console-refund', $books->merchant($channel), $books->payment_at_channel($channel, $of), '-', 700);
+	}
 	$books->sandbox->ctl('console-transfer', $books->merchant($_), '-', 900) foreach qw(wechat alipay);
 	return;
 }
@@ -67,7 +71,7 @@ sub plant_each
 foreach my $n (1 .. $days)
 {
 	$books->submit(
-		map({ $books->refunds($_, "R${n}x", 2 + int(rand 3), $some) } $books->names),
+		map({ $books->refunds($_, "R${n}x", $n == 7 ? 6 : 2 + int(rand 3), $some) } $books->names),
 		map({ $books->withdrawals($_, "W${n}x", 1 + int(rand 2), $some) } qw(wechat alipay)));
 	$books->drain;
 	plant_each($n) if $n == 7;

@@ -198,10 +198,10 @@ sub fetched
 	my ($self, $until) = @_;
 
 	return $self->rx->poll(
-		"SELECT count(*) FILTER (WHERE state IN ('due', 'asked', 'fetched') OR (state = 'loaded' AND reconciled_at IS NULL)) = 0
+		"SELECT count(*) FILTER (WHERE state IN ('due', 'asked', 'fetched') OR (state IN ('loaded', 'empty') AND reconciled_at IS NULL)) = 0
 			AND max(day) >= '$until' FROM refundx.bill WHERE day <= '$until'")
 	  || diag($self->rx->sql("SELECT kind, day, state, due_at, tries, error, person_reason, reconciled_at FROM refundx.bill
-			WHERE state NOT IN ('empty', 'superseded') AND (state <> 'loaded' OR reconciled_at IS NULL) ORDER BY day, kind LIMIT 20"));
+			WHERE state <> 'superseded' AND (state NOT IN ('loaded', 'empty') OR reconciled_at IS NULL) ORDER BY day, kind LIMIT 20"));
 }
 
 # ---- the oracle ----
