@@ -72,6 +72,8 @@ subtest 'a cancel that is due stays due' => sub {
 	is(row($own, 'state, due_call'), 'accepted|query', 'its own answer ends it');
 	keep($own, 'callback', 'canceled', 1);
 	is(row($own, 'state'), 'canceled', 'and the channel\'s word the withdrawal');
+	# what is submitted from here on is not of a recovery
+	$rx->sql("SELECT refundx.recover_done('nothing was lost')");
 };
 
 subtest 'a repeat that is refused' => sub {
