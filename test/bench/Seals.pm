@@ -74,7 +74,7 @@ sub keeps_up
 
 	Bench::figure('seals', 'behind at the end of 5,000 lines a second', sprintf('%.1f s', $left / $rate),
 		sprintf('%.0f/s; the clerk comes every %d s', $rate, $interval), $left / $rate, '<=', 3 * $interval);
-	Bench::figure('seals', 'and sealed to the end after', sprintf('%.1f s', drained($server)), '', '');
+	Bench::figure('seals', 'and sealed to the end after', sprintf('%.1f s', drained($server)));
 	return;
 }
 
