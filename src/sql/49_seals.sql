@@ -140,7 +140,9 @@ CREATE VIEW refundx.seal_health AS
 				ELSE concat_ws('; ', 'the journal is sealed', 'last statement: ' || h.day,
 							   CASE WHEN NOT h.signed THEN 'not signed: refundx.seal_key names no key' END) END AS finding
 	  FROM (SELECT c.caught_up_at, EXISTS (SELECT FROM refundx.journal) AS lines, d.day, d.signature IS NOT NULL AS signed,
-				   (c.caught_up_at < clock_timestamp() - greatest(interval '5 min', 3 * current_setting('refundx.clerk_interval')::interval)) IS NOT FALSE AS late,
+				   -- before the clerk has been there for the first time, since the first line
+				   coalesce(c.caught_up_at, (SELECT j.at FROM refundx.journal j LIMIT 1))
+				   < clock_timestamp() - greatest(interval '5 min', 3 * current_setting('refundx.clerk_interval')::interval) AS late,
 				   EXISTS (SELECT FROM refundx.seal s WHERE s.seal_no = 1 AND s.sealed_at < refundx.desk_now() - interval '25 hours')
 				   AND d.day IS DISTINCT FROM greatest(d.day, ((refundx.desk_now() - interval '1 hour') AT TIME ZONE 'UTC')::date - 1) AS day_late
 			  FROM refundx.seal_cursor c
