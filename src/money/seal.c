@@ -148,7 +148,7 @@ read_cursor(Sealer *s)
 	s->block = row_int8(0, 2);
 	s->noted_block = row_int8(0, 3);
 	xid = row_text(0, 4);
-	s->noted_xid = xid ? strtou64(xid, NULL, 10) : 0;
+	s->noted_xid = xid ? strtoull(xid, NULL, 10) : 0;
 	s->swept_to = row_null(0, 5) ? PG_INT64_MIN : row_int8(0, 5);
 	s->sweep_began = row_time(0, 6);
 	s->horizon = row_time(0, 7);
@@ -209,12 +209,12 @@ advance(Sealer *s, int64 end)
 	uint64		oldest;
 
 	statement_run(&running, NULL);
-	oldest = strtou64(row_text(0, 1), NULL, 10);
+	oldest = strtoull(row_text(0, 1), NULL, 10);
 	if (s->noted_xid != 0 && oldest < s->noted_xid && s->noted_block - s->block < WAIT_BLOCKS)
 		return;
 	if (s->noted_xid != 0)
 		s->block = Max(s->block, s->noted_block);
-	s->noted_xid = strtou64(row_text(0, 2), NULL, 10);
+	s->noted_xid = strtoull(row_text(0, 2), NULL, 10);
 	s->noted_block = Max(s->block, end - OPEN_BLOCKS);
 }
 

@@ -7,10 +7,10 @@
  * it took, so that on two processors nobody loses more than two in a hundred, however
  * much there is to be sealed.  A line takes four or five microseconds: that is enough
  * for 8,000 lines a second.  What a burst has left is sealed when the burst is over.
- * Each seal is a
- * transaction of its own, so that nothing is lost when the clerk is killed, and
- * nothing is held for long.  What is left when its time is over is sealed in the
- * next round.
+ *
+ * Each seal is a transaction of its own, so that nothing is lost when the clerk is
+ * killed, and nothing is held for long.  What is left when its time is over is sealed
+ * in the next round.
  *
  * src/worker/clerk_seal.c
  *
