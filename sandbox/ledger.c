@@ -317,3 +317,19 @@ log_answer(const SbRequest *req)
 	}
 	buf_addc(&text, '\n');
 }
+
+/* ---- a record's members ---- */
+
+const char *
+record_string(const json_t *record, const char *name)
+{
+	const char *s = json_string_value(json_object_get(record, name));
+
+	return s ? s : "";
+}
+
+int64_t
+record_int(const json_t *record, const char *name)
+{
+	return json_integer_value(json_object_get(record, name));
+}

@@ -191,20 +191,6 @@ model_miss(const char *mchid, const char *key)
 
 /* ---- applying records ---- */
 
-static const char *
-get_string(const json_t *rec, const char *name)
-{
-	const char *s = json_string_value(json_object_get(rec, name));
-
-	return s ? s : "";
-}
-
-static int64_t
-get_int(const json_t *rec, const char *name)
-{
-	return json_integer_value(json_object_get(rec, name));
-}
-
 static void *
 list_add(void ***list, size_t *count, size_t *cap, void *item)
 {
@@ -219,7 +205,7 @@ list_add(void ***list, size_t *count, size_t *cap, void *item)
 static void
 apply_order(const json_t *rec, int64_t seq)
 {
-	SbMerchant *m = model_merchant(get_string(rec, "mchid"));
+	SbMerchant *m = model_merchant(record_string(rec, "mchid"));
 	SbOrder    *o;
 	char		key[KEY_MAX];
 
@@ -227,11 +213,11 @@ apply_order(const json_t *rec, int64_t seq)
 		return;
 	o = must_alloc(sizeof(*o));
 	o->merchant = m;
-	str_copy(o->transaction_id, sizeof(o->transaction_id), get_string(rec, "transaction_id"));
-	str_copy(o->out_trade_no, sizeof(o->out_trade_no), get_string(rec, "out_trade_no"));
-	o->total = get_int(rec, "total");
-	o->payer_total = get_int(rec, "payer_total");
-	o->created = get_int(rec, "wall");
+	str_copy(o->transaction_id, sizeof(o->transaction_id), record_string(rec, "transaction_id"));
+	str_copy(o->out_trade_no, sizeof(o->out_trade_no), record_string(rec, "out_trade_no"));
+	o->total = record_int(rec, "total");
+	o->payer_total = record_int(rec, "payer_total");
+	o->created = record_int(rec, "wall");
 	o->sequence = seq;
 	map_put(&model.orders, make_key(key, m->mchid, "t/", o->transaction_id), o);
 	map_put(&model.orders, make_key(key, m->mchid, "o/", o->out_trade_no), o);
@@ -241,8 +227,8 @@ apply_order(const json_t *rec, int64_t seq)
 static void
 refund_set_next(SbRefund *r, const json_t *rec)
 {
-	r->next_at = get_int(rec, "next_at");
-	if (r->next_at > 0 && refund_status_parse(get_string(rec, "next"), &r->next_status))
+	r->next_at = record_int(rec, "next_at");
+	if (r->next_at > 0 && refund_status_parse(record_string(rec, "next"), &r->next_status))
 		refunds_schedule(r);
 	else
 		r->next_at = 0;
@@ -251,10 +237,10 @@ refund_set_next(SbRefund *r, const json_t *rec)
 static void
 apply_refund(const json_t *rec, int64_t seq)
 {
-	SbMerchant *m = model_merchant(get_string(rec, "mchid"));
-	SbOrder    *o = m ? model_order(m, get_string(rec, "transaction_id"), NULL) : NULL;
-	const SbChannel *channel = channel_by_name(get_string(rec, "channel"));
-	const char *url = get_string(rec, "notify_url");
+	SbMerchant *m = model_merchant(record_string(rec, "mchid"));
+	SbOrder    *o = m ? model_order(m, record_string(rec, "transaction_id"), NULL) : NULL;
+	const SbChannel *channel = channel_by_name(record_string(rec, "channel"));
+	const char *url = record_string(rec, "notify_url");
 	SbRefund   *r,
 			   *earlier;
 	char		key[KEY_MAX];
@@ -264,21 +250,21 @@ apply_refund(const json_t *rec, int64_t seq)
 	r = must_alloc(sizeof(*r));
 	r->channel = channel;
 	r->order = o;
-	str_copy(r->no, sizeof(r->no), get_string(rec, "no"));
-	str_copy(r->refund_id, sizeof(r->refund_id), get_string(rec, "refund_id"));
-	str_copy(r->sub_mchid, sizeof(r->sub_mchid), get_string(rec, "sub_mchid"));
-	str_copy(r->digest, sizeof(r->digest), get_string(rec, "digest"));
-	str_copy(r->outcome, sizeof(r->outcome), get_string(rec, "outcome"));
+	str_copy(r->no, sizeof(r->no), record_string(rec, "no"));
+	str_copy(r->refund_id, sizeof(r->refund_id), record_string(rec, "refund_id"));
+	str_copy(r->sub_mchid, sizeof(r->sub_mchid), record_string(rec, "sub_mchid"));
+	str_copy(r->digest, sizeof(r->digest), record_string(rec, "digest"));
+	str_copy(r->outcome, sizeof(r->outcome), record_string(rec, "outcome"));
 	r->notify_url = *url ? must_strdup(url) : NULL;
 	r->data = json_incref(json_object_get(rec, "data"));
-	r->amount = get_int(rec, "amount");
-	r->created = get_int(rec, "wall");
+	r->amount = record_int(rec, "amount");
+	r->created = record_int(rec, "wall");
 	r->sequence = seq;
-	r->visible_at = get_int(rec, "visible_at");
+	r->visible_at = record_int(rec, "visible_at");
 	r->status = REFUND_PROCESSING;
 	o->taken += r->amount;
 	o->parts++;
-	o->last_refund_at = get_int(rec, "t");
+	o->last_refund_at = record_int(rec, "t");
 	r->before = o->last;
 	o->last = r;
 	if (channel->number_per_order)
@@ -302,11 +288,11 @@ apply_refund(const json_t *rec, int64_t seq)
 static void
 apply_settle(const json_t *rec, int64_t seq)
 {
-	SbRefund   *r = model_refund_by_id(get_string(rec, "mchid"), get_string(rec, "refund_id"));
+	SbRefund   *r = model_refund_by_id(record_string(rec, "mchid"), record_string(rec, "refund_id"));
 	RefundStatus status;
 
 	(void) seq;
-	if (r == NULL || !refund_status_parse(get_string(rec, "status"), &status))
+	if (r == NULL || !refund_status_parse(record_string(rec, "status"), &status))
 		return;
 	if (status == REFUND_CLOSED && r->status != REFUND_CLOSED)
 	{
@@ -315,7 +301,7 @@ apply_settle(const json_t *rec, int64_t seq)
 	}
 	r->returned = r->status == REFUND_SUCCESS && status == REFUND_CLOSED;
 	r->status = status;
-	r->settled = get_int(rec, "wall");
+	r->settled = record_int(rec, "wall");
 	if (r->first_settled == 0)
 	{
 		r->first_settled = r->settled;
@@ -336,13 +322,13 @@ apply_miss(const json_t *rec, int64_t seq)
 	char		key[KEY_MAX];
 	SbMiss	   *miss;
 
-	miss_key(key, get_string(rec, "mchid"), get_string(rec, "no"));
+	miss_key(key, record_string(rec, "mchid"), record_string(rec, "no"));
 	miss = map_get(&model.misses, key);
 	if (miss == NULL)
 	{
 		miss = must_alloc(sizeof(*miss));
 		miss->first = seq;
-		miss->first_at = get_int(rec, "t");
+		miss->first_at = record_int(rec, "t");
 		map_put(&model.misses, key, miss);
 	}
 	miss->count++;
@@ -351,7 +337,7 @@ apply_miss(const json_t *rec, int64_t seq)
 static void
 apply_callback(const json_t *rec, int64_t seq)
 {
-	SbMerchant *m = model_merchant(get_string(rec, "mchid"));
+	SbMerchant *m = model_merchant(record_string(rec, "mchid"));
 	SbCallback *cb;
 
 	(void) seq;
@@ -360,19 +346,19 @@ apply_callback(const json_t *rec, int64_t seq)
 	cb = must_alloc(sizeof(*cb));
 	cb->merchant = m;
 	cb->channel = m->channel;
-	cb->kind = must_strdup(get_string(rec, "kind"));
-	cb->refund = model_refund_by_id(m->mchid, get_string(rec, "refund_id"));
-	cb->url = must_strdup(get_string(rec, "url"));
+	cb->kind = must_strdup(record_string(rec, "kind"));
+	cb->refund = model_refund_by_id(m->mchid, record_string(rec, "refund_id"));
+	cb->url = must_strdup(record_string(rec, "url"));
 	cb->data = json_incref(json_object_get(rec, "data"));
-	str_copy(cb->event_id, sizeof(cb->event_id), get_string(rec, "event_id"));
-	refund_status_parse(get_string(rec, "says"), &cb->says);
+	str_copy(cb->event_id, sizeof(cb->event_id), record_string(rec, "event_id"));
+	refund_status_parse(record_string(rec, "says"), &cb->says);
 	cb->flavour = json_is_true(json_object_get(rec, "signtest")) ? CALLBACK_SIGNTEST : CALLBACK_TRUE;
-	cb->due = get_int(rec, "due");
+	cb->due = record_int(rec, "due");
 	/* ids are positions, so that a record of a try finds its callback */
 	list_add((void ***) &model.callback_list, &model.callback_count, &model.callback_cap, cb);
 	cb->id = (int64_t) model.callback_count;
 	cb->transfer = strcmp(cb->kind, "transfer") == 0 ?
-		model_transfer_by_id(m->mchid, get_string(cb->data, "transfer_id")) : NULL;
+		model_transfer_by_id(m->mchid, record_string(cb->data, "transfer_id")) : NULL;
 	cb->finished = (cb->refund == NULL && strcmp(cb->kind, "refund") == 0) ||
 		(cb->transfer == NULL && strcmp(cb->kind, "transfer") == 0);
 	if (!cb->finished)
@@ -382,7 +368,7 @@ apply_callback(const json_t *rec, int64_t seq)
 static void
 apply_try(const json_t *rec, int64_t seq)
 {
-	int64_t		id = get_int(rec, "callback");
+	int64_t		id = record_int(rec, "callback");
 	SbCallback *cb;
 
 	(void) seq;
@@ -390,7 +376,7 @@ apply_try(const json_t *rec, int64_t seq)
 		return;
 	cb = model.callback_list[id - 1];
 	cb->tries++;
-	cb->due = get_int(rec, "due");
+	cb->due = record_int(rec, "due");
 	cb->finished = json_is_true(json_object_get(rec, "finished"));
 	if (!cb->finished)
 		callbacks_schedule(cb);
@@ -405,14 +391,14 @@ apply_try(const json_t *rec, int64_t seq)
 static void
 apply_notify_url(const json_t *rec, int64_t seq)
 {
-	SbMerchant *m = model_merchant(get_string(rec, "mchid"));
-	const char *url = get_string(rec, "url");
+	SbMerchant *m = model_merchant(record_string(rec, "mchid"));
+	const char *url = record_string(rec, "url");
 	char	  **place;
 
 	(void) seq;
 	if (m == NULL)
 		return;
-	place = strcmp(get_string(rec, "e"), "gateway_url") == 0 ? &m->gateway_url : &m->notify_url;
+	place = strcmp(record_string(rec, "e"), "gateway_url") == 0 ? &m->gateway_url : &m->notify_url;
 	free(*place);
 	*place = *url ? must_strdup(url) : NULL;
 }
@@ -423,20 +409,20 @@ apply_sms(const json_t *rec, int64_t seq)
 	SbSms	   *sms = must_alloc(sizeof(*sms));
 
 	sms->id = seq;
-	str_copy(sms->provider, sizeof(sms->provider), get_string(rec, "provider"));
-	str_copy(sms->phone, sizeof(sms->phone), get_string(rec, "phone"));
-	str_copy(sms->out_id, sizeof(sms->out_id), get_string(rec, "out_id"));
-	str_copy(sms->biz_id, sizeof(sms->biz_id), get_string(rec, "biz_id"));
-	str_copy(sms->template, sizeof(sms->template), get_string(rec, "template"));
-	sms->param = must_strdup(get_string(rec, "param"));
-	sms->at = get_int(rec, "wall");
+	str_copy(sms->provider, sizeof(sms->provider), record_string(rec, "provider"));
+	str_copy(sms->phone, sizeof(sms->phone), record_string(rec, "phone"));
+	str_copy(sms->out_id, sizeof(sms->out_id), record_string(rec, "out_id"));
+	str_copy(sms->biz_id, sizeof(sms->biz_id), record_string(rec, "biz_id"));
+	str_copy(sms->template, sizeof(sms->template), record_string(rec, "template"));
+	sms->param = must_strdup(record_string(rec, "param"));
+	sms->at = record_int(rec, "wall");
 	list_add((void ***) &model.sms_list, &model.sms_count, &model.sms_cap, sms);
 }
 
 static void
 apply_topup(const json_t *rec, int64_t seq)
 {
-	SbMerchant *m = model_merchant(get_string(rec, "mchid"));
+	SbMerchant *m = model_merchant(record_string(rec, "mchid"));
 
 	if (m != NULL)
 		m->funded_at = seq;
@@ -446,7 +432,7 @@ static void
 apply_sms_mode(const json_t *rec, int64_t seq)
 {
 	(void) seq;
-	sms_mode_parse(get_string(rec, "mode"), &model.sms_mode);
+	sms_mode_parse(record_string(rec, "mode"), &model.sms_mode);
 }
 
 static void
@@ -460,12 +446,12 @@ static void
 apply_advance(const json_t *rec, int64_t seq)
 {
 	(void) seq;
-	model.advanced_ms += get_int(rec, "ms");
+	model.advanced_ms += record_int(rec, "ms");
 	/* the time itself is kept by "t", which every record has */
 	if (sandbox.live)
-		clock_advance(get_int(rec, "ms"));
+		clock_advance(record_int(rec, "ms"));
 	else
-		model.last_time += get_int(rec, "ms");
+		model.last_time += record_int(rec, "ms");
 }
 
 static const struct
@@ -499,19 +485,19 @@ static const struct
 void
 model_apply(json_t *record, int64_t seq)
 {
-	const char *event = get_string(record, "e");
+	const char *event = record_string(record, "e");
 	const SbChannel *channel;
 	size_t		i;
 
-	if (get_int(record, "t") > model.last_time)
-		model.last_time = get_int(record, "t");
+	if (record_int(record, "t") > model.last_time)
+		model.last_time = record_int(record, "t");
 	for (i = 0; i < sizeof(appliers) / sizeof(appliers[0]); i++)
 		if (strcmp(appliers[i].event, event) == 0)
 		{
 			appliers[i].apply(record, seq);
 			return;
 		}
-	channel = channel_by_name(get_string(record, "channel"));
+	channel = channel_by_name(record_string(record, "channel"));
 	if (channel != NULL && channel->apply != NULL)
 		channel->apply(record, seq);
 }

@@ -68,20 +68,6 @@ other_move_at(size_t i)
 
 /* ---- applying records ---- */
 
-static const char *
-get_string(const json_t *rec, const char *name)
-{
-	const char *s = json_string_value(json_object_get(rec, name));
-
-	return s ? s : "";
-}
-
-static int64_t
-get_int(const json_t *rec, const char *name)
-{
-	return json_integer_value(json_object_get(rec, name));
-}
-
 static bool
 parse_class(const char *s, PlantClass *out)
 {
@@ -99,20 +85,20 @@ parse_class(const char *s, PlantClass *out)
 void
 apply_plant(const json_t *rec, int64_t seq)
 {
-	SbMerchant *m = model_merchant(get_string(rec, "mchid"));
-	SbRefund   *r = m ? model_refund_by_id(m->mchid, get_string(rec, "refund_id")) : NULL;
-	SbTransfer *t = m ? model_transfer_by_id(m->mchid, get_string(rec, "transfer_id")) : NULL;
+	SbMerchant *m = model_merchant(record_string(rec, "mchid"));
+	SbRefund   *r = m ? model_refund_by_id(m->mchid, record_string(rec, "refund_id")) : NULL;
+	SbTransfer *t = m ? model_transfer_by_id(m->mchid, record_string(rec, "transfer_id")) : NULL;
 	SbPlant    *p;
 	SbPlant   **last;
 	PlantClass	class;
 
 	(void) seq;
-	if ((r == NULL && t == NULL) || !parse_class(get_string(rec, "class"), &class))
+	if ((r == NULL && t == NULL) || !parse_class(record_string(rec, "class"), &class))
 		return;
 	p = must_alloc(sizeof(*p));
 	p->class = class;
-	p->by = get_int(rec, "by");
-	str_copy(p->status, sizeof(p->status), get_string(rec, "status"));
+	p->by = record_int(rec, "by");
+	str_copy(p->status, sizeof(p->status), record_string(rec, "status"));
 	p->merchant = m;
 	p->refund = r;
 	p->transfer = r ? NULL : t;
@@ -130,23 +116,23 @@ apply_plant(const json_t *rec, int64_t seq)
 void
 apply_books(const json_t *rec, int64_t seq)
 {
-	SbMerchant *m = model_merchant(get_string(rec, "mchid"));
+	SbMerchant *m = model_merchant(record_string(rec, "mchid"));
 
 	(void) seq;
 	if (m == NULL)
 		return;
 	if (json_is_integer(json_object_get(rec, "fee_rate")))
-		m->fee_rate = get_int(rec, "fee_rate");
+		m->fee_rate = record_int(rec, "fee_rate");
 	if (json_is_integer(json_object_get(rec, "basic")))
-		m->opening[BOOK_BASIC] = get_int(rec, "basic");
+		m->opening[BOOK_BASIC] = record_int(rec, "basic");
 	if (json_is_integer(json_object_get(rec, "operation")))
-		m->opening[BOOK_OPERATION] = get_int(rec, "operation");
+		m->opening[BOOK_OPERATION] = record_int(rec, "operation");
 }
 
 void
 apply_move(const json_t *rec, int64_t seq)
 {
-	SbMerchant *m = model_merchant(get_string(rec, "mchid"));
+	SbMerchant *m = model_merchant(record_string(rec, "mchid"));
 	OtherMove  *move;
 
 	if (m == NULL)
@@ -154,10 +140,10 @@ apply_move(const json_t *rec, int64_t seq)
 	move = must_alloc(sizeof(*move));
 	move->merchant = m;
 	move->sequence = seq;
-	move->at = get_int(rec, "wall");
-	move->change = get_int(rec, "change");
-	book_account_parse(get_string(rec, "account"), &move->account);
-	str_copy(move->text, sizeof(move->text), get_string(rec, "text"));
+	move->at = record_int(rec, "wall");
+	move->change = record_int(rec, "change");
+	book_account_parse(record_string(rec, "account"), &move->account);
+	str_copy(move->text, sizeof(move->text), record_string(rec, "text"));
 	if (move_count == move_cap)
 	{
 		move_cap = move_cap ? move_cap * 2 : 64;

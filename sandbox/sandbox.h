@@ -491,6 +491,10 @@ extern bool ledger_open(const char *path, bool writable, char *err, size_t errsi
 extern void ledger_commit(void);
 extern void ledger_close(void);
 extern int64_t ledger_sequence(void);
+
+/* A member of a record; "" or 0 if it has none of that name. */
+extern const char *record_string(const json_t *record, const char *name);
+extern int64_t record_int(const json_t *record, const char *name);
 extern int64_t ledger_commits(void);
 extern int64_t ledger_torn_bytes(void);
 

@@ -85,6 +85,21 @@ extern void stripe_error(StripeCall *c, const StripeError *e, bool store);
 extern void stripe_fail(StripeError *e, int status, const char *code, const char *param,
 						const char *fmt,...) __attribute__((format(printf, 5, 6)));
 
+/* Which page of a list is wanted: of its beginning, or after or before an item. */
+typedef struct StripePage
+{
+	int64_t		limit;
+	const char *after;
+	const char *before;
+} StripePage;
+
+/*
+ * Items [*from, *to) of a list of `count`, and whether there are more that way; `at` is
+ * where the named item is, -1 if nowhere, and then this is an error about `what`.
+ */
+extern bool stripe_find_page(const char *what, const StripePage *page, int64_t at, int64_t count,
+							 int64_t *from, int64_t *to, bool *more, StripeError *e);
+
 /* ---- stripe_form.c ---- */
 extern json_t *stripe_form(const char *text, size_t len, const char **why);
 

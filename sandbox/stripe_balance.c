@@ -240,34 +240,15 @@ position(const Movements *list, const char *wanted_id)
 	return -1;
 }
 
-/* Items [*from, *to), and whether there are more that way. */
 static bool
 find_page(const Movements *list, const BalanceCall *call, int64_t *from, int64_t *to, bool *more,
 		  StripeError *e)
 {
 	const char *cursor = call->after ? call->after : call->before;
 	int64_t		at = cursor ? position(list, cursor) : -1;
-	int64_t		count = (int64_t) list->count;
 
-	if (cursor != NULL && at < 0)
-	{
-		stripe_fail(e, 400, "resource_missing", call->after ? "starting_after" : "ending_before",
-					"No such balance transaction: '%.80s'", cursor);
-		return false;
-	}
-	if (call->before != NULL)
-	{
-		*from = at > call->limit ? at - call->limit : 0;
-		*to = at;
-		*more = *from > 0;
-	}
-	else
-	{
-		*from = at + 1;
-		*to = count - *from > call->limit ? *from + call->limit : count;
-		*more = *to < count;
-	}
-	return true;
+	return stripe_find_page("balance transaction", &(StripePage) {call->limit, call->after, call->before},
+							at, (int64_t) list->count, from, to, more, e);
 }
 
 /* Is there something wrong with asking, for the day that `from` is in? */

@@ -182,34 +182,42 @@ position(const SbMerchant *m, const Items *list, const char *id)
 
 /* ---- the page ---- */
 
-/* Items [*from, *to) of the list, and whether there are more that way. */
-static bool
-find_page(const SbMerchant *m, const Items *list, const ListCall *call,
-		  int64_t *from, int64_t *to, bool *more, StripeError *e)
+bool
+stripe_find_page(const char *what, const StripePage *page, int64_t at, int64_t count,
+				 int64_t *from, int64_t *to, bool *more, StripeError *e)
 {
-	const char *cursor = call->after ? call->after : call->before;
-	int64_t		at = cursor ? position(m, list, cursor) : -1;
-	int64_t		count = (int64_t) list->count;
+	const char *cursor = page->after ? page->after : page->before;
 
 	if (cursor != NULL && at < 0)
 	{
-		stripe_fail(e, 400, "resource_missing", call->after ? "starting_after" : "ending_before",
-					"No such refund: '%.80s'", cursor);
+		stripe_fail(e, 400, "resource_missing", page->after ? "starting_after" : "ending_before",
+					"No such %s: '%.80s'", what, cursor);
 		return false;
 	}
-	if (call->before != NULL)
+	if (page->before != NULL)
 	{
-		*from = at > call->limit ? at - call->limit : 0;
+		*from = at > page->limit ? at - page->limit : 0;
 		*to = at;
 		*more = *from > 0;
 	}
 	else
 	{
 		*from = at + 1;
-		*to = count - *from > call->limit ? *from + call->limit : count;
+		*to = count - *from > page->limit ? *from + page->limit : count;
 		*more = *to < count;
 	}
 	return true;
+}
+
+static bool
+find_page(const SbMerchant *m, const Items *list, const ListCall *call,
+		  int64_t *from, int64_t *to, bool *more, StripeError *e)
+{
+	const char *cursor = call->after ? call->after : call->before;
+	int64_t		at = cursor ? position(m, list, cursor) : -1;
+
+	return stripe_find_page("refund", &(StripePage) {call->limit, call->after, call->before},
+							at, (int64_t) list->count, from, to, more, e);
 }
 
 static json_t *

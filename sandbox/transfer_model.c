@@ -87,27 +87,13 @@ model_transfer_by_id(const char *mchid, const char *id)
 
 /* ---- applying records ---- */
 
-static const char *
-get_string(const json_t *rec, const char *name)
-{
-	const char *s = json_string_value(json_object_get(rec, name));
-
-	return s ? s : "";
-}
-
-static int64_t
-get_int(const json_t *rec, const char *name)
-{
-	return json_integer_value(json_object_get(rec, name));
-}
-
 static void
 set_next(SbTransfer *t, const json_t *rec)
 {
-	t->step = (int) get_int(rec, "step");
-	t->next_at = get_int(rec, "next_at");
-	str_copy(t->next_reason, sizeof(t->next_reason), get_string(rec, "next_reason"));
-	if (t->next_at > 0 && transfer_status_parse(get_string(rec, "next"), &t->next_status))
+	t->step = (int) record_int(rec, "step");
+	t->next_at = record_int(rec, "next_at");
+	str_copy(t->next_reason, sizeof(t->next_reason), record_string(rec, "next_reason"));
+	if (t->next_at > 0 && transfer_status_parse(record_string(rec, "next"), &t->next_status))
 		transfers_schedule(t);
 	else
 		t->next_at = 0;
@@ -128,8 +114,8 @@ add_to_list(SbTransfer *t)
 void
 apply_transfer(const json_t *rec, int64_t seq)
 {
-	SbMerchant *m = model_merchant(get_string(rec, "mchid"));
-	const char *url = get_string(rec, "notify_url");
+	SbMerchant *m = model_merchant(record_string(rec, "mchid"));
+	const char *url = record_string(rec, "notify_url");
 	SbTransfer *t;
 	char		key[KEY_MAX];
 
@@ -139,18 +125,18 @@ apply_transfer(const json_t *rec, int64_t seq)
 	t->channel = m->channel;
 	t->merchant = m;
 	t->sequence = seq;
-	str_copy(t->no, sizeof(t->no), get_string(rec, "no"));
-	str_copy(t->id, sizeof(t->id), get_string(rec, "transfer_id"));
-	str_copy(t->digest, sizeof(t->digest), get_string(rec, "digest"));
-	str_copy(t->outcome, sizeof(t->outcome), get_string(rec, "outcome"));
+	str_copy(t->no, sizeof(t->no), record_string(rec, "no"));
+	str_copy(t->id, sizeof(t->id), record_string(rec, "transfer_id"));
+	str_copy(t->digest, sizeof(t->digest), record_string(rec, "digest"));
+	str_copy(t->outcome, sizeof(t->outcome), record_string(rec, "outcome"));
 	t->notify_url = *url ? must_strdup(url) : NULL;
 	t->data = json_incref(json_object_get(rec, "data"));
-	t->amount = get_int(rec, "amount");
+	t->amount = record_int(rec, "amount");
 	t->to_card = json_is_true(json_object_get(rec, "to_card"));
-	t->created = t->changed = get_int(rec, "wall");
-	t->accepted_at = get_int(rec, "t");
-	t->visible_at = get_int(rec, "visible_at");
-	transfer_status_parse(get_string(rec, "status"), &t->status);
+	t->created = t->changed = record_int(rec, "wall");
+	t->accepted_at = record_int(rec, "t");
+	t->visible_at = record_int(rec, "visible_at");
+	transfer_status_parse(record_string(rec, "status"), &t->status);
 	m->balance -= t->amount;
 	map_put(&model.transfers, make_key(key, m->mchid, t->no), t);
 	if (map_get(&model.transfer_numbers, t->no) == NULL)
@@ -173,24 +159,24 @@ gives_back(TransferStatus s)
 void
 apply_transfer_status(const json_t *rec, int64_t seq)
 {
-	SbTransfer *t = model_transfer_by_id(get_string(rec, "mchid"), get_string(rec, "transfer_id"));
+	SbTransfer *t = model_transfer_by_id(record_string(rec, "mchid"), record_string(rec, "transfer_id"));
 	TransferStatus status;
 
 	(void) seq;
-	if (t == NULL || !transfer_status_parse(get_string(rec, "status"), &status))
+	if (t == NULL || !transfer_status_parse(record_string(rec, "status"), &status))
 		return;
 	if (gives_back(status) && !gives_back(t->status))
 		t->merchant->balance += t->amount;
 	if (status == TRANSFER_SUCCESS)
 	{
 		t->paid_times++;
-		t->paid_at = get_int(rec, "wall");
+		t->paid_at = record_int(rec, "wall");
 	}
 	if (status == TRANSFER_REFUND)
 		t->bounced_times++;
 	t->status = status;
-	t->changed = get_int(rec, "wall");
-	str_copy(t->reason, sizeof(t->reason), get_string(rec, "reason"));
+	t->changed = record_int(rec, "wall");
+	str_copy(t->reason, sizeof(t->reason), record_string(rec, "reason"));
 	set_next(t, rec);
 }
 
@@ -198,12 +184,12 @@ apply_transfer_status(const json_t *rec, int64_t seq)
 void
 apply_balance(const json_t *rec, int64_t seq)
 {
-	SbMerchant *m = model_merchant(get_string(rec, "mchid"));
+	SbMerchant *m = model_merchant(record_string(rec, "mchid"));
 
 	if (m == NULL)
 		return;
 	m->balance_known = json_is_integer(json_object_get(rec, "fen"));
-	m->balance = get_int(rec, "fen");
+	m->balance = record_int(rec, "fen");
 	m->balance_at = seq;
 }
 
